@@ -1,0 +1,32 @@
+# Set-up is automatic: the first target that needs .venv builds it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: verify test lint lock clean
+
+verify: .venv/ready
+	$(BIN)/ntkalign verify
+
+test: .venv/ready lint
+	$(BIN)/pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cffconvert --validate
+
+.venv/ready: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Pin every dependency with its hashes; records no address it was downloaded from.
+lock: .venv/ready
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--fork-strategy fewest --generate-hashes --no-header --no-annotate --upgrade --quiet --output-file requirements.txt
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .hypothesis figures/latest

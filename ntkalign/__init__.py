@@ -1,0 +1,43 @@
+"""ntkalign: does what a paper proves for infinitely wide networks hold, at the stated rate?
+
+    networks → rules → flow → measurements → rates → claims → report
+
+Importing this package switches JAX to float64: claims are never measured in less.
+"""
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+
+from ntkalign.activations import ACTIVATIONS, Activation  # noqa: E402
+from ntkalign.errors import IncompleteRunError, InputError  # noqa: E402
+from ntkalign.flow import Flow, Outcome, gradient_flow  # noqa: E402
+from ntkalign.networks import Family, Network, backpropagate  # noqa: E402
+from ntkalign.rates import Rate, fit  # noqa: E402
+from ntkalign.rules import RULES, Rule, current_activity, initial_activity  # noqa: E402
+from ntkalign.settings import Settings  # noqa: E402
+from ntkalign.verifier import Verification, verify  # noqa: E402
+from ntkalign.version import __version__  # noqa: E402
+
+__all__ = [
+    "ACTIVATIONS",
+    "RULES",
+    "Activation",
+    "Family",
+    "Flow",
+    "IncompleteRunError",
+    "InputError",
+    "Network",
+    "Outcome",
+    "Rate",
+    "Rule",
+    "Settings",
+    "Verification",
+    "__version__",
+    "backpropagate",
+    "current_activity",
+    "fit",
+    "gradient_flow",
+    "initial_activity",
+    "verify",
+]

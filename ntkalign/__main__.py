@@ -1,0 +1,5 @@
+"""``python -m ntkalign``."""
+
+from ntkalign.cli import entry
+
+entry()

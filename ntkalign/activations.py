@@ -1,0 +1,86 @@
+"""Nonlinearities σ, each knowing whether it meets the paper's assumption.
+
+Lemma 1 and both propositions assume that σ has bounded first *and* second derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntkalign.errors import unknown_name
+
+Elementwise = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise nonlinearity σ and what is known of its derivatives.
+
+    Args:
+        name: how reports call it.
+        function: elementwise and differentiable by JAX almost everywhere.
+        bounded_first: whether sup|σ′| is finite.
+        bounded_second: whether σ″ exists everywhere and sup|σ″| is finite.
+
+    For a callable of your own both bounds default to False: what is not known to hold is
+    reported as outside the paper's assumptions.
+    """
+
+    name: str
+    function: Elementwise
+    bounded_first: bool = False
+    bounded_second: bool = False
+
+    @property
+    def meets_assumptions(self) -> bool:
+        """Whether Lemma 1's assumption on σ (bounded σ′ and σ″) is met."""
+        return self.bounded_first and self.bounded_second
+
+    def value_and_slope(
+        self, z: Float[Array, "*shape"]
+    ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+        """σ(z) and σ′(z), elementwise."""
+        return jax.jvp(self.function, (z,), (jnp.ones_like(z),))
+
+
+def _gelu(z: Array) -> Array:
+    return jax.nn.gelu(z, approximate=False)
+
+
+def _linear(z: Array) -> Array:
+    return z
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    a.name: a
+    for a in (
+        Activation("tanh", jnp.tanh, bounded_first=True, bounded_second=True),
+        Activation("erf", jax.scipy.special.erf, bounded_first=True, bounded_second=True),
+        Activation("sin", jnp.sin, bounded_first=True, bounded_second=True),
+        Activation("softplus", jax.nn.softplus, bounded_first=True, bounded_second=True),
+        Activation("gelu", _gelu, bounded_first=True, bounded_second=True),
+        Activation("silu", jax.nn.silu, bounded_first=True, bounded_second=True),
+        Activation("relu", jax.nn.relu, bounded_first=True, bounded_second=False),
+        Activation("linear", _linear, bounded_first=True, bounded_second=True),
+    )
+}
+
+
+def activation(name: str | Activation | Elementwise) -> Activation:
+    """Look up an activation by name, or wrap a callable of one's own.
+
+    Raises:
+        InputError: if the name is unknown.
+    """
+    if isinstance(name, Activation):
+        return name
+    if callable(name):
+        return Activation(getattr(name, "__name__", "custom"), name)
+    if name not in ACTIVATIONS:
+        raise unknown_name("activation", name, ACTIVATIONS, "only these are built in")
+    return ACTIVATIONS[name]

@@ -1,0 +1,360 @@
+"""Every statement of the paper that is put to the test, and how a verdict is reached.
+
+A bound O(m^p) is one-sided: it is refuted only by a quantity that decays *more slowly*. With the
+exponent's confidence interval in hand, and a resolution ε = 0.1 fixed in advance (the smallest
+shortfall of an exponent that is looked for), the verdict on "O(m^p)" is
+
+    holds      if the whole interval lies below p + ε, over all widths and over the larger half
+    refuted    if the whole interval lies above p + ε, over all widths and over the larger half
+    undecided  otherwise, or if numerical error exceeds 1 % of any value, or if a flow failed
+
+"→ 0" is judged the same way with p = 0 and the threshold −ε, and "does not tend to 0" with the
+same threshold and the roles reversed. A bound that holds is *sharp* if the interval lies above
+p − ε and *loose* if it lies below.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from ntkalign.networks import Family
+from ntkalign.rates import Rate, fit
+from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, CONTROLS, FEEDBACK_ALIGNMENT, NORMAL, Rule
+
+RESOLUTION = 0.1
+MAX_ERROR_SHARE = 0.01
+ZERO = 1e-12
+"""Below this a quantity is zero: all are normalised so that order one is their natural size."""
+SCORE_MARGIN = 0.01
+"""How closely a sampled alignment score must agree with the exact one, on average."""
+
+
+class Kind(enum.Enum):
+    """What a claim says of its quantity as the width m grows."""
+
+    BOUND = "O(m^p)"
+    VANISHES = "→ 0"
+    PERSISTS = "does not tend to 0"
+    ZERO_MEAN = "= 0 on average"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of the paper about one measured quantity."""
+
+    id: str
+    equation: str
+    statement: str
+    quantity: str
+    kind: Kind
+    stated_exponent: float | None = None
+    companion: str | None = None  # the same quantity relative to what it is a part of
+
+    @property
+    def threshold(self) -> float:
+        """The exponent that separates holding from not holding."""
+        return -RESOLUTION if self.stated_exponent is None else self.stated_exponent + RESOLUTION
+
+    @property
+    def stated(self) -> str:
+        """The stated rate as text."""
+        if self.stated_exponent is None:
+            return self.kind.value
+        return f"O(m^{self.stated_exponent:g})"
+
+
+ACTIVATIONS = Claim(
+    "lemma-1/activations", "(19)", "√E‖(z_l^t − z_l^0)/√m_l‖² is O(m^-1/2)",
+    "activation-drift", Kind.BOUND, -0.5,
+)  # fmt: skip
+WEIGHTS = Claim(
+    "lemma-1/weights", "(20)", "‖W_l^t − W_l^0‖_op/√m_{l−1} is O(m^-1/2)",
+    "weight-drift", Kind.BOUND, -0.5,
+)  # fmt: skip
+JACOBIAN = Claim(
+    "lemma-1/jacobian", "(21)", "max_x ‖∇_θ f^t − ∇_θ f^0‖_op is O(m^-1/2)",
+    "jacobian-drift", Kind.BOUND, -0.5,
+)  # fmt: skip
+FEEDBACK = Claim(
+    "lemma-1/feedback", "(22)", "max_x ‖J^t − ∇_θ f^0‖_op is O(m^-1/2)",
+    "feedback-drift", Kind.BOUND, -0.5,
+)  # fmt: skip
+DISCREPANCY = Claim(
+    "proposition-1/discrepancy", "(42)", "‖W̃_l‖_op is O(m^-1/2)",
+    "discrepancy", Kind.BOUND, -0.5, "discrepancy-relative",
+)  # fmt: skip
+PROPOSITION_1 = Claim(
+    "proposition-1", "(8)", "‖Σ_l/m_{l−1} − Δ_l‖_op/√m_{l−1} is O(m^-1)",
+    "alignment-gap", Kind.BOUND, -1.0, "alignment-gap-relative",
+)  # fmt: skip
+DELTA_PERSISTS = Claim(
+    "proposition-1/interpretation", "App. A", "‖Δ_l‖_op/√m_{l−1} does not tend to 0",
+    "delta-norm", Kind.PERSISTS,
+)  # fmt: skip
+SIGMA_PERSISTS = Claim(
+    "proposition-1/interpretation", "App. A", "‖Σ_l/m_{l−1}‖_op/√m_{l−1} does not tend to 0",
+    "sigma-norm", Kind.PERSISTS,
+)  # fmt: skip
+SCORE = Claim(
+    "alignment-score", "(9)", "1 − S_l tends to 0", "misalignment", Kind.VANISHES,
+)  # fmt: skip
+SAMPLED_SCORE = Claim(
+    "alignment-score/sampled", "(10)", "the sampled score agrees with the exact one",
+    "sampled-score-error", Kind.ZERO_MEAN,
+)  # fmt: skip
+PROPOSITION_2 = Claim(
+    "proposition-2", "(17)", "max_x ‖f^t − f_rule^t‖ is O(m^-1/2)",
+    "divergence", Kind.BOUND, -0.5, "divergence-relative",
+)  # fmt: skip
+APPENDIX_D = Claim(
+    "appendix-d", "(57)", "max_x ‖f_al·0^t − f_lin^t‖ tends to 0",
+    "linearisation-gap", Kind.VANISHES, None, "linearisation-gap-relative",
+)  # fmt: skip
+
+LAYERWISE = (
+    DISCREPANCY, PROPOSITION_1, DELTA_PERSISTS, SIGMA_PERSISTS, SCORE, SAMPLED_SCORE,
+)  # fmt: skip
+"""Claims about the Normal network's weights, asked of every layer."""
+CLAIMS = (ACTIVATIONS, WEIGHTS, JACOBIAN, FEEDBACK, *LAYERWISE, PROPOSITION_2, APPENDIX_D)
+LEMMA_RULES = (NORMAL, ALIGN_ZERO, ALIGN_ADA)  # the rules that Lemma 1 speaks of
+
+MAIN, BOTTLENECK = "main", "bottleneck"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A claim put to one network family, rule and layer. A control is expected not to hold."""
+
+    claim: Claim
+    family: str
+    rule: str
+    layer: int | None = None
+    control: bool = False
+
+
+def questions(family: Family, rules: Sequence[Rule], only: Iterable[str] = ()) -> list[Question]:
+    """All questions that a run answers: the claims, then their controls.
+
+    Args:
+        family: the networks under test (its depth decides the layers).
+        rules: the rules compared with gradient descent.
+        only: ids of the claims to ask about; all if empty.
+    """
+    hidden, every = range(1, family.depth), range(1, family.depth + 1)
+    names = [rule.name for rule in rules]
+    lemma = [r.name for r in LEMMA_RULES if r is NORMAL or r.name in names]
+    asked = [
+        *(Question(ACTIVATIONS, MAIN, r, layer) for r in lemma for layer in hidden),
+        *(Question(WEIGHTS, MAIN, r, layer) for r in lemma for layer in every),
+        *(Question(JACOBIAN, MAIN, r) for r in lemma),
+        *(Question(FEEDBACK, MAIN, r) for r in dict.fromkeys((NORMAL.name, *names))),
+        *(Question(claim, MAIN, NORMAL.name, layer) for claim in LAYERWISE for layer in every),
+        *(Question(PROPOSITION_2, MAIN, r) for r in names if r != NORMAL.name),
+        *(Question(APPENDIX_D, MAIN, r) for r in names if r == ALIGN_ZERO.name),
+        *_controls(family, names),
+    ]
+    wanted = set(only)
+    return [q for q in asked if not wanted or q.claim.id in wanted]
+
+
+def _controls(family: Family, names: list[str]) -> list[Question]:
+    fa, normal, neck = FEEDBACK_ALIGNMENT.name, NORMAL.name, family.bottleneck_layer
+    return [
+        *(Question(FEEDBACK, MAIN, r.name, control=True) for r in CONTROLS),
+        # (8) and (9) compare Gram matrices, in which FA's feedback is as good as the true one
+        # when wide (the same law, hence the same limit of Γ_l): FA is no control for them
+        *(Question(DISCREPANCY, MAIN, fa, layer, control=True) for layer in range(1, family.depth)),
+        *(Question(PROPOSITION_2, MAIN, r.name, control=True) for r in CONTROLS),
+        Question(ACTIVATIONS, BOTTLENECK, normal, neck, control=True),
+        Question(WEIGHTS, BOTTLENECK, normal, neck + 1, control=True),
+        Question(JACOBIAN, BOTTLENECK, normal, control=True),
+        *(
+            Question(claim, BOTTLENECK, normal, neck + 1, control=True)
+            for claim in (DISCREPANCY, PROPOSITION_1, SCORE)
+        ),
+        *(
+            Question(PROPOSITION_2, BOTTLENECK, r, control=True)
+            for r in names
+            if r not in (normal, *(c.name for c in CONTROLS))
+        ),
+        *(Question(APPENDIX_D, BOTTLENECK, r, control=True) for r in names if r == ALIGN_ZERO.name),
+    ]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to a question."""
+
+    question: Question
+    verdict: str  # "holds", "refuted" or "undecided"
+    reason: str
+    tightness: str | None
+    assumptions_met: bool
+    error_share: float | None
+    widths: tuple[int, ...]
+    values: tuple[tuple[float, ...], ...]
+    rate: Rate | None
+    companion: Rate | None
+
+    def as_json(self) -> dict[str, object]:
+        """The finding in the report's stable schema."""
+        q, rate = self.question, self.rate
+        return {
+            "id": q.claim.id,
+            "layer": q.layer,
+            "rule": q.rule,
+            "equation": q.claim.equation,
+            "statement": q.claim.statement,
+            "assumptions_met": self.assumptions_met,
+            "stated_exponent": q.claim.stated_exponent,
+            "exponent": rate and rate.exponent,
+            "interval": rate and list(rate.interval),
+            "upper_exponent": rate and rate.upper_exponent,
+            "upper_interval": rate and list(rate.upper_interval),
+            "local_exponents": rate and list(rate.local),
+            "verdict": self.verdict,
+            "tightness": self.tightness,
+            "reason": self.reason,
+            "error_share": self.error_share,
+            "relative": self.companion
+            and {
+                "quantity": q.claim.companion,
+                "exponent": self.companion.exponent,
+                "interval": list(self.companion.interval),
+            },
+            "quantity": q.claim.quantity,
+            "family": q.family,
+            "widths": list(self.widths),
+            "values": [[v if np.isfinite(v) else None for v in row] for row in self.values],
+        }
+
+
+def answer(
+    question: Question, table: pd.DataFrame, *, assumptions_met: bool, confidence: float
+) -> Finding:
+    """Judge one question from the tidy table of measurements.
+
+    Args:
+        question: what is asked.
+        table: columns family, width, seed, rule, layer, quantity, value, error, status.
+        assumptions_met: whether the family meets the paper's assumptions.
+        confidence: of the intervals.
+    """
+    claim = question.claim
+    rows = _select(table, question, claim.quantity)
+    widths = tuple(int(w) for w in sorted(rows["width"].unique()))
+    by_width = [rows[rows["width"] == w].sort_values("seed") for w in widths]
+    values = tuple(tuple(float(v) for v in g["value"]) for g in by_width)
+    share, rate, companion = None, None, None
+    failed = rows[rows["status"] != "ok"]
+    if len(failed):
+        where = ", ".join(f"width {w} seed {s}" for w, s in failed[["width", "seed"]].values[:3])
+        more = "" if len(failed) <= 3 else f" and {len(failed) - 3} more"
+        verdict, tight = "undecided", None
+        reason = f"{len(failed)} of {len(rows)} flows failed ({where}{more}): "
+        reason += str(failed["status"].iloc[0])
+    elif claim.kind is Kind.ZERO_MEAN:
+        verdict, reason = _judge_zero_mean(rows, confidence)
+        tight = None
+    elif (rows["value"] <= ZERO).all() and (rows["error"] <= ZERO).all():
+        verdict = "refuted" if claim.kind is Kind.PERSISTS else "holds"
+        tight, reason, share = None, "identically zero, up to rounding, at every width", 0.0
+    else:
+        with np.errstate(divide="ignore"):
+            share = float((rows["error"] / rows["value"]).max())
+        if not share <= MAX_ERROR_SHARE:
+            verdict, tight = "undecided", None
+            reason = f"numerical error reaches {share:.1%} of a value; tighten --tolerance"
+        else:
+            rate = fit(widths, values, confidence)
+            verdict, tight, reason = judge(claim, rate)
+            companion = _companion(table, question, confidence)
+    return Finding(
+        question=question,
+        verdict=verdict,
+        reason=reason,
+        tightness=tight,
+        assumptions_met=assumptions_met,
+        error_share=share if share is None or np.isfinite(share) else None,
+        widths=widths,
+        values=values,
+        rate=rate,
+        companion=companion,
+    )
+
+
+def judge(claim: Claim, rate: Rate) -> tuple[str, str | None, str]:
+    """Verdict, tightness and one sentence of reason for a fitted exponent."""
+    line = claim.threshold
+    windows = (rate.interval, rate.upper_interval)
+    below, above = all(w[1] < line for w in windows), all(w[0] > line for w in windows)
+    measured = f"exponent {rate.exponent:.2f} in [{rate.interval[0]:.2f}, {rate.interval[1]:.2f}]"
+    if not below and not above:
+        if rate.interval[0] < line < rate.interval[1]:
+            return "undecided", None, f"{measured} straddles {line:.2f}; add seeds or widths"
+        low, high = rate.upper_interval
+        return (
+            "undecided",
+            None,
+            f"{measured}, but over the larger widths alone [{low:.2f}, {high:.2f}] straddles or "
+            f"crosses {line:.2f}; add seeds or widths",
+        )
+    if claim.kind is Kind.PERSISTS:
+        if above:
+            return "holds", None, f"{measured} lies above {line:.2f}: no decay"
+        return "refuted", None, f"{measured} lies below {line:.2f}: it decays"
+    if above:
+        return "refuted", None, f"{measured} lies above {line:.2f}: it decays too slowly, if at all"
+    if claim.stated_exponent is None:
+        return "holds", None, f"{measured} lies below {line:.2f}: it decays"
+    reason = f"{measured} lies below {line:.2f}"
+    if rate.interval[1] < claim.stated_exponent - RESOLUTION:
+        return "holds", "loose", f"{reason}, and decays faster than stated"
+    if rate.interval[0] > claim.stated_exponent - RESOLUTION:
+        return "holds", "sharp", f"{reason}, at the stated rate"
+    return "holds", None, reason
+
+
+def _judge_zero_mean(rows: pd.DataFrame, confidence: float) -> tuple[str, str]:
+    """Equivalence test of sampled − exact scores: is their mean within the margin of 0?"""
+    values, errors = rows["value"].to_numpy(), rows["error"].to_numpy()
+    mean = values.mean()
+    half = stdtrit(len(values) - 1, (1 + confidence) / 2) * values.std(ddof=1) / len(values) ** 0.5
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.mean((values / errors) ** 2)
+    reason = (
+        f"mean difference {mean:+.4f} ± {half:.4f} over {len(values)} networks, margin "
+        f"{SCORE_MARGIN}; mean square in standard errors {spread:.2f}"
+    )
+    if abs(mean) + half < SCORE_MARGIN:
+        return "holds", reason
+    if abs(mean) - half > SCORE_MARGIN:
+        return "refuted", reason
+    return "undecided", reason
+
+
+def _companion(table: pd.DataFrame, question: Question, confidence: float) -> Rate | None:
+    if question.claim.companion is None:
+        return None
+    rows = _select(table, question, question.claim.companion)
+    if not (rows["value"] > ZERO).all():
+        return None
+    groups = [g["value"].to_numpy() for _, g in rows.groupby("width")]
+    return fit(sorted(rows["width"].unique()), groups, confidence)
+
+
+def _select(table: pd.DataFrame, question: Question, quantity: str) -> pd.DataFrame:
+    chosen = (
+        (table["family"] == question.family)
+        & (table["rule"] == question.rule)
+        & (table["quantity"] == quantity)
+    )
+    if question.layer is not None:
+        chosen &= table["layer"] == question.layer
+    return table[chosen]

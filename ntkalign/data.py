@@ -1,0 +1,241 @@
+"""Training data: P points, real images by default.
+
+Image sets are labelled one-hot minus 1/C (mean zero; −0.1 for ten classes, as in the paper) and
+their inputs are scaled to norm √d, so that the first layer's activities are of order one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.datasets import load_digits
+
+from ntkalign.errors import InputError, unknown_name
+
+Images = tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]
+
+
+@dataclass(frozen=True)
+class Data:
+    """P points: inputs ``x`` of shape (P, d), targets ``y`` of shape (P, C), float64."""
+
+    name: str
+    x: Float[np.ndarray, "P d"]
+    y: Float[np.ndarray, "P C"]
+
+
+def load(
+    name: str,
+    *,
+    points: int,
+    inputs: int | None = None,
+    outputs: int | None = None,
+    directory: Path | None = None,
+) -> Data:
+    """Load P training points and check that a claim can be measured on them.
+
+    Args:
+        name: ``digits`` (scikit-learn's handwritten digits, bundled), ``sphere`` (random points
+            and Gaussian targets), ``cifar10`` or ``kmnist`` (read from ``directory``), or the
+            path of an ``.npz`` file with arrays ``x`` (P, d) and ``y`` (P, C), used as they are.
+        points: P. Images are drawn without replacement in one fixed random order, so a larger P
+            contains a smaller one; a file gives its first P points.
+        inputs: d, for ``sphere`` only (default 32).
+        outputs: C: target dimensions of ``sphere`` (default 2), or the number of classes to
+            keep of an image set (default all).
+        directory: where the two image sets lie.
+
+    Raises:
+        InputError: if the data cannot be read or no claim could be measured on them.
+    """
+    if points < 2:
+        raise InputError(
+            "points", points, must="be at least 2", got=points.__repr__(),
+            because="alignment compares pairs of points", do="pass 16, say",
+        )  # fmt: skip
+    if name.endswith(".npz"):
+        _refuse("inputs", inputs, "the file fixes the number of inputs")
+        _refuse("outputs", outputs, "the file fixes the number of outputs")
+        data = _from_file(Path(name), points)
+    elif name == "sphere":
+        data = _sphere(points, 32 if inputs is None else inputs, 2 if outputs is None else outputs)
+    elif name in IMAGES:
+        _refuse("inputs", inputs, "the images fix the number of inputs")
+        data = _from_images(name, IMAGES[name](directory), points, outputs)
+    else:
+        raise unknown_name("data", name, (*IMAGES, "sphere", "FILE.npz"), "only these can be read")
+    _check(data)
+    return data
+
+
+def _digits(directory: Path | None) -> Images:
+    images = load_digits()
+    return images.data, images.target
+
+
+def _kmnist(directory: Path | None) -> Images:
+    folder = _folder("kmnist", directory)
+    found: list[np.ndarray] = []
+    for kind, header in (("images-idx3-ubyte", 16), ("labels-idx1-ubyte", 8)):
+        files = sorted(folder.glob(f"*{kind}.gz"), reverse=True) or sorted(folder.glob(f"*{kind}"))
+        if not files:
+            raise _unreadable("kmnist", folder, f"no file named *-{kind}[.gz]")
+        raw = files[0].read_bytes()
+        try:
+            raw = gzip.decompress(raw) if files[0].suffix == ".gz" else raw
+        except (OSError, EOFError) as error:
+            raise _unreadable("kmnist", folder, f"{files[0].name}: {error}") from error
+        found.append(np.frombuffer(raw, np.uint8, offset=header))
+    pixels, labels = found
+    if pixels.size != labels.size * 784:
+        raise _unreadable("kmnist", folder, f"{pixels.size} pixels for {labels.size} labels")
+    return pixels.reshape(-1, 784) / 255.0, labels.astype(int)
+
+
+def _cifar10(directory: Path | None) -> Images:
+    folder = _folder("cifar10", directory)
+    files = sorted(folder.glob("data_batch_*.bin"))
+    if not files:
+        raise _unreadable("cifar10", folder, "no file named data_batch_*.bin")
+    raw = b"".join(file.read_bytes() for file in files)
+    if len(raw) % 3073:
+        raise _unreadable("cifar10", folder, "sizes that are no multiple of 3073 bytes")
+    records = np.frombuffer(raw, np.uint8).reshape(-1, 3073)
+    return records[:, 1:] / 255.0, records[:, 0].astype(int)
+
+
+IMAGES: dict[str, Callable[[Path | None], Images]] = {
+    "digits": _digits,
+    "cifar10": _cifar10,
+    "kmnist": _kmnist,
+}
+
+
+def _from_images(name: str, images: Images, points: int, outputs: int | None) -> Data:
+    pixels, labels = images
+    classes = int(labels.max()) + 1
+    kept = classes if outputs is None else outputs
+    if not 2 <= kept <= classes:
+        raise InputError(
+            "outputs", kept, must=f"be between 2 and {classes}", got=kept.__repr__(),
+            because=f"{name} has {classes} classes", do=f"leave it out to use all {classes}",
+        )  # fmt: skip
+    order = np.random.default_rng(0).permutation(len(labels))
+    order = order[labels[order] < kept]
+    _enough(name, points, len(order))
+    chosen = order[:points]
+    return Data(name, _to_norm_sqrt_d(pixels[chosen]), np.eye(kept)[labels[chosen]] - 1 / kept)
+
+
+def _sphere(points: int, inputs: int, outputs: int) -> Data:
+    for name, value in (("inputs", inputs), ("outputs", outputs)):
+        if value < 1:
+            raise InputError(
+                name, value, must="be at least 1", got=value.__repr__(),
+                because="it is a number of dimensions", do="pass a positive number",
+            )  # fmt: skip
+    rng = np.random.default_rng(0)
+    x = _to_norm_sqrt_d(rng.standard_normal((points, inputs)))
+    return Data("sphere", x, rng.standard_normal((points, outputs)))
+
+
+def _from_file(path: Path, points: int) -> Data:
+    def bad(got: str, do: str = "save it with numpy.savez(file, x=x, y=y)") -> InputError:
+        return InputError(
+            "data", path, must="be an .npz file with numeric arrays x (P, d) and y (P, C)",
+            got=got, because="one row is one training point", do=do,
+        )  # fmt: skip
+
+    if not path.is_file():
+        raise bad("no such file", "check the path")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in ("x", "y")}
+    except KeyError:
+        raise bad("a file without arrays named x and y") from None
+    except ValueError as error:
+        if "pickle" in str(error).lower():
+            raise bad("pickled objects, which are never loaded") from None
+        raise bad("something that is not an npz archive") from None
+    except (zipfile.BadZipFile, OSError, EOFError, TypeError, AttributeError):
+        raise bad("something that is not an npz archive") from None
+    for key, array in arrays.items():
+        if array.ndim != 2 or array.dtype.kind not in "fiub" or 0 in array.shape:
+            raise bad(f"{key} of shape {array.shape} and type {array.dtype}")
+    x, y = (arrays[key].astype(np.float64) for key in ("x", "y"))
+    if len(x) != len(y):
+        raise bad(f"{len(x)} rows of x and {len(y)} of y")
+    _enough(str(path), points, len(x))
+    return Data(path.name, x[:points], y[:points])
+
+
+def _check(data: Data) -> None:
+    """No claim can be measured on points that are not finite, constant or repeated."""
+
+    def bad(must: str, got: str, because: str, do: str) -> InputError:
+        return InputError("data", data.name, must=must, got=got, because=because, do=do)
+
+    for key, array in (("x", data.x), ("y", data.y)):
+        if not np.isfinite(array).all():
+            row = int(np.argwhere(~np.isfinite(array))[0, 0])
+            raise bad(
+                "be finite", f"NaN or infinity in row {row} of {key}",
+                "a flow from it is not defined", "remove or mend that point",
+            )  # fmt: skip
+    if np.ptp(data.y, axis=0).max() == 0:
+        raise bad(
+            "have targets that differ between points", "the same y for every point",
+            "there is nothing to learn but a bias", "give targets that vary, or more points",
+        )  # fmt: skip
+    _, first, groups = np.unique(data.x, axis=0, return_index=True, return_inverse=True)
+    if len(first) < len(data.x):
+        repeated = int(np.flatnonzero(first[groups.ravel()] != np.arange(len(data.x)))[0])
+        original = int(first[groups.ravel()[repeated]])
+        raise bad(
+            "have distinct inputs", f"rows {original} and {repeated} of x that are equal",
+            "duplicate points make the kernel singular", "remove the duplicates",
+        )  # fmt: skip
+
+
+def _to_norm_sqrt_d(x: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(norms == 0, 1.0, norms) * np.sqrt(x.shape[1])
+
+
+def _enough(name: str, points: int, available: int) -> None:
+    if points > available:
+        raise InputError(
+            "points", points, must=f"be at most {available}", got=points.__repr__(),
+            because=f"{name} has no more points", do=f"pass {available} or less",
+        )  # fmt: skip
+
+
+def _refuse(name: str, value: int | None, because: str) -> None:
+    if value is not None:
+        raise InputError(
+            name, value, must="be left out for these data", got=value.__repr__(),
+            because=because, do="leave it out, or use --data sphere",
+        )  # fmt: skip
+
+
+def _folder(name: str, directory: Path | None) -> Path:
+    if directory is None or not directory.is_dir():
+        raise InputError(
+            "data_dir", directory, must=f"be the folder of the {name} files",
+            got="nothing" if directory is None else "no such folder",
+            because="these images are not bundled", do="pass --data-dir FOLDER, or --data digits",
+        )  # fmt: skip
+    return directory
+
+
+def _unreadable(name: str, folder: Path, got: str) -> InputError:
+    return InputError(
+        "data_dir", folder, must=f"hold the original {name} files", got=got,
+        because="the images are read from them", do="check the folder",
+    )  # fmt: skip

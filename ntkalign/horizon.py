@@ -1,0 +1,67 @@
+"""The training time T, chosen from the data when it is not given.
+
+In the infinite-width limit the error follows ė = −(η/P) Θ e with the kernel of time 0,
+
+    Θ(x, x′) = Σ_l Γ_l(x, x′) ⊙ (σ(z_{l−1}(x))·σ(z_{l−1}(x′))/m_{l−1} + 1),
+
+so one wide network at initialisation says how long the loss takes to fall by a given factor.
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import brentq
+
+from ntkalign.data import Data
+from ntkalign.errors import InputError
+from ntkalign.measurements import Trace, initial_trace
+from ntkalign.networks import Family
+
+WIDE = 1024
+LOSS_FALL = 10.0
+_SEED = 2**31 - 1  # no network of a sweep is drawn from it
+
+
+def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:
+    """The time T (η = 1) at which the linearised loss of one wide network is 1/``fall``.
+
+    Rounded to two significant digits, since only its size matters.
+
+    Raises:
+        InputError: if the kernel is singular on the error, so that the loss never falls so far.
+    """
+    network = family.network(WIDE, data.x.shape[1], data.y.shape[1])
+    start = network.initialise(jax.random.key(_SEED))
+    trace = initial_trace(network, start, data.x)
+    kernel = empirical_kernel(trace)
+    error = (data.y - network.output_scale * trace.preactivations[-1][0]).ravel()
+    rates, modes = np.linalg.eigh(network.rate * kernel / len(data.x))
+    weights = (modes.T @ error) ** 2
+    rates = np.maximum(rates, 0.0)
+
+    def log_loss(log_time: float) -> float:
+        share = weights @ np.exp(-2 * rates * np.exp(log_time)) / weights.sum()
+        return float(np.log(max(share, 1e-300)) + np.log(fall))
+
+    longest = np.log(1e9 / rates.max())
+    if log_loss(longest) > 0:
+        raise InputError(
+            "time", None, must="be given for these data", got="nothing",
+            because=f"the kernel is (nearly) singular on them: the loss never falls {fall:g}-fold",
+            do="pass --time 10, say, or other data",
+        )  # fmt: skip
+    time = np.exp(brentq(log_loss, np.log(1e-9 / rates.max()), longest))
+    return float(f"{time:.2g}")
+
+
+def empirical_kernel(trace: Trace) -> Float[np.ndarray, "PC PC"]:
+    """Θ at the trace's first time, by the layerwise identity; rows and columns are (x, output)."""
+    points, outputs = trace.preactivations[-1].shape[1:]
+    kernel = np.zeros((points, outputs, points, outputs))
+    for jacobian, activity in zip(trace.jacobian, trace.activities, strict=True):
+        g, h = jacobian[0], activity[0]
+        gamma = np.einsum("pmc,qmd->pcqd", g, g, optimize=True)  # Γ_l, equation (6)
+        kernel += gamma * (h @ h.T / h.shape[1] + 1)[:, None, :, None]
+    return kernel.reshape(points * outputs, -1)

@@ -1,0 +1,89 @@
+"""Norms and traces of m × m matrices without m × m Gram matrices.
+
+Weight changes have (numerically) low rank. A :class:`LowRank` is A ≈ L Rᵀ together with a bound
+on what is left out, so every number computed from it carries a rigorous error bound:
+
+    ‖A‖_op lies within ``residual`` of ‖L Rᵀ‖_op, and ‖L Rᵀ‖_op is that of a small matrix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+Matrix = Float[np.ndarray, "rows columns"]
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """A = left @ right.T + E with ‖E‖_F ≤ residual; left (p, k), right (q, k)."""
+
+    left: Matrix
+    right: Matrix
+    residual: float = 0.0
+
+    def __add__(self, other: LowRank) -> LowRank:
+        return LowRank(
+            np.hstack([self.left, other.left]),
+            np.hstack([self.right, other.right]),
+            self.residual + other.residual,
+        )
+
+    def norm(self) -> float:
+        """‖L Rᵀ‖_op, which is ‖A‖_op up to ``residual``."""
+        return float(np.linalg.norm(_triangle(self.left) @ _triangle(self.right).T, 2))
+
+
+def compress(matrix: Matrix, *, relative: float, absolute: float = 0.0) -> LowRank:
+    """Factor A ≈ Q (QᵀA) with ‖A − Q QᵀA‖_F ≤ max(relative ‖A‖_F, absolute), measured.
+
+    Q spans a random sketch of the columns of A, doubled until the residual (computed, not
+    estimated) is small enough; a matrix that is not of low rank is returned whole.
+
+    Args:
+        matrix: A.
+        relative: bound on the residual as a share of ‖A‖_F.
+        absolute: bound on the residual itself, for matrices that are zero up to rounding.
+    """
+    rows, columns = matrix.shape
+    target = max(relative * float(np.linalg.norm(matrix)), absolute)
+    rng = np.random.default_rng(0)
+    rank = 32
+    while rank < min(rows, columns) // 2:
+        basis, _ = np.linalg.qr(matrix @ rng.standard_normal((columns, rank)))
+        right = basis.T @ matrix
+        residual = float(np.linalg.norm(matrix - basis @ right))
+        if residual <= target:
+            return LowRank(basis, right.T, residual)
+        rank *= 2
+    if rows <= columns:
+        return LowRank(np.eye(rows), matrix.T)
+    return LowRank(matrix, np.eye(columns))
+
+
+def gram_difference_norm(a: LowRank, b: LowRank) -> float:
+    """‖AᵀA − BᵀB‖_op from the factors, via the small symmetric matrix on span[R_A, R_B]."""
+    both = _triangle(np.hstack([a.right, b.right]))
+    k = a.right.shape[1]
+    triangle_a, triangle_b = both[:, :k], both[:, k:]
+    core = triangle_a @ (a.left.T @ a.left) @ triangle_a.T
+    core -= triangle_b @ (b.left.T @ b.left) @ triangle_b.T
+    return float(np.abs(np.linalg.eigvalsh(core)).max())
+
+
+def gram_inner(a: LowRank, b: LowRank) -> float:
+    """tr(AᵀA BᵀB) = ‖B Aᵀ‖_F², from the factors."""
+    cross = b.right.T @ a.right
+    return float(np.linalg.norm(_triangle(b.left) @ cross @ _triangle(a.left).T) ** 2)
+
+
+def gram_times(a: LowRank, z: Matrix) -> Matrix:
+    """AᵀA z for the columns of z, (q, s)."""
+    return a.right @ ((a.left.T @ a.left) @ (a.right.T @ z))
+
+
+def _triangle(factor: Matrix) -> Matrix:
+    """The R of a QR decomposition: the factor up to an orthonormal change of rows."""
+    return np.asarray(np.linalg.qr(factor, mode="r"))

@@ -1,0 +1,136 @@
+"""The files of a report: JSON, tidy table, Markdown, and one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from ntkalign.claims import CLAIMS, MAIN, Claim, Finding, Question, answer
+from ntkalign.errors import InputError
+from ntkalign.report.groups import rows
+from ntkalign.report.plots import scaling_plots
+from ntkalign.report.terminal import summary, warnings
+from ntkalign.verifier import Verification
+
+SCHEMA = 1
+JSON, TABLE, HTML, MARKDOWN, PLOTS = (
+    "report.json", "measurements.csv", "report.html", "report.md", "plots",
+)  # fmt: skip
+
+
+def write_report(result: Verification, folder: Path) -> Path:
+    """Write everything a run leaves in its folder; return the page's path.
+
+    Raises:
+        InputError: if the folder cannot be written.
+    """
+    prepare(folder)
+    result.table.to_csv(folder / TABLE, index=False)
+    (folder / JSON).write_text(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
+    plots = scaling_plots(result.findings, folder / PLOTS)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ntkalign.report"),
+        autoescape=jinja2.select_autoescape(["html.j2"], default=False),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    view: dict[str, Any] = {
+        "result": result,
+        "summary": summary(result),
+        "warnings": warnings(result),
+        "claims": rows(result.claims),
+        "controls": rows(result.controls),
+        "findings": result.findings,
+        "plots": {claim: path.relative_to(folder) for claim, path in plots.items()},
+        "images": {claim: _embedded(path) for claim, path in plots.items()},
+    }
+    for name in (HTML, MARKDOWN):
+        text = environment.get_template(f"{name}.j2").render(view)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder / HTML
+
+
+def as_json(result: Verification) -> dict[str, object]:
+    """The report in its stable schema; controls stand beside the claims, not among them."""
+    return {
+        "schema": SCHEMA,
+        "config": result.config,
+        "environment": result.environment,
+        "claims": [f.as_json() for f in result.claims],
+        "controls": [f.as_json() for f in result.controls],
+    }
+
+
+def load_report(folder: Path) -> Verification:
+    """Judge the stored measurements of a report anew.
+
+    Raises:
+        InputError: if there is no report in the folder, or one of another schema.
+    """
+
+    def bad(got: str) -> InputError:
+        return InputError(
+            "DIR", folder, must=f"hold {JSON} and {TABLE} of schema {SCHEMA}", got=got,
+            because="a report is rebuilt from stored results",
+            do="run ntkalign verify --out DIR first",
+        )  # fmt: skip
+
+    for name in (JSON, TABLE):
+        if not (folder / name).is_file():
+            raise bad(f"no {name}")
+    try:
+        stored = json.loads((folder / JSON).read_text())
+        table = pd.read_csv(folder / TABLE, dtype={"layer": "Int64"})
+    except ValueError as error:
+        raise bad(f"something unreadable ({str(error).splitlines()[0]})") from None
+    if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
+        raise bad("another schema")
+    findings = [
+        _answer_again(entry, table, stored["config"]["confidence"], control)
+        for kind, control in (("claims", False), ("controls", True))
+        for entry in stored[kind]
+    ]
+    return Verification(stored["config"], stored["environment"], tuple(findings), table)
+
+
+def prepare(folder: Path) -> None:
+    """Make sure that the output folder can be written, before anything is computed.
+
+    Raises:
+        InputError: if it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            "out", folder, must="be a folder that can be written",
+            got=(error.strerror or "an error").lower(), because="the report goes there",
+            do="pass --out with another folder",
+        ) from None  # fmt: skip
+
+
+def _answer_again(
+    entry: dict[str, Any], table: pd.DataFrame, confidence: float, control: bool
+) -> Finding:
+    claim = _claim(CLAIMS, entry["id"], entry["quantity"])
+    question = Question(claim, entry["family"], entry["rule"], entry["layer"], control)
+    met = bool(entry["assumptions_met"]) and question.family == MAIN
+    return answer(question, table, assumptions_met=met, confidence=confidence)
+
+
+def _claim(claims: Sequence[Claim], id: str, quantity: str) -> Claim:
+    return next(c for c in claims if (c.id, c.quantity) == (id, quantity))
+
+
+def _embedded(path: Path) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()

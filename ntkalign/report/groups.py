@@ -1,0 +1,93 @@
+"""Findings put together for a table a person can read: layers that agree share a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ntkalign.claims import BOTTLENECK, Finding
+
+RULE_TITLES = {
+    "normal": "Normal",
+    "align-zero": "Align-zero",
+    "align-ada": "Align-ada",
+    "align-prop": "Align-prop",
+    "w-star": "W*",
+    "fa": "FA",
+    "dfa": "DFA",
+    "last-layer": "last layer only",
+    "linearised": "linearised",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """Findings about one statement and rule with one verdict."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> Finding:
+        """Any of them: claim, rule and verdict are the same for all."""
+        return self.findings[0]
+
+    @property
+    def rule(self) -> str:
+        """The rule, and the family where it is not the main one."""
+        question = self.first.question
+        name = RULE_TITLES.get(question.rule, question.rule)
+        return f"{name}, bottleneck" if question.family == BOTTLENECK else name
+
+    @property
+    def layers(self) -> str:
+        """Such as 1–3, 5; nothing for a claim about the whole network."""
+        numbers = sorted(f.question.layer for f in self.findings if f.question.layer is not None)
+        runs: list[list[int]] = []
+        for n in numbers:
+            if runs and n == runs[-1][-1] + 1:
+                runs[-1].append(n)
+            else:
+                runs.append([n])
+        return ", ".join(f"{r[0]}" if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)
+
+    @property
+    def exponent(self) -> str:
+        """The exponent nearest to failing (the largest), with its interval."""
+        rated = [f.rate for f in self.findings if f.rate is not None]
+        if not rated:
+            return "–"
+        rate = max(rated, key=lambda r: r.exponent)
+        return f"{rate.exponent:.2f} [{rate.interval[0]:.2f}, {rate.interval[1]:.2f}]"
+
+    @property
+    def relative(self) -> str:
+        """The largest exponent of the relative companion."""
+        rated = [f.companion.exponent for f in self.findings if f.companion is not None]
+        return f"{max(rated):.2f}" if rated else ""
+
+    @property
+    def tightness(self) -> str:
+        """The tightness that all share, or nothing."""
+        kinds = {f.tightness or "" for f in self.findings}
+        return kinds.pop() if len(kinds) == 1 else "mixed"
+
+    @property
+    def assumptions(self) -> str:
+        """A mark where the paper's assumptions are not met."""
+        return "" if self.first.assumptions_met else "outside its assumptions"
+
+    @property
+    def error(self) -> str:
+        """The largest numerical error as a share of a value."""
+        shares = [f.error_share for f in self.findings if f.error_share is not None]
+        return f"{max(shares):.0e}" if shares else ""
+
+
+def rows(findings: Iterable[Finding]) -> list[Row]:
+    """Group findings by statement, rule, family and verdict, in the order they come."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for f in findings:
+        q = f.question
+        key = (q.claim, q.family, q.rule, f.verdict)
+        groups.setdefault(key, []).append(f)
+    return [Row(tuple(group)) for group in groups.values()]

@@ -1,0 +1,80 @@
+"""The table of verdicts in the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ntkalign.claims import Finding
+from ntkalign.report.groups import rows
+from ntkalign.verifier import Verification
+
+COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}
+
+
+def print_verdicts(result: Verification, console: Console) -> None:
+    """Print the claims, the controls and one line that sums up."""
+    config = result.config
+    console.print(
+        f"[bold]{config['data']}[/]: {config['points']} points, depth {config['depth']}, "
+        f"{config['activation']}, widths {_list(config['widths'])}, {config['seeds']} seeds, "
+        f"time {config['time']:g}",
+        highlight=False,
+    )
+    console.print(_table("Claims", result.claims, control=False))
+    if result.controls:
+        console.print(_table("Controls, which must not hold", result.controls, control=True))
+    console.print(summary(result), highlight=False)
+    for line in warnings(result):
+        console.print(Text(line, style="bold red"))
+
+
+def summary(result: Verification) -> str:
+    """How many claims got which verdict."""
+    count = Counter(f.verdict for f in result.claims)
+    outside = sum(not f.assumptions_met for f in result.claims)
+    text = (
+        f"{len(result.claims)} statements (one per rule and layer): {count['holds']} hold, "
+        f"{count['refuted']} refuted as stated, {count['undecided']} undecided"
+    )
+    return text + (f"; {outside} outside the paper's assumptions" if outside else "")
+
+
+def warnings(result: Verification) -> list[str]:
+    """What makes the verdicts less than they seem."""
+    lines = [
+        f"control passed as converging: {row.first.question.claim.id}, {row.rule}"
+        f"{', layers ' * bool(row.layers)}{row.layers}: the check proves nothing"
+        for row in rows(result.passed_controls)
+    ]
+    failures = result.failures
+    lines += [f"failed: {line}" for line in failures[:5]]
+    if len(failures) > 5:
+        lines.append(f"failed: and {len(failures) - 5} more, see measurements.csv")
+    return lines
+
+
+def _table(title: str, findings: Iterable[Finding], *, control: bool) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False, box=None)
+    headings = ("claim", "rule", "layers", "stated", "measured exponent", "verdict")
+    for name in headings:
+        table.add_column(name)
+    for row in rows(findings):
+        claim, verdict = row.first.question.claim, row.first.verdict
+        colour = COLOURS[verdict]
+        if control:
+            colour = "red" if verdict == "holds" else "green"
+        note = row.tightness or ("" if control else row.assumptions)
+        table.add_row(
+            claim.id, row.rule, row.layers, claim.stated, row.exponent,
+            Text(verdict + (f", {note}" if note else ""), style=colour),
+        )  # fmt: skip
+    return table
+
+
+def _list(values: object) -> str:
+    return ", ".join(map(str, values)) if isinstance(values, list) else str(values)

@@ -1,0 +1,21 @@
+"""Proposition 2: networks trained by the Align rules follow gradient descent, (17); and
+Appendix D: Align-zero follows the linearised network, (57).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from ntkalign.cli import script
+
+CLAIMS = ("proposition-2", "appendix-d")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure Proposition 2 and Appendix D."""
+    return script(__doc__ or "", CLAIMS, "figures/proposition2", argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
