@@ -143,11 +143,13 @@ def questions(family: Family, rules: Sequence[Rule], only: Iterable[str] = ()) -
 
     Args:
         family: the networks under test (its depth decides the layers).
-        rules: the rules compared with gradient descent.
+        rules: the rules compared with gradient descent; those marked as controls are asked
+            about as controls.
         only: ids of the claims to ask about; all if empty.
     """
     hidden, every = range(1, family.depth), range(1, family.depth + 1)
-    names = [rule.name for rule in rules]
+    names = [rule.name for rule in rules if not rule.control]
+    controls = dict.fromkeys((*CONTROLS, *(rule for rule in rules if rule.control)))
     lemma = [r.name for r in LEMMA_RULES if r is NORMAL or r.name in names]
     asked = [
         *(Question(ACTIVATIONS, MAIN, r, layer) for r in lemma for layer in hidden),
@@ -157,20 +159,20 @@ def questions(family: Family, rules: Sequence[Rule], only: Iterable[str] = ()) -
         *(Question(claim, MAIN, NORMAL.name, layer) for claim in LAYERWISE for layer in every),
         *(Question(PROPOSITION_2, MAIN, r) for r in names if r != NORMAL.name),
         *(Question(APPENDIX_D, MAIN, r) for r in names if r == ALIGN_ZERO.name),
-        *_controls(family, names),
+        *_controls(family, names, [rule.name for rule in controls]),
     ]
     wanted = set(only)
     return [q for q in asked if not wanted or q.claim.id in wanted]
 
 
-def _controls(family: Family, names: list[str]) -> list[Question]:
+def _controls(family: Family, names: list[str], controls: list[str]) -> list[Question]:
     fa, normal, neck = FEEDBACK_ALIGNMENT.name, NORMAL.name, family.bottleneck_layer
     return [
-        *(Question(FEEDBACK, MAIN, r.name, control=True) for r in CONTROLS),
+        *(Question(FEEDBACK, MAIN, r, control=True) for r in controls),
         # (8) and (9) compare Gram matrices, in which FA's feedback is as good as the true one
         # when wide (the same law, hence the same limit of Γ_l): FA is no control for them
         *(Question(DISCREPANCY, MAIN, fa, layer, control=True) for layer in range(1, family.depth)),
-        *(Question(PROPOSITION_2, MAIN, r.name, control=True) for r in CONTROLS),
+        *(Question(PROPOSITION_2, MAIN, r, control=True) for r in controls),
         Question(ACTIVATIONS, BOTTLENECK, normal, neck, control=True),
         Question(WEIGHTS, BOTTLENECK, normal, neck + 1, control=True),
         Question(JACOBIAN, BOTTLENECK, normal, control=True),
@@ -178,11 +180,7 @@ def _controls(family: Family, names: list[str]) -> list[Question]:
             Question(claim, BOTTLENECK, normal, neck + 1, control=True)
             for claim in (DISCREPANCY, PROPOSITION_1, SCORE)
         ),
-        *(
-            Question(PROPOSITION_2, BOTTLENECK, r, control=True)
-            for r in names
-            if r not in (normal, *(c.name for c in CONTROLS))
-        ),
+        *(Question(PROPOSITION_2, BOTTLENECK, r, control=True) for r in names if r != normal),
         *(Question(APPENDIX_D, BOTTLENECK, r, control=True) for r in names if r == ALIGN_ZERO.name),
     ]
 
@@ -262,15 +260,18 @@ def answer(
     elif claim.kind is Kind.ZERO_MEAN:
         verdict, reason = _judge_zero_mean(rows, confidence)
         tight = None
-    elif (rows["value"] <= ZERO).all() and (rows["error"] <= ZERO).all():
+    elif _is_zero(rows):
         verdict = "refuted" if claim.kind is Kind.PERSISTS else "holds"
         tight, reason, share = None, "identically zero, up to rounding, at every width", 0.0
     else:
-        with np.errstate(divide="ignore"):
-            share = float((rows["error"] / rows["value"]).max())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = float((rows["error"] / rows["value"]).fillna(0.0).max())
         if not share <= MAX_ERROR_SHARE:
             verdict, tight = "undecided", None
             reason = f"numerical error reaches {share:.1%} of a value; tighten --tolerance"
+        elif not (rows["value"] > 0).all():
+            verdict, tight = "undecided", None
+            reason = f"{(rows['value'] <= 0).sum()} of {len(rows)} values are exactly zero"
         else:
             rate = fit(widths, values, confidence)
             verdict, tight, reason = judge(claim, rate)
@@ -319,6 +320,12 @@ def judge(claim: Claim, rate: Rate) -> tuple[str, str | None, str]:
     if rate.interval[0] > claim.stated_exponent - RESOLUTION:
         return "holds", "sharp", f"{reason}, at the stated rate"
     return "holds", None, reason
+
+
+def _is_zero(rows: pd.DataFrame) -> bool:
+    """Whether no value can be told from zero, and all are far too small to matter."""
+    value, error = rows["value"], rows["error"]
+    return bool(((value <= ZERO) & (value <= error) & (error <= 1000 * ZERO)).all())
 
 
 def _judge_zero_mean(rows: pd.DataFrame, confidence: float) -> tuple[str, str]:

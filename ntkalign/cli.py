@@ -166,8 +166,8 @@ def guarded(program: str, action: Callable[[], int]) -> int:
         text = str(error) if error.name.isupper() else error.as_flag()
         print(f"{program}: {text}", file=sys.stderr)
         return 2
-    except IncompleteRunError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+    except (IncompleteRunError, OSError, MemoryError) as error:
+        print(f"{program}: {str(error) or 'out of memory'}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         print(f"{program}: interrupted; finished networks are kept, run again to go on",
@@ -176,11 +176,21 @@ def guarded(program: str, action: Callable[[], int]) -> int:
 
 
 def run_verification(
-    flags: VerifyFlags, *, claims: Sequence[str] = (), console: Console | None = None
+    flags: VerifyFlags, settings: Settings | None = None, *, claims: Sequence[str] = ()
 ) -> int:
-    """Verify, print the verdicts and write the report; returns the exit status."""
-    console = console or terminal()
-    settings = flags.settings().checked()
+    """Verify, print the verdicts and write the report; returns the exit status.
+
+    Args:
+        flags: where to and how.
+        settings: what to run; by default what the flags say.
+        claims: ids of the claims to ask about; all if empty.
+
+    Raises:
+        InputError: if the settings, the data or the output folder cannot be used.
+        IncompleteRunError: if a flow failed; the report is written all the same.
+    """
+    console = terminal()
+    settings = (settings or flags.settings()).checked()
     prepare(flags.out)
     result = with_progress(
         console,
@@ -188,7 +198,10 @@ def run_verification(
             settings, claims=claims, cells=flags.out / CELLS, fresh=flags.fresh, progress=progress
         ),
     )
-    page = write_report(result, flags.out)
+    chosen = {n: getattr(flags, n) for n in ("preset", "resume", "fresh", "strict")}
+    result = dataclasses.replace(result, config=result.config | chosen | {"out": str(flags.out)})
+    with Console(stderr=True).status("drawing the plots"):
+        page = write_report(result, flags.out)
     print_verdicts(result, console)
     _say_where(console, result, page)
     if result.failures:
@@ -212,7 +225,8 @@ def with_progress(
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("choosing the time", total=None)
 
         def progress(cell: Cell, done: int, total: int) -> None:

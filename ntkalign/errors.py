@@ -27,7 +27,7 @@ def unknown_name(name: str, value: str, allowed: Iterable[str], because: str) ->
     """The error for a name that is not in a catalogue, with the nearest match."""
     allowed = tuple(allowed)
     near = difflib.get_close_matches(value.lower(), allowed, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose {allowed[0]!r}, say"
+    hint = f"did you mean {near[0]!r}?" if near else f"choose {allowed[1 % len(allowed)]!r}, say"
     return InputError(
         name,
         value,

@@ -28,6 +28,7 @@ from ntkalign.networks import Layer, Network, Parameters, Pass
 from ntkalign.rules import NORMAL, Rule
 
 MAX_STEPS = 100_000
+GROWTH = 1e4
 _RULE_STREAM = 0x52554C45  # a rule's constants never share draws with the weights
 
 
@@ -35,6 +36,10 @@ class Outcome(enum.Enum):
     """How a flow ended; the values are sentences with a remedy."""
 
     REACHED = "reached the final time"
+    GREW = (
+        f"diverged: the integrated error grew past {GROWTH:g} times what it started from; "
+        "shorten --time, or lower the targets' scale"
+    )
     NOT_FINITE = (
         "diverged: values stopped being finite before the final time; "
         "shorten --time, or lower the targets' scale"
@@ -113,7 +118,7 @@ def gradient_flow(
     _check(times, tolerance)
     key = jax.random.key(0) if key is None else key
     key = jax.random.fold_in(key, _RULE_STREAM)
-    rules = among if rule in among and rule.error == "own" else (rule,)
+    rules = together(rule, among)
     fixed = tuple(r.draw(key, network) for r in rules)
     index = rules.index(rule)
     trajectory, result, finite, steps = _solve(
@@ -135,17 +140,23 @@ def gradient_flow(
     )
 
 
+def together(rule: Rule, among: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """The rules to compile as one: those that need no second network, or just this one."""
+    own = tuple(r for r in among if r.error == "own")
+    return own if rule in own else (rule,)
+
+
 @partial(jax.jit, static_argnames=("network", "rules", "max_steps"))
 def _solve(
     network: Network,
     rules: tuple[Rule, ...],
-    index: int,
+    index: int | Array,
     start: Parameters,
     fixed: tuple[Any, ...],
     x: Array,
     y: Array,
     times: Array,
-    tolerance: float,
+    tolerance: float | Array,
     max_steps: int,
 ) -> tuple[Any, Any, Array, Array]:
     """Integrate rule number ``index``; all of ``rules`` are compiled, one runs."""
@@ -172,6 +183,12 @@ def _solve(
 
     zero = jax.tree.map(jnp.zeros_like, start)
     state = {"change": zero, "delta": jnp.zeros_like(y)} | ({"normal": zero} if coupled else {})
+    size = jnp.linalg.norm(y - first.output) + jnp.linalg.norm(y)
+    limit = GROWTH * network.rate * times[-1] * size
+
+    def grew(t: Any, state: dict[str, Any], args: Any, **options: Any) -> Array:
+        return jnp.linalg.norm(state["delta"]) > limit
+
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(field),
         diffrax.Tsit5(),
@@ -181,11 +198,16 @@ def _solve(
         y0=state,
         stepsize_controller=diffrax.ClipStepSizeController(
             diffrax.PIDController(
-                rtol=0.0, atol=tolerance, norm=_largest_block, dtmin=1e-10 * times[-1]
+                rtol=0.0,
+                atol=tolerance,
+                norm=_largest_block,
+                dtmin=1e-10 * times[-1],
+                force_dtmin=False,
             ),
             step_ts=times,
         ),
         saveat=diffrax.SaveAt(ts=times, fn=save),
+        event=diffrax.Event(grew),
         max_steps=max_steps,
         throw=False,
     )
@@ -240,6 +262,8 @@ def _largest_block(tree: Any) -> Array:
 def _outcome(result: Any, finite: bool) -> Outcome:
     if result == diffrax.RESULTS.successful:
         return Outcome.REACHED if finite else Outcome.NOT_FINITE
+    if result == diffrax.RESULTS.event_occurred:
+        return Outcome.GREW
     if result == diffrax.RESULTS.dt_min_reached:
         return Outcome.STEP_TOO_SMALL
     return Outcome.TOO_MANY_STEPS

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-Matrix = Float[np.ndarray, "rows columns"]
-
 
 @dataclass(frozen=True)
 class LowRank:
     """A = left @ right.T + E with ‖E‖_F ≤ residual; left (p, k), right (q, k)."""
 
-    left: Matrix
-    right: Matrix
+    left: Float[np.ndarray, "p k"]
+    right: Float[np.ndarray, "q k"]
     residual: float = 0.0
 
     def __add__(self, other: LowRank) -> LowRank:
@@ -36,7 +34,9 @@ class LowRank:
         return float(np.linalg.norm(_triangle(self.left) @ _triangle(self.right).T, 2))
 
 
-def compress(matrix: Matrix, *, relative: float, absolute: float = 0.0) -> LowRank:
+def compress(
+    matrix: Float[np.ndarray, "p q"], *, relative: float, absolute: float = 0.0
+) -> LowRank:
     """Factor A ≈ Q (QᵀA) with ‖A − Q QᵀA‖_F ≤ max(relative ‖A‖_F, absolute), measured.
 
     Q spans a random sketch of the columns of A, doubled until the residual (computed, not
@@ -79,11 +79,11 @@ def gram_inner(a: LowRank, b: LowRank) -> float:
     return float(np.linalg.norm(_triangle(b.left) @ cross @ _triangle(a.left).T) ** 2)
 
 
-def gram_times(a: LowRank, z: Matrix) -> Matrix:
+def gram_times(a: LowRank, z: Float[np.ndarray, "q s"]) -> Float[np.ndarray, "q s"]:
     """AᵀA z for the columns of z, (q, s)."""
     return a.right @ ((a.left.T @ a.left) @ (a.right.T @ z))
 
 
-def _triangle(factor: Matrix) -> Matrix:
+def _triangle(factor: Float[np.ndarray, "p k"]) -> Float[np.ndarray, "r k"]:
     """The R of a QR decomposition: the factor up to an orthonormal change of rows."""
     return np.asarray(np.linalg.qr(factor, mode="r"))

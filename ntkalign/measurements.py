@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.flow import Flow
+from ntkalign.flow import Flow, together
 from ntkalign.lowrank import LowRank, compress, gram_difference_norm, gram_inner, gram_times
 from ntkalign.networks import Network, Parameters, Pass, backpropagate
 from ntkalign.rules import Rule
@@ -57,7 +57,7 @@ def initial_trace(network: Network, start: Parameters, x: Array | np.ndarray) ->
 
 def trace(flow: Flow, among: tuple[Rule, ...] = ()) -> Trace:
     """Activities and Jacobians at the saved times of a flow (``among`` as for the flow)."""
-    rules = among if flow.rule in among else (flow.rule,)
+    rules = together(flow.rule, among)
     fixed = tuple(flow.fixed if r is flow.rule else r.draw(_ANY_KEY, flow.network) for r in rules)
     groups = _trace(
         flow.network, rules, rules.index(flow.rule), flow.start, flow.change, fixed, flow.x
@@ -168,15 +168,18 @@ def _align(change: np.ndarray, b: LowRank) -> dict[str, tuple[float, float]]:
     gap = gram_difference_norm(a, b)
     gap_bound = 2 * norm_a * rest + ROUNDING * norm_a**2
     norm_bound = rest + ROUNDING * norm_b
-    delta_norm, sigma_norm = gram_inner(a, a) ** 0.5, gram_inner(b, b) ** 0.5  # ‖Δ‖_F, ‖Σ/m‖_F
-    misalignment = max(0.0, 1.0 - gram_inner(a, b) / (delta_norm * sigma_norm))
+    # ‖Δ‖_F and ‖Σ/m‖_F; where nothing moves, shares and angles are undefined
+    delta_norm, sigma_norm = (gram_inner(c, c) ** 0.5 or math.nan for c in (a, b))
+    misalignment = 1.0 - gram_inner(a, b) / (delta_norm * sigma_norm)
+    misalignment = max(0.0, misalignment) if misalignment == misalignment else math.nan
     turn = (2 * norm_a * rest + rest**2) / delta_norm  # how far the truncation can turn Δ
+    whole = norm_a or math.nan
     score_bound = 2 * turn * math.sqrt(2 * misalignment) + 2 * turn**2 + 100 * ROUNDING
     return {
         "discrepancy": (norm_w, norm_bound),
-        "discrepancy-relative": (norm_w / norm_a, 2 * norm_bound / norm_a),
+        "discrepancy-relative": (norm_w / whole, 2 * norm_bound / whole),
         "alignment-gap": (gap / scale, gap_bound / scale),
-        "alignment-gap-relative": (gap / norm_a**2, 2 * gap_bound / norm_a**2),
+        "alignment-gap-relative": (gap / whole**2, 2 * gap_bound / whole**2),
         "delta-norm": (norm_a**2 / scale, 2 * norm_a * norm_bound / scale),
         "sigma-norm": (norm_b**2 / scale, ROUNDING * norm_b**2),
         "misalignment": (misalignment, score_bound),
@@ -202,14 +205,17 @@ def sampled_score(
     b = frozen_change(flow, start, layer)[-1]
     change = np.asarray(flow.change[layer - 1].weight)[-1]
     a = b + compress(change - b.left @ b.right.T, relative=1e-7, absolute=ROUNDING * b.norm())
-    exact = gram_inner(a, b) / math.sqrt(gram_inner(a, a) * gram_inner(b, b))
-    z = np.random.default_rng([seed, layer]).standard_normal((change.shape[1], samples))
+    exact = gram_inner(a, b) / (math.sqrt(gram_inner(a, a) * gram_inner(b, b)) or math.nan)
+    z = np.random.default_rng([seed, layer, *flow.network.widths]).standard_normal(
+        (change.shape[1], samples)
+    )
     delta_z, sigma_z = gram_times(a, z), gram_times(b, z)
     terms = np.array(
         [np.sum(p * q, axis=0) for p, q in ((delta_z, sigma_z), (delta_z,) * 2, (sigma_z,) * 2)]
     )
     total = terms.sum(axis=1, keepdims=True)
-    ratio, left_out = (s[0] / np.sqrt(s[1] * s[2]) for s in (total, total - terms))
+    with np.errstate(invalid="ignore"):  # 0/0 where the layer has not moved
+        ratio, left_out = (s[0] / np.sqrt(s[1] * s[2]) for s in (total, total - terms))
     estimate = samples * ratio[0] - (samples - 1) * left_out.mean()
     error = math.sqrt((samples - 1) * np.var(left_out))
     return exact, float(estimate), error
@@ -223,6 +229,7 @@ def divergence(name: str, flow: Flow, other: Flow, output0: np.ndarray) -> Serie
     f, g = np.asarray(flow.output), np.asarray(other.output)
     values = np.linalg.norm(f - g, axis=-1).max(axis=-1)
     moved = np.linalg.norm(f - output0, axis=-1).max(axis=-1)
+    moved = np.where(moved == 0, np.nan, moved)
     bounds = ROUNDING * np.abs(f).max() * np.ones_like(values)
     return {
         (None, name): (values, bounds),
@@ -262,7 +269,7 @@ def _initial_trace(network: Network, start: Parameters, x: Array) -> tuple[tuple
 def _trace(
     network: Network,
     rules: tuple[Rule, ...],
-    index: int,
+    index: int | Array,
     start: Parameters,
     change: Parameters,
     fixed: tuple[Any, ...],

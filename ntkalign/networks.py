@@ -89,7 +89,7 @@ class Network:
         """Equation (1) over all data points."""
         h, activities, preactivations, slopes = x, [x], [], []
         for weight, bias in parameters:
-            z = h @ weight.T / math.sqrt(weight.shape[1]) + bias
+            z = h @ weight.T / math.sqrt(weight.shape[1]) + bias[None, :]
             preactivations.append(z)
             if len(preactivations) < self.depth:
                 h, slope = self.activation.value_and_slope(z)

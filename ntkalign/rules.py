@@ -57,6 +57,7 @@ class Rule:
         error: whose error drives learning: the rule's own, or that of a Normal network
             trained alongside from the same start (only W* needs that).
         output: the network's, or that of its linearisation in the parameters at time 0.
+        control: whether the rule must *not* be found to converge to gradient descent.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Rule:
     draw: Callable[[Key[Array, ""], Network], Any] = _nothing_fixed
     error: Literal["own", "normal"] = "own"
     output: Literal["network", "linear"] = "network"
+    control: bool = False
 
 
 # --- feedback -------------------------------------------------------------------------------
@@ -123,9 +125,11 @@ ALIGN_ZERO = Rule("align-zero", initial_jacobian, initial_activity)  # (15)
 ALIGN_ADA = Rule("align-ada", initial_jacobian, current_activity)  # (16)
 ALIGN_PROP = Rule("align-prop", through_initial_weights, current_activity)  # App. G
 W_STAR = Rule("w-star", initial_jacobian, initial_activity, error="normal")  # (13)
-FEEDBACK_ALIGNMENT = Rule("fa", through_fixed_weights, current_activity, draw=random_weights)
-DIRECT_FEEDBACK = Rule("dfa", direct, current_activity, draw=random_projections)
-LAST_LAYER = Rule("last-layer", nothing_below_the_last_layer, current_activity)
+FEEDBACK_ALIGNMENT = Rule(
+    "fa", through_fixed_weights, current_activity, draw=random_weights, control=True
+)
+DIRECT_FEEDBACK = Rule("dfa", direct, current_activity, draw=random_projections, control=True)
+LAST_LAYER = Rule("last-layer", nothing_below_the_last_layer, current_activity, control=True)
 LINEARISED = Rule("linearised", initial_jacobian, initial_activity, output="linear")  # App. D
 
 RULES: dict[str, Rule] = {
@@ -142,8 +146,8 @@ RULES: dict[str, Rule] = {
         LINEARISED,
     )
 }
-CONTROLS = (FEEDBACK_ALIGNMENT, DIRECT_FEEDBACK, LAST_LAYER)
-"""Rules that must *not* be found to converge to gradient descent."""
+CONTROLS = tuple(rule for rule in RULES.values() if rule.control)
+"""Rules that must *not* be found to converge to gradient descent; every report has them."""
 
 
 def rule(name: str | Rule) -> Rule:

@@ -14,6 +14,8 @@ from ntkalign.networks import Family
 from ntkalign.rules import NORMAL, Rule, rule
 
 MIN_WIDTHS, MIN_SEEDS = 3, 2
+MAX_TOLERANCE = 0.01
+SEEDS_END = 2**32  # what a random key can be folded with
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ class Settings:
         _at_least("depth", self.depth, 2, "a network needs a hidden layer", "pass 3, say")
         _at_least("seeds", self.seeds, MIN_SEEDS, "intervals come from seeds", "pass 8, say")
         _at_least("first_seed", self.first_seed, 0, "seeds count from 0", "pass 0")
+        if self.first_seed + self.seeds > SEEDS_END:
+            raise InputError(
+                "first_seed", self.first_seed, must=f"be at most {SEEDS_END - self.seeds}",
+                got=repr(self.first_seed), because="seeds are 32-bit numbers", do="pass 0",
+            )  # fmt: skip
         _at_least("bottleneck", self.bottleneck, 1, "it is a number of units", "pass 4")
         if self.multipliers:
             if len(self.multipliers) != self.depth - 1:
@@ -109,15 +116,17 @@ class Settings:
                 "bias_std", self.bias_std, must="be at least 0", got=repr(self.bias_std),
                 because="it is a standard deviation", do="pass 0 or 0.1, say",
             )  # fmt: skip
-        for name, value, do in (
-            ("tolerance", self.tolerance, "pass 1e-6, say"),
-            ("confidence", self.confidence, "pass 0.95, say"),
-        ):
-            if not 0 < value < 1:
-                raise InputError(
-                    name, value, must="be between 0 and 1", got=repr(value),
-                    because="it is a share", do=do,
-                )  # fmt: skip
+        if not 0 < self.tolerance <= MAX_TOLERANCE:
+            raise InputError(
+                "tolerance", self.tolerance, must=f"be above 0 and at most {MAX_TOLERANCE:g}",
+                got=repr(self.tolerance), because="the quantities measured are smaller than one",
+                do="pass 1e-6, say",
+            )  # fmt: skip
+        if not 0 < self.confidence < 1:
+            raise InputError(
+                "confidence", self.confidence, must="be between 0 and 1",
+                got=repr(self.confidence), because="it is a share", do="pass 0.95, say",
+            )  # fmt: skip
         return resolved
 
     @property

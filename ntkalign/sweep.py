@@ -7,6 +7,7 @@ are fold_in(fold_in(root, seed), width): adding a width or a seed changes no oth
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import secrets
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ from ntkalign import measurements as measure
 from ntkalign.activations import ACTIVATIONS
 from ntkalign.claims import BOTTLENECK, MAIN, Question
 from ntkalign.data import Data
+from ntkalign.errors import InputError
 from ntkalign.flow import Flow, Outcome, gradient_flow
 from ntkalign.measurements import Series, Trace
 from ntkalign.networks import Network
@@ -34,6 +36,9 @@ COARSER = 30.0
 SAMPLES = 100
 """Gaussian vectors of the sampled alignment score, as in the paper."""
 
+UNDEFINED = "undefined: nothing moves there (dead units?), so it has no share or direction"
+
+Row = tuple[str, int, int, str, int | None, str, float, float, str]
 COLUMNS = [
     "family", "width", "seed", "rule", "layer", "quantity", "value", "error", "status",
 ]  # fmt: skip
@@ -80,8 +85,17 @@ def run_sweep(
         folder: where cells are stored and looked for; None stores nothing.
         fresh: ignore stored cells.
         progress: called before each cell with it and how many are done, and once at the end.
+
+    Raises:
+        InputError: if nothing is asked for.
     """
     needs = _needs(questions)
+    if not needs:
+        raise InputError(
+            "rules", tuple(r.name for r in settings.rules), must="include one that is asked about",
+            got="none of them", because="no claim is left to measure",
+            do="add align-zero, or ask for other claims",
+        )  # fmt: skip
     cells = [
         Cell(family, width, settings.first_seed + s)
         for width in settings.widths
@@ -92,17 +106,49 @@ def run_sweep(
     for done, cell in enumerate(cells):
         progress(cell, done, len(cells))
         path = folder and folder / f"{_digest(settings, data, time, cell, needs[cell.family])}.csv"
-        if path and path.is_file() and not fresh:
-            tables.append(pd.read_csv(path, dtype={"layer": "Int64"}))
+        stored = _stored(path) if path and not fresh else None
+        if stored is not None:
+            tables.append(stored)
             reused += 1
             continue
-        rows = measure_cell(settings, data, time, cell, needs[cell.family])
-        table = pd.DataFrame(rows, columns=COLUMNS).astype({"layer": "Int64"})
+        try:
+            rows = measure_cell(settings, data, time, cell, needs[cell.family])
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            reason = f"could not run: {' '.join(str(error).split())[:120] or 'out of memory'}"
+            tables.append(_table(_failed(cell, needs[cell.family], settings.depth, reason)))
+            continue
+        tables.append(_table(rows))
         if path:
-            _store(table, path)
-        tables.append(table)
+            _store(tables[-1], path)
     progress(cells[-1], len(cells), len(cells))
     return Sweep(pd.concat(tables, ignore_index=True), len(cells) - reused, reused)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of measurements, with every digit."""
+    return pd.read_csv(path, dtype={"layer": "Int64"}, float_precision="round_trip")
+
+
+def _table(rows: list[Row]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"layer": "Int64"})
+
+
+def _stored(path: Path) -> pd.DataFrame | None:
+    """A cell measured before, if its file is there and whole."""
+    try:
+        table = read_table(path)
+    except (OSError, ValueError):
+        return None
+    return table if list(table.columns) == COLUMNS and len(table) else None
+
+
+def _failed(cell: Cell, needs: dict[str, frozenset[str]], depth: int, status: str) -> list[Row]:
+    return [
+        (cell.family, cell.width, cell.seed, rule, layer, quantity, np.nan, np.nan, status)
+        for rule, quantities in needs.items()
+        for quantity in sorted(quantities)
+        for layer in _layers(quantity, depth)
+    ]
 
 
 def _needs(questions: Iterable[Question]) -> dict[str, dict[str, frozenset[str]]]:
@@ -119,7 +165,7 @@ def _needs(questions: Iterable[Question]) -> dict[str, dict[str, frozenset[str]]
 
 def measure_cell(
     settings: Settings, data: Data, time: float, cell: Cell, needs: dict[str, frozenset[str]]
-) -> list[tuple[object, ...]]:
+) -> list[Row]:
     """All rows of one cell: flows at the tolerance and at a looser one, then measurements."""
     family = settings.family
     if cell.family == BOTTLENECK:
@@ -142,7 +188,7 @@ def measure_cell(
         for name in (NORMAL.name, LINEARISED.name)
         if any(r.name == name for r in rules)
     }
-    rows: list[tuple[object, ...]] = []
+    rows: list[Row] = []
     for rule in rules:
         if rule.name not in needs:
             continue
@@ -150,7 +196,17 @@ def measure_cell(
             run(rule, settings.tolerance),
             run(rule, COARSER * settings.tolerance),
         )
-        wanted = needs[rule.name]
+        wanted = set(needs[rule.name])
+        for other, quantity in (
+            (rule.name, None), (NORMAL.name, "divergence"), (LINEARISED.name, "linearisation-gap"),
+        ):  # fmt: skip
+            flows = pair if quantity is None else references.get(other, ())
+            lost = wanted if quantity is None else wanted & {quantity}
+            bad = next((f for f in flows if f.outcome is not Outcome.REACHED), None)
+            if lost and bad is not None:
+                status = f"{other} {bad.outcome.value}"
+                rows += _failed(cell, {rule.name: frozenset(lost)}, network.depth, status)
+                wanted = wanted - lost
         measured = _measure(pair, references, initial, wanted, network, rules, cell)
         for (layer, quantity), (value, error, status) in measured.items():
             rows.append(
@@ -184,23 +240,13 @@ def _measure(
     pair: tuple[Flow, Flow],
     references: dict[str, tuple[Flow, Flow]],
     initial: Trace,
-    wanted: frozenset[str],
+    wanted: set[str],
     network: Network,
     rules: tuple[Rule, ...],
     cell: Cell,
 ) -> Measured:
-    """The wanted quantities of one rule's flow, or labelled rows that say why there are none."""
+    """The wanted quantities of one rule's flow."""
     depth = network.depth
-    involved = [*pair, *(references[NORMAL.name] if "divergence" in wanted else ())]
-    involved += references.get(LINEARISED.name, ()) if "linearisation-gap" in wanted else ()
-    for flow in involved:
-        if flow.outcome is not Outcome.REACHED:
-            status = f"{flow.rule.name} {flow.outcome.value}"
-            return {
-                (layer, quantity): (np.nan, np.nan, status)
-                for quantity in sorted(wanted)
-                for layer in _layers(quantity, depth)
-            }
     output0 = network.output_scale * initial.preactivations[-1][0]
     fine: Series = {}
     coarse: Series = {}
@@ -221,7 +267,7 @@ def _measure(
             linear = references[LINEARISED.name][i]
             series |= measure.divergence("linearisation-gap", flow, linear, output0)
     measured: Measured = {
-        name: (value, error, "ok")
+        name: (value, error, "ok" if np.isfinite(value + error) else UNDEFINED)
         for name, (value, error) in measure.supremum(fine, coarse).items()
     }
     if "sampled-score-error" in wanted:
@@ -229,8 +275,9 @@ def _measure(
             exact, sampled, error = measure.sampled_score(
                 pair[0], initial, layer, samples=SAMPLES, seed=cell.seed
             )
-            measured[layer, "sampled-score-error"] = sampled - exact, error, "ok"
-            measured[layer, "score"] = exact, 0.0, "ok"
+            status = "ok" if np.isfinite(sampled - exact + error) else UNDEFINED
+            measured[layer, "sampled-score-error"] = sampled - exact, error, status
+            measured[layer, "score"] = exact, 0.0, status
     return measured
 
 
@@ -264,7 +311,10 @@ def _digest(
         ]
     )
     digest = hashlib.sha256(text.encode())
-    digest.update(np.ascontiguousarray(data.x).tobytes() + np.ascontiguousarray(data.y).tobytes())
+    for package in ("jax", "jaxlib", "diffrax", "numpy"):
+        digest.update(importlib.metadata.version(package).encode())
+    for array in (data.x, data.y):
+        digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:20]

@@ -1,5 +1,7 @@
-"""Lemma 1: during training activations (19), weights (20), the Jacobian (21) and each rule's
-feedback (22) drift from their values at initialisation by O(m^-1/2).
+"""Lemma 1: how far a network drifts from its start during training.
+
+Activations (19), weights (20), the Jacobian (21) and each rule's feedback (22) are said to
+change by O(m^-1/2).
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""Proposition 1: weight changes align with error-weighted input correlations, (8), by way of the
-discrepancy (42); and the paper's reading of it, that neither side of (8) vanishes by itself.
+"""Proposition 1: weight changes align with error-weighted input correlations.
+
+The gap (8), the discrepancy (42) that its proof goes through, and the paper's reading, that
+neither side of (8) vanishes by itself.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""Proposition 2: networks trained by the Align rules follow gradient descent, (17); and
-Appendix D: Align-zero follows the linearised network, (57).
+"""Proposition 2: networks trained by the Align rules follow gradient descent.
+
+The divergence (17) for each rule, and Appendix D's (57): Align-zero follows the linearised
+network.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from ntkalign.errors import InputError
 from ntkalign.report.groups import rows
 from ntkalign.report.plots import scaling_plots
 from ntkalign.report.terminal import summary, warnings
+from ntkalign.sweep import read_table
 from ntkalign.verifier import Verification
 
 SCHEMA = 1
@@ -87,17 +88,20 @@ def load_report(folder: Path) -> Verification:
             raise bad(f"no {name}")
     try:
         stored = json.loads((folder / JSON).read_text())
-        table = pd.read_csv(folder / TABLE, dtype={"layer": "Int64"})
+        table = read_table(folder / TABLE)
     except ValueError as error:
         raise bad(f"something unreadable ({str(error).splitlines()[0]})") from None
     if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
         raise bad("another schema")
-    findings = [
-        _answer_again(entry, table, stored["config"]["confidence"], control)
-        for kind, control in (("claims", False), ("controls", True))
-        for entry in stored[kind]
-    ]
-    return Verification(stored["config"], stored["environment"], tuple(findings), table)
+    try:
+        findings = tuple(
+            _answer_again(entry, table, stored["config"]["confidence"], control)
+            for kind, control in (("claims", False), ("controls", True))
+            for entry in stored[kind]
+        )
+        return Verification(stored["config"], stored["environment"], findings, table)
+    except (KeyError, TypeError, ValueError) as error:
+        raise bad(f"a damaged one ({type(error).__name__}: {error})") from None
 
 
 def prepare(folder: Path) -> None:
@@ -129,7 +133,7 @@ def _answer_again(
 
 
 def _claim(claims: Sequence[Claim], id: str, quantity: str) -> Claim:
-    return next(c for c in claims if (c.id, c.quantity) == (id, quantity))
+    return {(c.id, c.quantity): c for c in claims}[id, quantity]
 
 
 def _embedded(path: Path) -> str:

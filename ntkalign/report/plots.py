@@ -120,6 +120,15 @@ def _draw_one(axis: Axes, finding: Finding, colour: str) -> None:
     axis.plot(widths, rate.typical, style, color=colour, label=label, linewidth=1.4)
 
 
+def scaling_axis(axis: Axes, widths: np.ndarray) -> None:
+    """A logarithmic axis of widths, with a tick at each."""
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(widths)
+    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xlabel("width $m$")
+
+
 def _mean(row: Sequence[float]) -> float:
     finite = [v for v in row if math.isfinite(v)]
     return sum(finite) / len(finite) if finite else math.nan
@@ -127,11 +136,7 @@ def _mean(row: Sequence[float]) -> float:
 
 def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str) -> None:
     widths = np.array(findings[0].widths, float)
-    axis.set_xscale("log", base=2)
-    axis.set_xticks(widths)
-    axis.xaxis.set_major_formatter(ScalarFormatter())
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xlabel("width $m$")
+    scaling_axis(axis, widths)
     axis.set_title(title)
     if claim.kind is Kind.ZERO_MEAN:
         axis.axhline(0, color="0.4", linewidth=0.8, linestyle=":")

@@ -14,6 +14,7 @@ from ntkalign.report.groups import rows
 from ntkalign.verifier import Verification
 
 COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}
+CONTROL_COLOURS = {"holds": "red", "refuted": "green", "undecided": "yellow"}
 
 
 def print_verdicts(result: Verification, console: Console) -> None:
@@ -41,7 +42,15 @@ def summary(result: Verification) -> str:
         f"{len(result.claims)} statements (one per rule and layer): {count['holds']} hold, "
         f"{count['refuted']} refuted as stated, {count['undecided']} undecided"
     )
-    return text + (f"; {outside} outside the paper's assumptions" if outside else "")
+    if outside:
+        text += f"; {outside} outside the paper's assumptions"
+    if result.controls:
+        caught = Counter(f.verdict for f in result.controls)
+        text += (
+            f". Controls: {caught['refuted']} of {len(result.controls)} refuted, as they must be, "
+            f"{caught['undecided']} undecided, {caught['holds']} passed"
+        )
+    return text
 
 
 def warnings(result: Verification) -> list[str]:
@@ -65,9 +74,8 @@ def _table(title: str, findings: Iterable[Finding], *, control: bool) -> Table:
         table.add_column(name)
     for row in rows(findings):
         claim, verdict = row.first.question.claim, row.first.verdict
-        colour = COLOURS[verdict]
-        if control:
-            colour = "red" if verdict == "holds" else "green"
+        colours = CONTROL_COLOURS if control else COLOURS
+        colour = colours[verdict]
         note = row.tightness or ("" if control else row.assumptions)
         table.add_row(
             claim.id, row.rule, row.layers, claim.stated, row.exponent,

@@ -1,0 +1,75 @@
+"""Generated problems: networks of many shapes, on data that are fixed by a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import strategies as st
+
+from ntkalign.activations import ACTIVATIONS, activation
+from ntkalign.networks import Network
+
+SMOOTH = sorted(name for name, a in ACTIVATIONS.items() if a.meets_assumptions)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network at its start, and data; drawn when first asked for."""
+
+    widths: tuple[int, ...]
+    name: str = "tanh"
+    points: int = 4
+    bias_std: float = 0.0
+    seed: int = 0
+    output_scale: float = 1.0
+
+    @cached_property
+    def network(self) -> Network:
+        return Network(self.widths, activation(self.name), self.bias_std, self.output_scale)
+
+    @cached_property
+    def start(self):
+        return self.network.initialise(jax.random.key(self.seed))
+
+    @cached_property
+    def _data(self):
+        rng = np.random.default_rng(self.seed)
+        shapes = (self.points, self.widths[0]), (self.points, self.widths[-1])
+        return [jnp.asarray(rng.standard_normal(shape)) for shape in shapes]
+
+    @property
+    def x(self):
+        return self._data[0]
+
+    @property
+    def y(self):
+        return self._data[1]
+
+    @property
+    def plain(self):
+        """The parameters as a list of NumPy pairs, for the references."""
+        return plain(self.start)
+
+
+def plain(parameters):
+    return [(np.asarray(layer.weight), np.asarray(layer.bias)) for layer in parameters]
+
+
+def make(widths, name="tanh", **options) -> Case:
+    return Case(tuple(widths), name, **options)
+
+
+@st.composite
+def cases(draw, names=tuple(SMOOTH), min_depth=2, max_depth=4, widths=(1, 3, 5, 8)):
+    depth = draw(st.integers(min_depth, max_depth))
+    return make(
+        [draw(st.sampled_from(widths)) for _ in range(depth + 1)],
+        draw(st.sampled_from(names)),
+        points=draw(st.sampled_from((2, 4))),
+        bias_std=draw(st.sampled_from((0.0, 0.5))),
+        seed=draw(st.integers(0, 1000)),
+    )

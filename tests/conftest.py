@@ -1,0 +1,37 @@
+"""Shapes are checked while the tests run; JAX is as strict as it can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jaxtyping
+
+with jaxtyping.install_import_hook("ntkalign", "beartype.beartype"):
+    import ntkalign  # noqa: F401
+
+import jax
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+settings.register_profile(
+    "derandomised",
+    derandomize=True,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],  # each new shape compiles: shrinking is too slow
+    database=None,
+    max_examples=8,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("derandomised")
+
+
+@pytest.fixture(scope="session")
+def image_files() -> Path:
+    """The folder of real image sets beside the repository, where there is one."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no image sets beside the repository")
+    return folder

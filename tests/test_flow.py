@@ -1,0 +1,198 @@
+"""The flow against closed forms, identities and itself at a tighter tolerance."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import expm
+
+from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity, gradient_flow
+from ntkalign.horizon import empirical_kernel
+from ntkalign.measurements import frozen_change, initial_trace
+from ntkalign.networks import Layer
+from ntkalign.rules import ALIGN_ZERO, FEEDBACK_ALIGNMENT, LINEARISED, NORMAL, RULES, W_STAR
+from tests.cases import cases, make
+
+TIMES = np.array([0.5, 1.0, 2.0])
+
+
+def run(case, rule=NORMAL, tolerance=1e-9, times=TIMES, **options):
+    flow = gradient_flow(
+        case.network, rule, case.start, case.x, case.y, times, tolerance=tolerance, **options
+    )
+    assert flow.outcome is Outcome.REACHED
+    return flow
+
+
+@given(cases(max_depth=3, widths=(1, 3, 6)))
+@settings(max_examples=5)
+def test_the_linearised_flow_is_the_closed_form(case):
+    """f_lin(t) = y + exp(−η Θ t/P) (f⁰ − y), with Θ by the layerwise identity."""
+    kernel = empirical_kernel(initial_trace(case.network, case.start, case.x))
+    f0 = np.asarray(case.network.forward(case.start, case.x).output)
+    flow = run(case, LINEARISED)
+    for t, f in zip(TIMES, flow.output, strict=True):
+        error = expm(-kernel * t / len(f0)) @ (np.asarray(case.y) - f0).ravel()
+        np.testing.assert_allclose(np.asarray(case.y - f).ravel(), error, atol=1e-7)
+
+
+def test_the_empirical_kernel_is_the_product_of_jacobians():
+    case = make((3, 5, 4, 2), bias_std=0.3)
+    jacobian = jax.jacrev(lambda p: case.network.forward(p, case.x).output)(case.start)
+    flat = np.concatenate([np.asarray(a).reshape(8, -1) for a in jax.tree.leaves(jacobian)], axis=1)
+    kernel = empirical_kernel(initial_trace(case.network, case.start, case.x))
+    np.testing.assert_allclose(kernel, flat @ flat.T, atol=1e-12)
+
+
+def test_a_deep_linear_network_conserves_what_it_must():
+    """For σ = identity, √m_l-scaled W_{l+1}ᵀW_{l+1} − W_l W_lᵀ − b_l b_lᵀ is conserved."""
+    case = make((4, 5, 6, 2), "linear", bias_std=0.4)
+
+    def invariants(parameters):
+        w = [np.asarray(layer.weight) for layer in parameters]
+        b = [np.asarray(layer.bias) for layer in parameters]
+        return [
+            w[l + 1].T @ w[l + 1] - w[l] @ w[l].T - np.outer(b[l], b[l]) for l in range(len(w) - 1)
+        ]
+
+    flow = run(case)
+    end = jax.tree.map(lambda p, d: p + d[-1], case.start, flow.change)
+    assert max(np.abs(c.weight[-1]).max() for c in flow.change) > 0.1
+    for before, after in zip(invariants(case.start), invariants(end), strict=True):
+        np.testing.assert_allclose(before, after, atol=1e-7)
+
+
+@given(cases(max_depth=3, widths=(1, 3, 6)))
+@settings(max_examples=5)
+def test_gradient_flow_lowers_the_loss(case):
+    """dL/dt = −‖∇L‖² < 0, at every saved time."""
+    flow = run(case)
+    y, f0 = np.asarray(case.y), np.asarray(case.network.forward(case.start, case.x).output)
+    losses = 0.5 * np.mean(np.sum((y - np.asarray(flow.output)) ** 2, axis=-1), axis=-1)
+    loss0 = 0.5 * np.mean(np.sum((y - f0) ** 2, axis=-1))
+    assert np.all(np.diff([loss0, *losses]) < 1e-9)
+    assert losses[-1] < loss0
+
+
+def test_w_star_is_the_integrated_error_of_gradient_descent():
+    """(13) integrated on its own against (12)'s closed form from δ of the Normal flow."""
+    case = make((3, 7, 6, 2), bias_std=0.2)
+    normal, star = run(case), run(case, W_STAR)
+    start = initial_trace(case.network, case.start, case.x)
+    for layer in (1, 2, 3):
+        for change, b in zip(
+            star.change[layer - 1].weight, frozen_change(normal, start, layer), strict=True
+        ):
+            np.testing.assert_allclose(change, b.left @ b.right.T, atol=1e-7)
+    np.testing.assert_allclose(star.delta, normal.delta, atol=1e-7)
+
+
+def test_align_zero_is_frozen_along_its_own_error():
+    case = make((3, 7, 6, 2))
+    flow = run(case, ALIGN_ZERO)
+    start = initial_trace(case.network, case.start, case.x)
+    for layer in (1, 2, 3):
+        b = frozen_change(flow, start, layer)[-1]
+        np.testing.assert_allclose(flow.change[layer - 1].weight[-1], b.left @ b.right.T, atol=1e-8)
+
+
+def test_delta_is_the_integral_of_the_error():
+    case = make((3, 5, 2))
+    times = np.linspace(0, 1, 201)[1:]
+    flow = run(case, times=times)
+    f0 = case.network.forward(case.start, case.x).output
+    errors = np.asarray(case.y) - np.concatenate([np.asarray(f0)[None], flow.output])
+    integral = np.trapezoid(errors, dx=times[0], axis=0)
+    np.testing.assert_allclose(flow.delta[-1], integral, atol=1e-4)
+
+
+def test_rotating_outputs_rotates_the_flow():
+    case = make((3, 6, 5, 2), bias_std=0.2)
+    c, s = np.cos(0.7), np.sin(0.7)
+    q = jnp.array([[c, -s], [s, c]])
+    *below, last = case.start
+    turned = (*below, Layer(q @ last.weight, q @ last.bias))
+    there = gradient_flow(case.network, NORMAL, turned, case.x, case.y @ q.T, TIMES, tolerance=1e-9)
+    np.testing.assert_allclose(there.output, run(case).output @ q.T, atol=1e-7)
+
+
+@given(cases(max_depth=3, widths=(1, 3, 6)), st.sampled_from(sorted(RULES)))
+@settings(max_examples=6)
+def test_a_looser_companion_bounds_the_error(case, name):
+    """The error estimate (a 30 times looser flow) is not below the true error."""
+    rule, key = RULES[name], jax.random.key(5)
+    truth = run(case, rule, 1e-11, key=key)
+    fine, coarse = (run(case, rule, tol, key=key) for tol in (1e-6, 3e-5))
+    error = np.abs(fine.output - truth.output).max()
+    assert error <= np.abs(fine.output - coarse.output).max() + 1e-10
+    assert error < 1e-4
+
+
+def test_compiling_rules_together_changes_nothing():
+    case = make((3, 5, 4, 2))
+    key = jax.random.key(3)
+    among = (NORMAL, ALIGN_ZERO, FEEDBACK_ALIGNMENT)
+    for rule in among:
+        alone, together = run(case, rule, key=key), run(case, rule, key=key, among=among)
+        np.testing.assert_allclose(alone.output, together.output, atol=1e-13)
+
+
+def test_a_rules_constants_never_repeat_the_initial_weights():
+    """With one key for both, feedback alignment would silently become Align-prop."""
+    key = jax.random.key(0)
+    case = make((3, 60, 50, 2), seed=0)
+    flow = run(case, FEEDBACK_ALIGNMENT, key=key, times=np.array([0.01]))
+    pair = np.ravel(case.start[1].weight), np.ravel(flow.fixed[1])
+    assert abs(np.corrcoef(*pair)[0, 1]) < 4 / np.sqrt(3000)
+
+
+ASCENT = Rule(
+    "ascent",
+    lambda now, start, fixed, e: tuple(
+        -30.0 * s for s in backpropagate(now.weights, now.slopes, e)
+    ),
+    current_activity,
+)
+
+
+def test_a_flow_that_diverges_says_so():
+    case = make((3, 5, 4, 2), "linear")
+    flow = gradient_flow(case.network, ASCENT, case.start, case.x, case.y, np.array([50.0]))
+    assert flow.outcome is Outcome.GREW
+    assert "diverged: the integrated error grew past 10000 times" in flow.outcome.value
+    assert "shorten --time" in flow.outcome.value
+
+
+def test_a_flow_that_runs_out_of_steps_says_so():
+    case = make((3, 5, 2))
+    flow = gradient_flow(case.network, NORMAL, case.start, case.x, case.y, TIMES, max_steps=3)
+    assert flow.outcome is Outcome.TOO_MANY_STEPS
+    assert "did not reach the final time" in flow.outcome.value
+
+
+@pytest.mark.parametrize("times", [[1.0, 0.5], [0.0, 1.0], []])
+def test_times_must_increase_from_above_zero(times):
+    case = make((3, 5, 2))
+    with pytest.raises(InputError, match=r"times .* must be positive and increasing; got an array"):
+        gradient_flow(case.network, NORMAL, case.start, case.x, case.y, np.array(times))
+
+
+def test_the_tolerance_must_be_a_share():
+    case = make((3, 5, 2))
+    with pytest.raises(InputError, match=r"tolerance \(0\.0\) must be between 0 and 1; got 0\.0"):
+        gradient_flow(case.network, NORMAL, case.start, case.x, case.y, TIMES, tolerance=0.0)
+
+
+def test_float64_must_be_on():
+    case = make((3, 5, 2))
+    start, x, y = case.start, case.x, case.y
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with pytest.raises(InputError, match=r"jax_enable_x64 \(False\) must be on; got off"):
+            gradient_flow(case.network, NORMAL, start, x, y, TIMES)
+    finally:
+        jax.config.update("jax_enable_x64", True)

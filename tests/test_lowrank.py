@@ -1,0 +1,69 @@
+"""Low-rank norms and traces against dense linear algebra, with their error bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ntkalign.lowrank import (
+    LowRank,
+    compress,
+    gram_difference_norm,
+    gram_inner,
+    gram_times,
+)
+
+SIZES = st.integers(1, 90)
+
+
+def matrix(rows, columns, rank, noise, seed):
+    rng = np.random.default_rng(seed)
+    low = rng.standard_normal((rows, rank)) @ rng.standard_normal((rank, columns))
+    return low + noise * rng.standard_normal((rows, columns))
+
+
+def factors(rows, columns, rank, seed):
+    rng = np.random.default_rng(seed)
+    return LowRank(rng.standard_normal((rows, rank)), rng.standard_normal((columns, rank)))
+
+
+def dense(a):
+    return a.left @ a.right.T
+
+
+@given(SIZES, SIZES, st.integers(1, 40), st.sampled_from((0.0, 1e-9, 1e-3, 1.0)), st.integers(0, 9))
+def test_compression_keeps_its_bound(rows, columns, rank, noise, seed):
+    a = matrix(rows, columns, rank, noise, seed)
+    small = compress(a, relative=1e-6)
+    left_out = np.linalg.norm(a - dense(small))
+    assert left_out <= small.residual * (1 + 1e-6) + 1e-12 * np.linalg.norm(a)
+    assert small.residual <= 1e-6 * np.linalg.norm(a)
+    assert abs(small.norm() - np.linalg.norm(a, 2)) <= small.residual + 1e-12 * np.linalg.norm(a)
+
+
+def test_a_matrix_of_low_rank_is_stored_in_small_factors():
+    assert compress(matrix(300, 200, 5, 0.0, 0), relative=1e-9).left.shape == (300, 32)
+    assert compress(matrix(300, 200, 5, 1.0, 0), relative=1e-9).residual == 0.0
+
+
+def test_the_squared_residual_bounds_a_projected_norm():
+    """‖A‖² ≤ ‖QQᵀA‖² + ‖A − QQᵀA‖_F², which weight_drift relies on."""
+    a = matrix(200, 200, 20, 3e-3, 1)
+    small = compress(a, relative=0.05)
+    assert small.residual > 0
+    exact = np.linalg.norm(a, 2)
+    assert small.norm() <= exact * (1 + 1e-12) <= np.hypot(small.norm(), small.residual)
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 12), st.integers(1, 12))
+def test_gram_quantities_are_the_dense_ones(rows, columns, rank_a, rank_b):
+    a, b = factors(rows, columns, rank_a, 0), factors(rows, columns, rank_b, 1)
+    gram_a, gram_b = dense(a).T @ dense(a), dense(b).T @ dense(b)
+    scale = np.linalg.norm(gram_a) + np.linalg.norm(gram_b)
+    exact = np.linalg.norm(gram_a - gram_b, 2)
+    np.testing.assert_allclose(gram_difference_norm(a, b), exact, atol=1e-12 * scale)
+    np.testing.assert_allclose(gram_inner(a, b), np.trace(gram_a @ gram_b), rtol=1e-10)
+    z = np.random.default_rng(2).standard_normal((columns, 3))
+    np.testing.assert_allclose(gram_times(a, z), gram_a @ z, atol=1e-11 * scale)
+    np.testing.assert_allclose(dense(a + b), dense(a) + dense(b), atol=1e-12)
