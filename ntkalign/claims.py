@@ -352,8 +352,9 @@ def _companion(table: pd.DataFrame, question: Question, confidence: float) -> Ra
     rows = _select(table, question, question.claim.companion)
     if not (rows["value"] > ZERO).all():
         return None
-    groups = [g["value"].to_numpy() for _, g in rows.groupby("width")]
-    return fit(sorted(rows["width"].unique()), groups, confidence)
+    widths = sorted(int(w) for w in rows["width"].unique())
+    groups = [rows["value"][rows["width"] == w].to_numpy() for w in widths]
+    return fit(widths, groups, confidence)
 
 
 def _select(table: pd.DataFrame, question: Question, quantity: str) -> pd.DataFrame:

@@ -154,17 +154,17 @@ def _from_file(path: Path, points: int) -> Data:
 
     if not path.is_file():
         raise bad("no such file", "check the path")
+    if not zipfile.is_zipfile(path):
+        raise bad("something that is not an npz archive")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in ("x", "y")}
     except KeyError:
         raise bad("a file without arrays named x and y") from None
-    except ValueError as error:
-        if "pickle" in str(error).lower():
-            raise bad("pickled objects, which are never loaded") from None
-        raise bad("something that is not an npz archive") from None
-    except (zipfile.BadZipFile, OSError, EOFError, TypeError, AttributeError):
-        raise bad("something that is not an npz archive") from None
+    except ValueError:
+        raise bad("pickled objects, which are never loaded") from None
+    except (zipfile.BadZipFile, OSError, EOFError):
+        raise bad("a damaged archive") from None
     for key, array in arrays.items():
         if array.ndim != 2 or array.dtype.kind not in "fiub" or 0 in array.shape:
             raise bad(f"{key} of shape {array.shape} and type {array.dtype}")

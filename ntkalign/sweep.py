@@ -125,8 +125,8 @@ def run_sweep(
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table of measurements, with every digit."""
-    return pd.read_csv(path, dtype={"layer": "Int64"}, float_precision="round_trip")
+    """A table of measurements."""
+    return pd.read_csv(path, dtype={"layer": "Int64"})
 
 
 def _table(rows: list[Row]) -> pd.DataFrame:

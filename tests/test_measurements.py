@@ -21,7 +21,7 @@ from ntkalign.rules import (
     NORMAL,
 )
 from tests import reference
-from tests.cases import cases, make
+from tests.cases import make
 
 TIMES = np.array([0.5, 2.0])
 SHAPES = st.sampled_from(((3, 6, 2), (4, 5, 7, 1), (3, 4, 6, 5, 2)))
@@ -106,10 +106,10 @@ def test_everything_about_normal_training_is_the_equations(shape, name, seed):
             check("misalignment", 1 - reference.alignment_score(delta, sigma), layer)  # (9)
 
 
-@given(cases(max_depth=3, widths=(2, 5)))
-@settings(max_examples=4)
-def test_feedback_drift_is_that_of_each_rules_own_jacobian(case):
+@pytest.mark.parametrize("shape", [(3, 5, 2), (4, 5, 6, 2)])
+def test_feedback_drift_is_that_of_each_rules_own_jacobian(shape):
     """(22): J is Align-ada's frozen feedback with current activities, and so on."""
+    case = make(shape, bias_std=0.3)
     _, h0, g0 = observe(case, case.plain)
     slope = jax.vmap(jax.grad(case.network.activation.function))
     for rule in (ALIGN_ZERO, ALIGN_ADA, ALIGN_PROP):

@@ -1,0 +1,172 @@
+"""Questions, and verdicts on synthetic measurements whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ntkalign import claims
+from ntkalign.activations import activation
+from ntkalign.claims import Question, answer, questions
+from ntkalign.networks import Family
+from ntkalign.rules import ALIGN_ADA, ALIGN_PROP, ALIGN_ZERO, FEEDBACK_ALIGNMENT, LAST_LAYER, NORMAL
+
+WIDTHS = (64, 128, 256, 512, 1024)
+FAMILY = Family(4, activation("tanh"))
+
+
+def table(law, claim=claims.PROPOSITION_2, noise=0.05, seeds=6, error=1e-6, status="ok", seed=0):
+    rng = np.random.default_rng(seed)
+    rows = []
+    for m in WIDTHS:
+        for s in range(seeds):
+            value = law(m) * np.exp(noise * rng.standard_normal())
+            for quantity in (claim.quantity, claim.companion):
+                if quantity:
+                    rows.append(
+                        ("main", m, s, "align-ada", None, quantity, value, error * value, status)
+                    )
+    columns = ["family", "width", "seed", "rule", "layer", "quantity", "value", "error", "status"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def judge(data, claim=claims.PROPOSITION_2):
+    question = Question(claim, "main", "align-ada")
+    return answer(question, data, assumptions_met=True, confidence=0.95)
+
+
+@pytest.mark.parametrize(
+    ("claim", "exponent", "verdict", "tightness"),
+    [
+        (claims.PROPOSITION_2, -0.5, "holds", "sharp"),
+        (claims.PROPOSITION_2, -1.0, "holds", "loose"),
+        (claims.PROPOSITION_2, -0.6, "holds", None),
+        (claims.PROPOSITION_2, -0.25, "refuted", None),
+        (claims.PROPOSITION_2, 0.0, "refuted", None),
+        (claims.PROPOSITION_2, -0.4, "undecided", None),
+        (claims.PROPOSITION_1, -1.0, "holds", "sharp"),
+        (claims.PROPOSITION_1, -0.5, "refuted", None),
+        (claims.SCORE, -0.5, "holds", None),
+        (claims.SCORE, 0.0, "refuted", None),
+        (claims.DELTA_PERSISTS, 0.0, "holds", None),
+        (claims.DELTA_PERSISTS, -0.5, "refuted", None),
+        (claims.DELTA_PERSISTS, 0.5, "holds", None),
+    ],
+)
+def test_verdicts_on_power_laws(claim, exponent, verdict, tightness):
+    finding = judge(table(lambda m: m**exponent, claim), claim)
+    assert (finding.verdict, finding.tightness) == (verdict, tightness), finding.reason
+    assert finding.rate.exponent == pytest.approx(exponent, abs=0.05)
+
+
+def test_a_true_bound_is_hardly_ever_refuted_and_a_false_one_hardly_ever_held():
+    """Of 100 sweeps; a shortfall of twice the resolution must not pass either."""
+    true, false = [], []
+    for seed in range(100):
+        true.append(judge(table(lambda m: m**-0.5, noise=0.3, seed=seed)).verdict)
+        false.append(judge(table(lambda m: m**-0.3, noise=0.3, seed=seed)).verdict)
+    assert true.count("refuted") <= 1
+    assert false.count("holds") <= 1
+
+
+def test_a_quantity_that_levels_off_does_not_pass_as_vanishing():
+    """It decays over the small widths only: the two windows must agree."""
+    finding = judge(table(lambda m: 0.5 + (m / 64) ** -2.0, claims.SCORE, noise=0.01), claims.SCORE)
+    assert finding.rate.interval[1] < claims.SCORE.threshold  # over all widths it decays
+    assert finding.verdict == "undecided"
+    assert "over the larger widths alone" in finding.reason
+
+
+def test_numerical_error_forbids_a_verdict():
+    finding = judge(table(lambda m: m**-0.5, error=0.02))
+    assert finding.verdict == "undecided"
+    assert finding.reason == "numerical error reaches 2.0% of a value; tighten --tolerance"
+    assert finding.error_share == pytest.approx(0.02)
+
+
+def test_a_failed_flow_forbids_a_verdict_and_is_named():
+    data = table(lambda m: m**-0.5)
+    data.loc[4, ["value", "error", "status"]] = [np.nan, np.nan, "normal diverged: too large"]
+    finding = judge(data)
+    assert finding.verdict == "undecided"
+    assert finding.reason == "1 of 30 flows failed (width 64 seed 2): normal diverged: too large"
+    assert finding.as_json()["values"][0][2] is None
+
+
+def test_zero_is_zero_only_up_to_rounding():
+    data = table(lambda m: 0.0, claims.FEEDBACK, error=0.0)
+    assert judge(data, claims.FEEDBACK).verdict == "holds"
+    assert "identically zero" in judge(data, claims.FEEDBACK).reason
+    assert judge(table(lambda m: 0.0, claims.DELTA_PERSISTS), claims.DELTA_PERSISTS).verdict == (
+        "refuted"
+    )
+    small = judge(table(lambda m: 1e-13 * m**-0.2, claims.FEEDBACK), claims.FEEDBACK)
+    assert small.verdict == "refuted"  # tiny, but well resolved
+    data["error"] = 0.1
+    assert judge(data, claims.FEEDBACK).verdict == "undecided"  # zero, but not known to be
+
+
+def test_some_exact_zeros_are_reported():
+    data = table(lambda m: m**-0.5)
+    data.loc[0, ["value", "error"]] = 0.0
+    finding = judge(data)
+    assert (finding.verdict, finding.reason) == ("undecided", "1 of 30 values are exactly zero")
+
+
+def sampled(mean, spread):
+    rng = np.random.default_rng(0)
+    data = table(lambda m: 1.0, claims.SAMPLED_SCORE, noise=0.0)
+    data["value"] = mean + spread * rng.standard_normal(len(data))
+    data["error"] = spread
+    return judge(data, claims.SAMPLED_SCORE)
+
+
+def test_the_sampled_score_is_judged_by_equivalence():
+    assert sampled(0.0, 0.005).verdict == "holds"
+    assert sampled(0.05, 0.005).verdict == "refuted"
+    assert sampled(0.0, 0.5).verdict == "undecided"
+    assert "mean square in standard errors" in sampled(0.0, 0.005).reason
+
+
+def test_every_claim_is_asked_of_each_layer_and_rule_it_applies_to():
+    asked = questions(FAMILY, (ALIGN_ZERO, ALIGN_ADA, ALIGN_PROP))
+    claimed = [(q.claim.id, q.rule, q.layer) for q in asked if not q.control]
+    count = {c.id: sum(id == c.id for id, _, _ in claimed) for c in claims.CLAIMS}
+    assert count == {
+        "lemma-1/activations": 3 * 3,
+        "lemma-1/weights": 3 * 4,
+        "lemma-1/jacobian": 3,
+        "lemma-1/feedback": 4,
+        "proposition-1/discrepancy": 4,
+        "proposition-1": 4,
+        "proposition-1/interpretation": 2 * 4,
+        "alignment-score": 4,
+        "alignment-score/sampled": 4,
+        "proposition-2": 3,
+        "appendix-d": 1,
+    }
+
+
+def test_every_bound_has_a_control():
+    asked = questions(FAMILY, (ALIGN_ZERO,))
+    controlled = {q.claim for q in asked if q.control}
+    judged_by_rate = {
+        c for c in claims.CLAIMS if c.kind in (claims.Kind.BOUND, claims.Kind.VANISHES)
+    }
+    assert judged_by_rate <= controlled
+    assert {"fa", "dfa", "last-layer"} <= {q.rule for q in asked if q.control}
+    assert any(q.family == claims.BOTTLENECK for q in asked)
+
+
+def test_a_control_rule_is_never_listed_as_a_claim():
+    asked = questions(FAMILY, (FEEDBACK_ALIGNMENT, ALIGN_ADA))
+    assert not any(q.rule == "fa" and not q.control for q in asked)
+    assert len(asked) == len(set(asked))
+
+
+def test_a_subset_of_claims_brings_only_its_own_controls():
+    asked = questions(FAMILY, (ALIGN_ADA,), only=("alignment-score",))
+    assert {q.claim for q in asked} == {claims.SCORE}
+    assert {q.rule for q in asked} == {NORMAL.name}
+    assert not questions(FAMILY, (LAST_LAYER,), only=("appendix-d",))

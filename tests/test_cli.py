@@ -1,0 +1,283 @@
+"""The commands as a user runs them: exit status, messages, files, resuming."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ElementTree
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+
+from ntkalign import Settings, verify
+from ntkalign import sweep as sweep_module
+from ntkalign.cli import main
+from ntkalign.rules import ALIGN_ADA
+
+SMALL = [
+    "verify", "--points", "4", "--outputs", "2", "--depth", "2", "--widths", "8,16,32",
+    "--seeds", "2", "--time", "1", "--rules", "align-zero,align-ada", "--tolerance", "1e-5",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """One run end to end, with its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        printed = []
+        patch.setattr("rich.console.Console.print", lambda self, *a, **k: printed.append(a))
+        assert main([*SMALL, "--out", str(folder)]) == 0
+    return folder, printed
+
+
+def test_a_run_leaves_its_files(run):
+    folder, _ = run
+    assert {p.name for p in folder.iterdir()} == {
+        "cells", "measurements.csv", "plots", "report.html", "report.json", "report.md",
+    }  # fmt: skip
+
+
+def test_the_json_keeps_its_schema(run):
+    report = json.loads((run[0] / "report.json").read_text())
+    assert report["schema"] == 1
+    assert set(report) == {"schema", "config", "environment", "claims", "controls"}
+    assert report["config"]["widths"] == [8, 16, 32]
+    assert report["config"]["preset"] == "standard"
+    assert {"versions", "device", "precision", "git_revision", "seconds"} <= set(
+        report["environment"]
+    )
+    assert report["environment"]["precision"] == "float64"
+    for claim in report["claims"] + report["controls"]:
+        assert {
+            "id", "layer", "rule", "equation", "statement", "assumptions_met", "stated_exponent",
+            "exponent", "interval", "verdict", "tightness", "reason", "error_share", "widths",
+            "values",
+        } <= set(claim)  # fmt: skip
+        assert claim["verdict"] in ("holds", "refuted", "undecided")
+        assert claim["tightness"] in ("sharp", "loose", None)
+        assert np.shape(claim["values"]) == (3, 2)
+        assert claim["reason"]
+    ids = {claim["id"] for claim in report["claims"]}
+    assert len(ids) == 11
+    assert {c["rule"] for c in report["controls"]} >= {"fa", "dfa", "last-layer"}
+
+
+def test_the_table_is_tidy(run):
+    table = pd.read_csv(run[0] / "measurements.csv")
+    key = ["family", "width", "seed", "rule", "layer", "quantity"]
+    assert not table.duplicated(key).any()
+    assert set(table["status"]) == {"ok"}
+    assert table["error"].ge(0).all()
+    drift = table[table["quantity"] == "weight-drift"]
+    assert set(drift["layer"]) == {1, 2}
+
+
+def test_every_claim_has_a_plot_in_two_formats(run):
+    folder, _ = run
+    plots = {p.stem for p in (folder / "plots").iterdir()}
+    assert len(plots) == 12
+    for name in plots:
+        ElementTree.parse(folder / "plots" / f"{name}.svg")
+        pixels = matplotlib.image.imread(folder / "plots" / f"{name}.png")
+        assert min(pixels.shape[:2]) > 300
+        assert pixels[..., :3].std() > 0.05  # something is drawn
+
+
+def test_the_page_is_self_contained_and_shows_every_claim(run):
+    page = (run[0] / "report.html").read_text()
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert page.count('src="data:image/svg+xml;base64,') == 12
+    markdown = (run[0] / "report.md").read_text()
+    for text in (page, markdown):
+        for name in ("lemma-1/weights", "proposition-1", "proposition-2", "appendix-d"):
+            assert name in text
+        assert "Controls, which must not hold" in text
+
+
+def test_the_terminal_shows_verdicts_and_the_reports_path(run):
+    folder, printed = run
+    words = " ".join(str(part) for args in printed for part in args)
+    assert "statements (one per rule and layer)" in words
+    assert f"report: {folder / 'report.html'}" in words
+
+
+def test_a_second_run_reuses_every_network_and_a_fresh_one_none(run, capsys, monkeypatch):
+    folder, _ = run
+    before = (folder / "measurements.csv").read_bytes()
+    measured = []
+    original = sweep_module.measure_cell
+    monkeypatch.setattr(
+        sweep_module, "measure_cell", lambda *a: measured.append(a[3]) or original(*a)
+    )
+    assert main([*SMALL, "--out", str(folder)]) == 0
+    assert not measured
+    assert (folder / "measurements.csv").read_bytes() == before
+    assert "12 networks reused" in capsys.readouterr().out
+    assert main([*SMALL, "--out", str(folder), "--seeds", "3"]) == 0
+    assert {c.seed for c in measured} == {2}
+    assert main([*SMALL, "--out", str(folder), "--fresh"]) == 0
+    assert len(measured) == 6 + 12
+    assert (folder / "measurements.csv").read_bytes() == before
+
+
+def test_a_damaged_stored_network_is_measured_again(run, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(run[0], folder)
+    damaged = sorted((folder / "cells").iterdir())[0]
+    damaged.write_text("")
+    assert main([*SMALL, "--out", str(folder)]) == 0
+    assert len(damaged.read_text().splitlines()) > 1
+
+
+def test_a_report_is_rebuilt_from_stored_results(run, tmp_path, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(run[0], folder)
+    before = json.loads((folder / "report.json").read_text())
+    (folder / "report.html").unlink()
+    shutil.rmtree(folder / "plots")
+    assert main(["report", str(folder)]) == 0
+    assert (folder / "report.html").is_file()
+    assert json.loads((folder / "report.json").read_text()) == before
+
+
+def test_strict_turns_an_undecided_claim_into_status_1(run):
+    assert main([*SMALL, "--out", str(run[0]), "--strict"]) == 1
+
+
+def stderr_line(capsys):
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1, text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--widths", "64,x"], r"--widths \(64,x\) must be whole numbers with commas between"),
+        (["--widths", "64,32,16"], r"--widths \(64,32,16\) must increase"),
+        (["--seeds", "1"], r"--seeds \(1\) must be at least 2"),
+        (["--depth", "1"], r"--depth \(1\) must be at least 2"),
+        (["--depth", "deep"], r"FLAGS .* must be flags of this command; got .*--depth.*deep"),
+        (["--dept", "3"], r"FLAGS .* got .*--dept.* see ntkalign verify --help"),
+        (["--time", "-1"], r"--time \(-1\.0\) must be positive"),
+        (["--bias-std", "-1"], r"--bias-std \(-1\.0\) must be at least 0"),
+        (["--activation", "thanh"], r"--activation \(thanh\) .* did you mean 'tanh'\?"),
+        (["--rules", "align"], r"--rules \(align\) must be one of"),
+        (["--data", "digit"], r"--data \(digit\) .* did you mean 'digits'\?"),
+        (["--data", "absent.npz"], r"--data \(absent\.npz\) .* got no such file"),
+        (["--data", "kmnist"], r"--data-dir \(None\) must be the folder of the kmnist files"),
+        (["--preset", "fast"], r"--preset \(fast\) must be one of quick, standard, deep"),
+        (["--resume", "--fresh"], r"--fresh \(True\) must not be given with --resume"),
+        (["--multipliers", "1,2,3"], r"--multipliers \(1,2,3\) must be 2 numbers"),
+    ],
+)
+def test_bad_flags_give_one_line_and_status_2(tmp_path, capsys, flags, message):
+    assert main(["verify", "--out", str(tmp_path / "out"), *flags]) == 2
+    assert re.search(message, stderr_line(capsys))
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_computed(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main([*SMALL, "--out", str(tmp_path / "file")]) == 2
+    assert re.search(r"--out .* must be a folder that can be written", stderr_line(capsys))
+
+
+def test_an_unknown_command_is_refused(capsys):
+    assert main(["verfy"]) == 2
+    assert "COMMAND (verfy) must be one of verify, report" in stderr_line(capsys)
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"schema": 2}', '{"schema": 1}'])
+def test_a_folder_without_a_whole_report_is_refused(tmp_path, capsys, content):
+    if content is not None:
+        (tmp_path / "report.json").write_text(content)
+        (tmp_path / "measurements.csv").write_text("a,layer\n1,2\n")
+    assert main(["report", str(tmp_path)]) == 2
+    assert "must hold report.json and measurements.csv of schema 1" in stderr_line(capsys)
+
+
+def test_version_and_help(capsys):
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"ntkalign \d+\.\d+\.\d+\n", capsys.readouterr().out)
+    assert main([]) == 0
+    assert "verify" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        main(["verify", "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for flag in ("--widths", "--tolerance", "--strict", "--fresh", "--bias-std", "--first-seed"):
+        assert flag in text
+
+
+def test_an_interrupt_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
+    original, calls = sweep_module.measure_cell, []
+
+    def interrupt_the_third(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(sweep_module, "measure_cell", interrupt_the_third)
+    flags = [*SMALL, "--out", str(tmp_path)]
+    assert main(flags) == 130
+    assert "interrupted; finished networks are kept" in stderr_line(capsys)
+    assert len(list((tmp_path / "cells").glob("*.csv"))) == 2
+    monkeypatch.setattr(sweep_module, "measure_cell", original)
+    assert main(flags) == 0
+    assert "2 networks reused" in capsys.readouterr().out
+
+
+def ascending(now, start, fixed, e):
+    return tuple(-50.0 * s for s in ALIGN_ADA.feedback(now, start, fixed, e))
+
+
+def test_a_flow_that_diverges_ends_as_labelled_rows_and_status_3(tmp_path, capsys, monkeypatch):
+    bad = ALIGN_ADA.__class__("align-ada", ascending, ALIGN_ADA.activity)
+    monkeypatch.setitem(sweep_module.RULES, "align-ada", bad)
+    monkeypatch.setattr("ntkalign.settings.rule", lambda name: bad)
+    flags = [*SMALL, "--out", str(tmp_path), "--rules", "align-ada", "--activation", "linear",
+             "--time", "20"]  # fmt: skip
+    assert main(flags) == 3
+    line = stderr_line(capsys)
+    assert re.search(r"\d+ flows failed, first: .* rule align-ada: align-ada diverged: ", line)
+    assert "what is done is kept in" in line
+    table = pd.read_csv(tmp_path / "measurements.csv")
+    failed = table[table["status"] != "ok"]
+    assert set(failed["rule"]) == {"align-ada"}
+    assert failed["value"].isna().all()
+    report = json.loads((tmp_path / "report.json").read_text())
+    verdicts = {c["rule"]: c for c in report["claims"] if c["id"] == "proposition-2"}
+    assert verdicts["align-ada"]["verdict"] == "undecided"
+    assert "flows failed" in verdicts["align-ada"]["reason"]
+
+
+def test_a_cell_that_runs_out_of_memory_is_a_labelled_row(tmp_path, capsys, monkeypatch):
+    original = sweep_module.measure_cell
+
+    def fail_at_width_16(settings, data, time, cell, needs):
+        if cell.width == 16:
+            raise MemoryError
+        return original(settings, data, time, cell, needs)
+
+    monkeypatch.setattr(sweep_module, "measure_cell", fail_at_width_16)
+    assert main([*SMALL, "--out", str(tmp_path)]) == 3
+    assert "width 16, seed 0, rule normal: could not run: out of memory" in stderr_line(capsys)
+
+
+def test_dead_layers_are_labelled():
+    """One ReLU unit per hidden layer: some networks never pass a signal."""
+    settings = Settings(
+        points=4, outputs=2, depth=3, widths=(1, 2, 3), seeds=3, time=1.0, activation="relu",
+        tolerance=1e-4,
+    )  # fmt: skip
+    result = verify(settings, claims=["alignment-score"])
+    assert any("undefined: nothing moves there" in line for line in result.failures)
+    assert not any(finding.assumptions_met for finding in result.findings)
+    dead = result.table[result.table["status"] != "ok"]
+    assert dead["value"].isna().all()
+    assert {f.verdict for f in result.claims if f.question.layer == 1} == {"undecided"}
