@@ -9,7 +9,7 @@ verify: .venv/ready
 	$(BIN)/ntkalign verify
 
 test: .venv/ready lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff check .
