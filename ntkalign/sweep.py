@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import secrets
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +34,10 @@ from ntkalign.settings import Settings
 SAVED_TIMES = 8
 COARSER = 30.0
 """The companion flow, which the error is estimated with, is looser by this factor."""
+THREADS = 2
+"""One architecture compiles on one core while another is trained."""
+CONTROL_SEEDS = 3
+"""Networks with a layer of fixed width cost next to nothing, and vary more: so many more."""
 SAMPLES = 100
 """Gaussian vectors of the sampled alignment score, as in the paper."""
 
@@ -84,7 +89,7 @@ def run_sweep(
         questions: decide which rules run and what is measured.
         folder: where cells are stored and looked for; None stores nothing.
         fresh: ignore stored cells.
-        progress: called before each cell with it and how many are done, and once at the end.
+        progress: called when a cell is finished, with it, how many are done and how many there are.
 
     Raises:
         InputError: if nothing is asked for.
@@ -96,32 +101,54 @@ def run_sweep(
             got="none of them", because="no claim is left to measure",
             do="add align-zero, or ask for other claims",
         )  # fmt: skip
-    cells = [
-        Cell(family, width, settings.first_seed + s)
+    groups = [
+        [Cell(family, width, settings.first_seed + s) for s in range(_count(family, settings))]
         for width in settings.widths
         for family in needs
-        for s in range(settings.seeds)
     ]
-    tables, reused = [], 0
-    for done, cell in enumerate(cells):
-        progress(cell, done, len(cells))
-        path = folder and folder / f"{_digest(settings, data, time, cell, needs[cell.family])}.csv"
+
+    def work(cell: Cell) -> tuple[pd.DataFrame, bool]:
+        """One cell's table, and whether it was stored before."""
+        wanted = needs[cell.family]
+        path = folder and folder / f"{_digest(settings, data, time, cell, wanted)}.csv"
         stored = _stored(path) if path and not fresh else None
         if stored is not None:
-            tables.append(stored)
-            reused += 1
-            continue
+            return stored, True
         try:
-            rows = measure_cell(settings, data, time, cell, needs[cell.family])
+            table = _table(measure_cell(settings, data, time, cell, wanted))
         except (MemoryError, jax.errors.JaxRuntimeError) as error:
             reason = f"could not run: {' '.join(str(error).split())[:120] or 'out of memory'}"
-            tables.append(_table(_failed(cell, needs[cell.family], settings.depth, reason)))
-            continue
-        tables.append(_table(rows))
+            return _table(_failed(cell, wanted, settings.depth, reason)), False
         if path:
-            _store(tables[-1], path)
-    progress(cells[-1], len(cells), len(cells))
-    return Sweep(pd.concat(tables, ignore_index=True), len(cells) - reused, reused)
+            _store(table, path)
+        return table, False
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        futures = {cell: pool.submit(work, cell) for cell in _staggered(groups)}
+        names = {future: cell for cell, future in futures.items()}
+        try:
+            for done, future in enumerate(as_completed(names), start=1):
+                future.result()
+                progress(names[future], done, len(names))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    results = [futures[cell].result() for group in groups for cell in group]
+    reused = sum(was_stored for _, was_stored in results)
+    table = pd.concat([t for t, _ in results], ignore_index=True)
+    return Sweep(table, len(results) - reused, reused)
+
+
+def _count(family: str, settings: Settings) -> int:
+    return settings.seeds * (CONTROL_SEEDS if family == BOTTLENECK else 1)
+
+
+def _staggered(groups: list[list[Cell]]) -> list[Cell]:
+    """Start each architecture (and so its compilation) while the one before still runs."""
+    order = groups[0][:1]
+    for group, following in zip(groups, [*groups[1:], []], strict=True):
+        order += following[:1] + group[1:]
+    return order
 
 
 def read_table(path: Path) -> pd.DataFrame:

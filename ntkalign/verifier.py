@@ -79,7 +79,8 @@ def verify(
         claims: ids of the claims to ask about; all if empty.
         cells: a folder where finished networks are stored and looked for; None stores nothing.
         fresh: ignore what is stored there.
-        progress: called before each network with it, how many are done and how many there are.
+        progress: called when a network is finished, with it, how many are done and how many
+            there are.
 
     Raises:
         InputError: if the settings or the data cannot be used.

@@ -52,6 +52,7 @@ def test_the_json_keeps_its_schema(run):
     )
     assert report["environment"]["precision"] == "float64"
     for claim in report["claims"] + report["controls"]:
+        seeds = 2 * (3 if claim["family"] == "bottleneck" else 1)
         assert {
             "id", "layer", "rule", "equation", "statement", "assumptions_met", "stated_exponent",
             "exponent", "interval", "verdict", "tightness", "reason", "error_share", "widths",
@@ -59,7 +60,7 @@ def test_the_json_keeps_its_schema(run):
         } <= set(claim)  # fmt: skip
         assert claim["verdict"] in ("holds", "refuted", "undecided")
         assert claim["tightness"] in ("sharp", "loose", None)
-        assert np.shape(claim["values"]) == (3, 2)
+        assert np.shape(claim["values"]) == (3, seeds)
         assert claim["reason"]
     ids = {claim["id"] for claim in report["claims"]}
     assert len(ids) == 11
@@ -116,11 +117,13 @@ def test_a_second_run_reuses_every_network_and_a_fresh_one_none(run, capsys, mon
     assert main([*SMALL, "--out", str(folder)]) == 0
     assert not measured
     assert (folder / "measurements.csv").read_bytes() == before
-    assert "12 networks reused" in capsys.readouterr().out
+    assert "24 networks reused" in capsys.readouterr().out
     assert main([*SMALL, "--out", str(folder), "--seeds", "3"]) == 0
-    assert {c.seed for c in measured} == {2}
+    assert {(c.family, c.seed) for c in measured} == {
+        ("main", 2), ("bottleneck", 6), ("bottleneck", 7), ("bottleneck", 8),
+    }  # fmt: skip
     assert main([*SMALL, "--out", str(folder), "--fresh"]) == 0
-    assert len(measured) == 6 + 12
+    assert len(measured) == 3 + 9 + 24
     assert (folder / "measurements.csv").read_bytes() == before
 
 
@@ -226,10 +229,11 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
     flags = [*SMALL, "--out", str(tmp_path)]
     assert main(flags) == 130
     assert "interrupted; finished networks are kept" in stderr_line(capsys)
-    assert len(list((tmp_path / "cells").glob("*.csv"))) == 2
+    kept = len(list((tmp_path / "cells").glob("*.csv")))
+    assert 1 <= kept <= 4
     monkeypatch.setattr(sweep_module, "measure_cell", original)
     assert main(flags) == 0
-    assert "2 networks reused" in capsys.readouterr().out
+    assert f"{kept} networks reused" in capsys.readouterr().out
 
 
 def ascending(now, start, fixed, e):

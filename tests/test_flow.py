@@ -14,7 +14,15 @@ from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity,
 from ntkalign.horizon import empirical_kernel
 from ntkalign.measurements import frozen_change, initial_trace
 from ntkalign.networks import Layer
-from ntkalign.rules import ALIGN_ZERO, FEEDBACK_ALIGNMENT, LINEARISED, NORMAL, RULES, W_STAR
+from ntkalign.rules import (
+    ALIGN_ZERO,
+    FEEDBACK_ALIGNMENT,
+    LAST_LAYER,
+    LINEARISED,
+    NORMAL,
+    RULES,
+    W_STAR,
+)
 from tests.cases import cases, make
 
 TIMES = np.array([0.5, 1.0, 2.0])
@@ -150,21 +158,30 @@ def test_a_rules_constants_never_repeat_the_initial_weights():
     assert abs(np.corrcoef(*pair)[0, 1]) < 4 / np.sqrt(3000)
 
 
-ASCENT = Rule(
-    "ascent",
-    lambda now, start, fixed, e: tuple(
-        -30.0 * s for s in backpropagate(now.weights, now.slopes, e)
-    ),
-    current_activity,
+def ascent(now, start, fixed, e):
+    return tuple(-30.0 * s for s in backpropagate(now.weights, now.slopes, e))
+
+
+def ascent_of_the_last_layer(now, start, fixed, e):
+    return tuple(-30.0 * s for s in LAST_LAYER.feedback(now, start, fixed, e))
+
+
+@pytest.mark.parametrize(
+    ("feedback", "outcome", "words"),
+    [
+        (ascent, Outcome.STEP_TOO_SMALL, "diverged: the step size fell below 1e-10"),
+        (ascent_of_the_last_layer, Outcome.GREW, "diverged: the integrated error grew past 10000"),
+    ],
 )
-
-
-def test_a_flow_that_diverges_says_so():
+def test_a_flow_that_diverges_says_so(feedback, outcome, words):
+    """In finite time (all layers), or exponentially (the last alone)."""
     case = make((3, 5, 4, 2), "linear")
-    flow = gradient_flow(case.network, ASCENT, case.start, case.x, case.y, np.array([50.0]))
-    assert flow.outcome is Outcome.GREW
-    assert "diverged: the integrated error grew past 10000 times" in flow.outcome.value
+    rule = Rule("ascent", feedback, current_activity)
+    flow = gradient_flow(case.network, rule, case.start, case.x, case.y, np.array([50.0]))
+    assert flow.outcome is outcome
+    assert words in flow.outcome.value
     assert "shorten --time" in flow.outcome.value
+    assert flow.steps < 20_000
 
 
 def test_a_flow_that_runs_out_of_steps_says_so():
