@@ -55,7 +55,7 @@ class Settings:
     activation: Any = "tanh"
     widths: tuple[int, ...] = (64, 128, 256, 512)
     multipliers: tuple[int, ...] = ()
-    seeds: int = 8
+    seeds: int = 7
     first_seed: int = 0
     time: float | None = None
     rules: tuple[Any, ...] = ("align-zero", "align-ada", "align-prop")
