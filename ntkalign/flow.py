@@ -89,7 +89,7 @@ def gradient_flow(
     y: Float[Array, "P C"],
     times: Float[Array | np.ndarray, " n"],
     *,
-    tolerance: float = 1e-5,
+    tolerance: float = 1e-6,
     key: Key[Array, ""] | None = None,
     among: tuple[Rule, ...] = (),
     max_steps: int = MAX_STEPS,
@@ -296,5 +296,5 @@ def _check(times: Any, tolerance: float) -> None:
             must="be between 0 and 1",
             got=tolerance.__repr__(),
             because="it bounds the local error of a step in norms of order one",
-            do="pass 1e-5, say",
+            do="pass 1e-6, say",
         )

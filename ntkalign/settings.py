@@ -55,12 +55,12 @@ class Settings:
     activation: Any = "tanh"
     widths: tuple[int, ...] = (64, 128, 256, 512)
     multipliers: tuple[int, ...] = ()
-    seeds: int = 7
+    seeds: int = 6
     first_seed: int = 0
     time: float | None = None
     rules: tuple[Any, ...] = ("align-zero", "align-ada", "align-prop")
     bias_std: float = 0.0
-    tolerance: float = 1e-5
+    tolerance: float = 1e-6
     confidence: float = 0.95
     output_exponent: float = 0.0
     bottleneck: int = 4
@@ -120,7 +120,7 @@ class Settings:
             raise InputError(
                 "tolerance", self.tolerance, must=f"be above 0 and at most {MAX_TOLERANCE:g}",
                 got=repr(self.tolerance), because="the quantities measured are smaller than one",
-                do="pass 1e-5, say",
+                do="pass 1e-6, say",
             )  # fmt: skip
         if not 0 < self.confidence < 1:
             raise InputError(
