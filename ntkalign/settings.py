@@ -53,9 +53,9 @@ class Settings:
     outputs: int | None = None
     depth: int = 3
     activation: Any = "tanh"
-    widths: tuple[int, ...] = (64, 128, 256, 512)
+    widths: tuple[int, ...] = (48, 96, 192, 384)
     multipliers: tuple[int, ...] = ()
-    seeds: int = 6
+    seeds: int = 8
     first_seed: int = 0
     time: float | None = None
     rules: tuple[Any, ...] = ("align-zero", "align-ada", "align-prop")
