@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ntkalign import Settings, verify
+from ntkalign import InputError, Settings, verify
 from ntkalign import sweep as sweep_module
 from ntkalign.cli import main
 from ntkalign.rules import ALIGN_ADA
@@ -130,10 +130,10 @@ def test_a_second_run_reuses_every_network_and_a_fresh_one_none(run, capsys, mon
 def test_a_damaged_stored_network_is_measured_again(run, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(run[0], folder)
-    damaged = sorted((folder / "cells").iterdir())[0]
-    damaged.write_text("")
+    for stored in (folder / "cells").iterdir():
+        stored.write_text("")
     assert main([*SMALL, "--out", str(folder)]) == 0
-    assert len(damaged.read_text().splitlines()) > 1
+    assert sum(bool(stored.read_text()) for stored in (folder / "cells").iterdir()) == 24
 
 
 def test_a_report_is_rebuilt_from_stored_results(run, tmp_path, capsys):
@@ -271,6 +271,12 @@ def test_a_cell_that_runs_out_of_memory_is_a_labelled_row(tmp_path, capsys, monk
     monkeypatch.setattr(sweep_module, "measure_cell", fail_at_width_16)
     assert main([*SMALL, "--out", str(tmp_path)]) == 3
     assert "width 16, seed 0, rule normal: could not run: out of memory" in stderr_line(capsys)
+
+
+def test_a_run_that_asks_about_nothing_is_refused():
+    settings = Settings(points=4, time=1.0, rules=("align-ada",))
+    with pytest.raises(InputError, match=r"rules .* must include one that is asked about"):
+        verify(settings, claims=["appendix-d"])
 
 
 def test_dead_layers_are_labelled():

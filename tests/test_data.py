@@ -76,6 +76,16 @@ def test_a_file_of_ones_own_is_used_as_it_is(tmp_path):
     np.testing.assert_array_equal(data.y, Y[:3])
 
 
+def test_a_damaged_archive_is_refused(tmp_path):
+    path = tmp_path / "data.npz"
+    save(path, x=X, y=Y)
+    content = bytearray(path.read_bytes())
+    content[130:180] = bytes(50)  # inside the first array
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"got a damaged archive"):
+        load(str(path), points=4)
+
+
 FILE_MESSAGES = {
     "nothing": r"no such file; .* do: check the path",
     "names": r"a file without arrays named x and y; .* numpy\.savez",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity, gradient_flow
+from ntkalign.flow import _outcome
 from ntkalign.horizon import empirical_kernel
 from ntkalign.measurements import frozen_change, initial_trace
 from ntkalign.networks import Layer
@@ -182,6 +184,12 @@ def test_a_flow_that_diverges_says_so(feedback, outcome, words):
     assert words in flow.outcome.value
     assert "shorten --time" in flow.outcome.value
     assert flow.steps < 20_000
+
+
+def test_values_that_are_not_finite_are_never_called_a_flow():
+    outcome = _outcome(diffrax.RESULTS.successful, finite=False)
+    assert outcome is Outcome.NOT_FINITE
+    assert outcome.value.startswith("diverged: values stopped being finite before the final time")
 
 
 def test_a_flow_that_runs_out_of_steps_says_so():
