@@ -22,7 +22,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 STYLE: dict[Any, Any] = {
     "font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7, "axes.spines.top": False,
     "axes.spines.right": False, "svg.fonttype": "path", "svg.hashsalt": "ntkalign",
-    "savefig.dpi": 150, "savefig.bbox": "tight", "legend.frameon": False, "axes.linewidth": 0.7, "svg.image_inline": True,
+    "savefig.dpi": 150, "savefig.bbox": "tight",
+    "legend.frameon": False, "axes.linewidth": 0.7, "svg.image_inline": True,
 }  # fmt: skip
 QUANTITIES = {
     "activation-drift": r"$(\mathrm{E}\,\|z_l^t-z_l^0\|^2/m_l)^{1/2}$",
