@@ -10,14 +10,15 @@ so one wide network at initialisation says how long the loss takes to fall by a 
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import brentq
 
 from ntkalign.data import Data
 from ntkalign.errors import InputError
-from ntkalign.measurements import Trace, initial_trace
 from ntkalign.networks import Family
+from ntkalign.origin import Origin, kernel
 
 WIDE = 1024
 LOSS_FALL = 10.0
@@ -34,10 +35,10 @@ def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:
     """
     network = family.network(WIDE, data.x.shape[1], data.y.shape[1])
     start = network.initialise(jax.random.key(_SEED))
-    trace = initial_trace(network, start, data.x)
-    kernel = empirical_kernel(trace)
-    error = (data.y - network.output_scale * trace.preactivations[-1][0]).ravel()
-    rates, modes = np.linalg.eigh(network.rate * kernel / len(data.x))
+    origin = Origin.of(network, start, jnp.asarray(data.x))
+    theta = empirical_kernel(origin)
+    error = origin.error(jnp.asarray(data.y)).ravel()
+    rates, modes = np.linalg.eigh(network.rate * theta / len(data.x))
     weights = (modes.T @ error) ** 2
     rates = np.maximum(rates, 0.0)
 
@@ -56,12 +57,7 @@ def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:
     return float(f"{time:.2g}")
 
 
-def empirical_kernel(trace: Trace) -> Float[np.ndarray, "PC PC"]:
-    """Θ at the trace's first time, by the layerwise identity; rows and columns are (x, output)."""
-    points, outputs = trace.preactivations[-1].shape[1:]
-    kernel = np.zeros((points, outputs, points, outputs))
-    for jacobian, activity in zip(trace.jacobian, trace.activities, strict=True):
-        g, h = jacobian[0], activity[0]
-        gamma = np.einsum("pmc,qmd->pcqd", g, g, optimize=True)  # Γ_l, equation (6)
-        kernel += gamma * (h @ h.T / h.shape[1] + 1)[:, None, :, None]
-    return kernel.reshape(points * outputs, -1)
+def empirical_kernel(origin: Origin) -> Float[np.ndarray, "PC PC"]:
+    """Θ at time 0, by the layerwise identity; rows and columns are (x, output)."""
+    g, h = origin.jacobian, origin.first.activities
+    return kernel(g, g, h, h)

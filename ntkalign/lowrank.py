@@ -22,16 +22,9 @@ class LowRank:
     right: Float[np.ndarray, "q k"]
     residual: float = 0.0
 
-    def __add__(self, other: LowRank) -> LowRank:
-        return LowRank(
-            np.hstack([self.left, other.left]),
-            np.hstack([self.right, other.right]),
-            self.residual + other.residual,
-        )
-
     def norm(self) -> float:
         """‖L Rᵀ‖_op, which is ‖A‖_op up to ``residual``."""
-        return float(np.linalg.norm(_triangle(self.left) @ _triangle(self.right).T, 2))
+        return float(np.linalg.norm(triangle(self.left) @ triangle(self.right).T, 2))
 
 
 def compress(
@@ -63,27 +56,6 @@ def compress(
     return LowRank(matrix, np.eye(columns))
 
 
-def gram_difference_norm(a: LowRank, b: LowRank) -> float:
-    """‖AᵀA − BᵀB‖_op from the factors, via the small symmetric matrix on span[R_A, R_B]."""
-    both = _triangle(np.hstack([a.right, b.right]))
-    k = a.right.shape[1]
-    triangle_a, triangle_b = both[:, :k], both[:, k:]
-    core = triangle_a @ (a.left.T @ a.left) @ triangle_a.T
-    core -= triangle_b @ (b.left.T @ b.left) @ triangle_b.T
-    return float(np.abs(np.linalg.eigvalsh(core)).max())
-
-
-def gram_inner(a: LowRank, b: LowRank) -> float:
-    """tr(AᵀA BᵀB) = ‖B Aᵀ‖_F², from the factors."""
-    cross = b.right.T @ a.right
-    return float(np.linalg.norm(_triangle(b.left) @ cross @ _triangle(a.left).T) ** 2)
-
-
-def gram_times(a: LowRank, z: Float[np.ndarray, "q s"]) -> Float[np.ndarray, "q s"]:
-    """AᵀA z for the columns of z, (q, s)."""
-    return a.right @ ((a.left.T @ a.left) @ (a.right.T @ z))
-
-
-def _triangle(factor: Float[np.ndarray, "p k"]) -> Float[np.ndarray, "r k"]:
+def triangle(factor: Float[np.ndarray, "p k"]) -> Float[np.ndarray, "r k"]:
     """The R of a QR decomposition: the factor up to an orthonormal change of rows."""
     return np.asarray(np.linalg.qr(factor, mode="r"))

@@ -14,55 +14,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
-from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from ntkalign.flow import Flow, together
-from ntkalign.lowrank import LowRank, compress, gram_difference_norm, gram_inner, gram_times
-from ntkalign.networks import Network, Parameters, Pass, backpropagate
-from ntkalign.rules import Rule
+from ntkalign.origin import Trace
+from ntkalign.trajectory import Flow, Split
 
 ROUNDING = 1e-13
 """Bound on accumulated float64 rounding, as a share of the terms that are subtracted."""
 
+ESTIMATE_FACTOR = 3.0
+"""How far a quantity's relative error may exceed the flow's own estimate."""
+
 Series = dict[tuple[int | None, str], tuple[np.ndarray, np.ndarray]]
 """(layer or None, quantity) → (values, error bounds), each of shape (n,)."""
-
-
-class Trace(NamedTuple):
-    """Activities and Jacobians along a flow; item l−1 of a tuple belongs to layer l."""
-
-    preactivations: tuple[np.ndarray, ...]  # z_l, (n, P, m_l)
-    activities: tuple[np.ndarray, ...]  # σ(z_{l−1}), (n, P, m_{l−1})
-    jacobian: tuple[np.ndarray, ...]  # ∇_{z_l} f, (n, P, m_l, C)
-    rule_activities: tuple[np.ndarray, ...]  # the activity that the rule uses
-    rule_feedback: tuple[np.ndarray, ...]  # the feedback that the rule uses, (n, P, m_l, C)
-
-
-def feedback_jacobian(network: Network, now: Pass) -> tuple[Array, ...]:
-    """∇_{z_l} f(x) for l = 1…N, each (P, m_l, C)."""
-    return _columns(network, now, partial(backpropagate, now.weights, now.slopes))
-
-
-def initial_trace(network: Network, start: Parameters, x: Array | np.ndarray) -> Trace:
-    """The trace at time 0 alone (n = 1)."""
-    groups = _initial_trace(network, start, jnp.asarray(x))
-    return Trace(*(tuple(np.asarray(a)[None] for a in group) for group in groups))
-
-
-def trace(flow: Flow, among: tuple[Rule, ...] = ()) -> Trace:
-    """Activities and Jacobians at the saved times of a flow (``among`` as for the flow)."""
-    rules = together(flow.rule, among)
-    fixed = tuple(flow.fixed if r is flow.rule else r.draw(_ANY_KEY, flow.network) for r in rules)
-    groups = _trace(
-        flow.network, rules, rules.index(flow.rule), flow.start, flow.change, fixed, flow.x
-    )
-    return Trace(*(tuple(np.asarray(a) for a in group) for group in groups))
 
 
 # --- Lemma 1 --------------------------------------------------------------------------------
@@ -82,14 +48,11 @@ def activation_drift(start: Trace, now: Trace) -> Series:
 def weight_drift(flow: Flow) -> Series:
     """(20): ‖W_l^t − W_l^0‖_op/√m_{l−1} for l = 1…N."""
     series: Series = {}
-    for layer, change in enumerate(flow.change, start=1):
-        weights = np.asarray(change.weight)
-        scale = math.sqrt(weights.shape[2])
-        factors = [compress(weight, relative=1e-4) for weight in weights]
-        values = np.array([a.norm() for a in factors])
-        # ‖A‖² ≤ ‖QQᵀA‖² + ‖A − QQᵀA‖_F²: a projection's error enters squared
-        upper = np.hypot(values, [a.residual for a in factors])
-        series[layer, "weight-drift"] = values / scale, (upper - values) / scale + ROUNDING
+    for layer, fan_in in enumerate(flow.network.widths[:-1], start=1):
+        splits, scale = flow.splits(layer), math.sqrt(fan_in)
+        values = np.array([_norm(s.frozen + s.discrepancy) for s in splits])
+        bounds = np.array([s.residual for s in splits])
+        series[layer, "weight-drift"] = values / scale, bounds / scale + ROUNDING
     return series
 
 
@@ -134,46 +97,33 @@ def jacobian_distance(
 # --- Proposition 1 --------------------------------------------------------------------------
 
 
-def alignment(flow: Flow, start: Trace) -> Series:
+def alignment(flow: Flow) -> Series:
     """(42) discrepancy, (8) gap, App. A's interpretation and the score (9), for every layer."""
     series: Series = {}
-    for layer in range(1, flow.network.depth + 1):
-        frozen = frozen_change(flow, start, layer)
-        rows = [
-            _align(change, b)
-            for change, b in zip(np.asarray(flow.change[layer - 1].weight), frozen, strict=True)
-        ]
+    for layer, fan_in in enumerate(flow.network.widths[:-1], start=1):
+        rows = [align(split, fan_in) for split in flow.splits(layer)]
         for quantity in rows[0]:
             values, bounds = np.array([row[quantity] for row in rows]).T
             series[layer, quantity] = values, bounds
     return series
 
 
-def frozen_change(flow: Flow, start: Trace, layer: int) -> list[LowRank]:
-    """B_l = W*_l − W_l^0 at each saved time, of rank P, from δ alone (13)."""
-    jacobian, activity = start.jacobian[layer - 1][0], start.activities[layer - 1][0]
-    points, fan_in = activity.shape
-    weighted = np.einsum("pmc,npc->nmp", jacobian, np.asarray(flow.delta))
-    return [LowRank(w / (points * math.sqrt(fan_in)), activity.T) for w in weighted]
-
-
-def _align(change: np.ndarray, b: LowRank) -> dict[str, tuple[float, float]]:
+def align(split: Split, fan_in: int) -> dict[str, tuple[float, float]]:
     """All of Proposition 1's quantities for one layer at one time, as (value, error bound)."""
-    scale = math.sqrt(change.shape[1])
-    norm_b = b.norm()
-    discrepancy = change - b.left @ b.right.T
-    w_tilde = compress(discrepancy, relative=1e-7, absolute=ROUNDING * norm_b)
-    a = b + w_tilde
-    norm_a, norm_w, rest = a.norm(), w_tilde.norm(), w_tilde.residual
-    gap = gram_difference_norm(a, b)
+    b, w, rest = split
+    a, scale = b + w, math.sqrt(fan_in)
+    norm_a, norm_b, norm_w = _norm(a), _norm(b), _norm(w)
+    cross = b.T @ w
+    gap = float(np.abs(np.linalg.eigvalsh(cross + cross.T + w.T @ w)).max())  # Δ − Σ/m
     gap_bound = 2 * norm_a * rest + ROUNDING * norm_a**2
     norm_bound = rest + ROUNDING * norm_b
-    # ‖Δ‖_F and ‖Σ/m‖_F; where nothing moves, shares and angles are undefined
-    delta_norm, sigma_norm = (gram_inner(c, c) ** 0.5 or math.nan for c in (a, b))
-    misalignment = 1.0 - gram_inner(a, b) / (delta_norm * sigma_norm)
+    # ‖Δ‖_F and ‖Σ/m‖_F; where nothing moves (up to rounding), shares and angles are undefined
+    whole = norm_a if norm_a > 100 * ROUNDING * norm_b else math.nan
+    delta_norm, sigma_norm = (float(np.linalg.norm(c.T @ c)) or math.nan for c in (a, b))
+    delta_norm = delta_norm if whole == whole else math.nan
+    misalignment = 1.0 - float(np.linalg.norm(b @ a.T) ** 2) / (delta_norm * sigma_norm)
     misalignment = max(0.0, misalignment) if misalignment == misalignment else math.nan
     turn = (2 * norm_a * rest + rest**2) / delta_norm  # how far the truncation can turn Δ
-    whole = norm_a or math.nan
     score_bound = 2 * turn * math.sqrt(2 * misalignment) + 2 * turn**2 + 100 * ROUNDING
     return {
         "discrepancy": (norm_w, norm_bound),
@@ -186,14 +136,14 @@ def _align(change: np.ndarray, b: LowRank) -> dict[str, tuple[float, float]]:
     }
 
 
-def sampled_score(
-    flow: Flow, start: Trace, layer: int, *, samples: int, seed: int
-) -> tuple[float, float, float]:
+def sampled_score(flow: Flow, layer: int, *, samples: int, seed: int) -> tuple[float, float, float]:
     """The alignment score at the final time, exactly (9) and sampled (10).
+
+    The Gaussian vectors are drawn in orthonormal coordinates of the (low-dimensional) space that
+    Δ and Σ see, where they are as Gaussian as in the whole.
 
     Args:
         flow: the flow whose last saved time is scored.
-        start: the trace at time 0.
         layer: l.
         samples: number of Gaussian vectors z ~ N(0, I).
         seed: of the samples.
@@ -202,14 +152,14 @@ def sampled_score(
         The exact score, the sampled one, and the standard error of the sampled one by the
         jackknife (which also removes the O(1/samples) bias of the ratio).
     """
-    b = frozen_change(flow, start, layer)[-1]
-    change = np.asarray(flow.change[layer - 1].weight)[-1]
-    a = b + compress(change - b.left @ b.right.T, relative=1e-7, absolute=ROUNDING * b.norm())
-    exact = gram_inner(a, b) / (math.sqrt(gram_inner(a, a) * gram_inner(b, b)) or math.nan)
+    b, w, _ = flow.splits(layer)[-1]
+    delta, sigma = (c.T @ c for c in (b + w, b))
+    size = float(np.linalg.norm(delta) * np.linalg.norm(sigma))
+    exact = float(np.sum(delta * sigma)) / (size or math.nan)
     z = np.random.default_rng([seed, layer, *flow.network.widths]).standard_normal(
-        (change.shape[1], samples)
+        (delta.shape[0], samples)
     )
-    delta_z, sigma_z = gram_times(a, z), gram_times(b, z)
+    delta_z, sigma_z = delta @ z, sigma @ z
     terms = np.array(
         [np.sum(p * q, axis=0) for p, q in ((delta_z, sigma_z), (delta_z,) * 2, (sigma_z,) * 2)]
     )
@@ -240,64 +190,35 @@ def divergence(name: str, flow: Flow, other: Flow, output0: np.ndarray) -> Serie
 # --- from series to numbers -----------------------------------------------------------------
 
 
-def supremum(fine: Series, coarse: Series) -> dict[tuple[int | None, str], tuple[float, float]]:
+def supremum(
+    fine: Series, coarse: Series, estimate: float | None = None
+) -> dict[tuple[int | None, str], tuple[float, float]]:
     """The sup over the saved times, with its numerical error.
 
     The error is the largest difference between a flow and one at a looser tolerance (which
-    bounds the error of the looser one), plus what the measuring itself adds.
+    bounds the error of the looser one), plus what the measuring itself adds, plus what the
+    flow says of itself.
+
+    Args:
+        fine: quantities of the flow.
+        coarse: those of the looser flow; a quantity may be missing if there is an estimate.
+        estimate: the flow's own estimate of its relative error, if it has one.
     """
     result = {}
     for name, (values, bounds) in fine.items():
-        flow_error = np.abs(values - coarse[name][0]).max()
-        result[name] = float(values.max()), float(flow_error + bounds.max())
+        error = ESTIMATE_FACTOR * (estimate or 0.0) * values.max() + bounds.max()
+        if name in coarse or estimate is None:
+            error += np.abs(values - coarse[name][0]).max()
+        result[name] = float(values.max()), float(error)
     return result
 
 
 # --- helpers --------------------------------------------------------------------------------
 
-_ANY_KEY = jax.random.key(0)
 
-
-@partial(jax.jit, static_argnames="network")
-def _initial_trace(network: Network, start: Parameters, x: Array) -> tuple[tuple[Array, ...], ...]:
-    first = network.forward(start, x)
-    jacobian = feedback_jacobian(network, first)
-    return first.preactivations, first.activities, jacobian, first.activities, jacobian
-
-
-@partial(jax.jit, static_argnames=("network", "rules"))
-def _trace(
-    network: Network,
-    rules: tuple[Rule, ...],
-    index: int | Array,
-    start: Parameters,
-    change: Parameters,
-    fixed: tuple[Any, ...],
-    x: Array,
-) -> tuple[tuple[Array, ...], ...]:
-    first = network.forward(start, x)
-
-    def at_one_time(change: Parameters) -> tuple[tuple[Array, ...], ...]:
-        now = network.forward(jax.tree.map(jnp.add, start, change), x)
-
-        def of_rule(i: int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-            feedback = partial(rules[i].feedback, now, first, fixed[i])
-            return rules[i].activity(now, first), _columns(network, now, feedback)
-
-        branches = [partial(of_rule, i) for i in range(len(rules))]
-        activities, feedback = jax.lax.switch(index, branches)
-        jacobian = feedback_jacobian(network, now)
-        return now.preactivations, now.activities, jacobian, activities, feedback
-
-    return jax.lax.map(at_one_time, change)
-
-
-def _columns(network: Network, now: Pass, feedback: Any) -> tuple[Array, ...]:
-    """Feedback Jacobians (P, m_l, C) from a function that is linear in the error."""
-    points, outputs = now.output.shape
-    basis = jnp.broadcast_to(jnp.eye(outputs)[:, None, :], (outputs, points, outputs))
-    columns = jax.vmap(feedback)(network.output_scale * basis)
-    return tuple(jnp.moveaxis(c, 0, -1) for c in columns)
+def _norm(matrix: np.ndarray) -> float:
+    """‖·‖_op."""
+    return float(np.linalg.norm(matrix, 2)) if matrix.size else 0.0
 
 
 def _rms(z: np.ndarray) -> float:

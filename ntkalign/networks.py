@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +24,12 @@ from ntkalign.activations import Activation
 class Layer(NamedTuple):
     """The parameters of one layer (or their change, or their velocity)."""
 
-    weight: Array  # W_l, (m_l, m_{l−1}); trajectories put a time axis in front
+    weight: Any  # W_l, (m_l, m_{l−1}), an array or what else rows can be multiplied with by @
     bias: Array  # b_l, (m_l,)
 
+
+BLOCK = 2**22
+"""Arrays with more entries are drawn in blocks."""
 
 Parameters = tuple[Layer, ...]
 Signals = tuple[Array, ...]
@@ -35,7 +39,7 @@ Signals = tuple[Array, ...]
 class Pass(NamedTuple):
     """Everything one forward pass over the data leaves behind; what a rule may look at."""
 
-    weights: tuple[Array, ...]  # W_1 … W_N
+    weights: tuple[Any, ...]  # W_1 … W_N
     preactivations: tuple[Array, ...]  # z_1 … z_N, each (P, m_l)
     activities: tuple[Array, ...]  # σ(z_0) = x, σ(z_1), … σ(z_{N−1}): layer l reads item l−1
     slopes: tuple[Array, ...]  # σ′(z_1) … σ′(z_{N−1})
@@ -70,10 +74,15 @@ class Network:
         """The learning rate η of gradient flow in units where time is measured."""
         return self.output_scale**-2
 
-    def initialise(self, key: Key[Array, ""]) -> Parameters:
-        """Draw W_l ~ N(0, 1) and b_l ~ N(0, β²), in float64."""
+    def initialise(self, key: Key[Array, ""], dtype: Any = jnp.float64) -> Parameters:
+        """Draw W_l ~ N(0, 1) and b_l ~ N(0, β²).
+
+        Args:
+            key: randomness.
+            dtype: of the weights, which are float32 numbers in either case.
+        """
         return tuple(
-            Layer(weight, self.bias_std * bias)
+            Layer(weight.astype(dtype), self.bias_std * bias.astype(jnp.float64))
             for weight, bias in zip(
                 normal_matrices(jax.random.fold_in(key, 0), self._shapes),
                 normal_matrices(jax.random.fold_in(key, 1), [(m,) for m in self.widths[1:]]),
@@ -105,7 +114,7 @@ class Network:
 
 
 def backpropagate(
-    weights: tuple[Array, ...], slopes: tuple[Array, ...], error: Float[Array, "P C"]
+    weights: tuple[Any, ...], slopes: tuple[Array, ...], error: Float[Array, "P C"]
 ) -> Signals:
     """∇_{z_l} f(x) e(x) for l = 1…N, by the chain rule through ``weights`` and ``slopes``.
 
@@ -120,11 +129,29 @@ def backpropagate(
 
 
 def normal_matrices(key: Key[Array, ""], shapes: Sequence[tuple[int, ...]]) -> list[Array]:
-    """Independent N(0, 1) arrays of these shapes, in float64, cut from one long draw."""
-    ends = np.cumsum([math.prod(shape) for shape in shapes])
-    flat = np.asarray(jax.random.normal(key, (int(ends[-1]),), jnp.float64))
-    parts = np.split(flat, ends[:-1])
-    return [jnp.asarray(part.reshape(shape)) for part, shape in zip(parts, shapes, strict=True)]
+    """Independent N(0, 1) arrays of these shapes, in float32; large ones block by block."""
+    small = [shape for shape in shapes if math.prod(shape) <= BLOCK]
+    ends = np.cumsum([math.prod(shape) for shape in small])
+    total = int(ends[-1]) if small else 0
+    flat = np.asarray(jax.random.normal(jax.random.fold_in(key, 0), (total,), jnp.float32))
+    parts = iter(np.split(flat, ends[:-1]))
+    return [
+        jnp.asarray(next(parts).reshape(shape))
+        if math.prod(shape) <= BLOCK
+        else _large(jax.random.fold_in(key, number), shape[0], math.prod(shape[1:])).reshape(shape)
+        for number, shape in enumerate(shapes, start=1)
+    ]
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _large(key: Array, rows: int, columns: int) -> Array:
+    """N(0, 1) entries, so many rows at a time that little more than the result is held."""
+    step = max(s for s in range(1, max(2, BLOCK // columns + 1)) if rows % s == 0)
+
+    def block(number: Array) -> Array:
+        return jax.random.normal(jax.random.fold_in(key, number), (step, columns), jnp.float32)
+
+    return jax.lax.map(block, jnp.arange(rows // step)).reshape(rows, columns)
 
 
 @dataclass(frozen=True)

@@ -108,14 +108,14 @@ def nothing_below_the_last_layer(now: Pass, start: Pass, fixed: Any, e: Array) -
 
 def random_weights(key: Key[Array, ""], network: Network) -> tuple[Array, ...]:
     """Independent N(0, 1) matrices shaped like the weights (feedback alignment)."""
-    return tuple(layer.weight for layer in network.initialise(key))
+    return tuple(layer.weight for layer in network.initialise(key, jnp.float32))
 
 
 def random_projections(key: Key[Array, ""], network: Network) -> tuple[Array, ...]:
     """B_l of shape (m_l, C) with entries N(0, 1/m_l), the size of a Jacobian's entries."""
     outputs = network.widths[-1]
     matrices = normal_matrices(key, [(m, outputs) for m in network.widths[1:-1]])
-    return tuple(b / math.sqrt(b.shape[0]) for b in matrices)
+    return tuple(b.astype(jnp.float64) / math.sqrt(b.shape[0]) for b in matrices)
 
 
 # --- the catalogue --------------------------------------------------------------------------

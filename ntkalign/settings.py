@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ntkalign.activations import Activation, activation
-from ntkalign.errors import InputError
+from ntkalign.errors import InputError, unknown_name
+from ntkalign.flow import ENGINES
 from ntkalign.networks import Family
 from ntkalign.rules import NORMAL, Rule, rule
 
@@ -37,7 +38,8 @@ class Settings:
         time: T in units where the rate η is 1; None chooses it from the data.
         rules: the rules compared with gradient descent (names or :class:`Rule`).
         bias_std: standard deviation of the biases at initialisation.
-        tolerance: of the flow, see :mod:`ntkalign.flow`.
+        engine: of the flow: auto, spectral or dense, see :mod:`ntkalign.flow`.
+        tolerance: of the flow, see :func:`ntkalign.flow.gradient_flow`.
         confidence: of the intervals.
         output_exponent: output scale m^output_exponent, see :class:`Family` (0 in the theory).
         bottleneck: width kept by the middle hidden layer of the control family.
@@ -60,6 +62,7 @@ class Settings:
     time: float | None = None
     rules: tuple[Any, ...] = ("align-zero", "align-ada", "align-prop")
     bias_std: float = 0.0
+    engine: str = "auto"
     tolerance: float = 1e-6
     confidence: float = 0.95
     output_exponent: float = 0.0
@@ -116,6 +119,8 @@ class Settings:
                 "bias_std", self.bias_std, must="be at least 0", got=repr(self.bias_std),
                 because="it is a standard deviation", do="pass 0 or 0.1, say",
             )  # fmt: skip
+        if self.engine not in ENGINES:
+            raise unknown_name("engine", self.engine, ENGINES, "only these are built in")
         if not 0 < self.tolerance <= MAX_TOLERANCE:
             raise InputError(
                 "tolerance", self.tolerance, must=f"be above 0 and at most {MAX_TOLERANCE:g}",

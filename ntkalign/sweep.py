@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -26,18 +27,19 @@ from ntkalign.claims import BOTTLENECK, MAIN, Question
 from ntkalign.data import Data
 from ntkalign.errors import InputError
 from ntkalign.flow import Flow, Outcome, gradient_flow
-from ntkalign.measurements import Series, Trace
-from ntkalign.networks import Network
+from ntkalign.measurements import Series
+from ntkalign.origin import Origin
 from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
-from ntkalign.settings import Settings
+from ntkalign.settings import MIN_WIDTHS, Settings
+from ntkalign.spectral import SpectralFlow
 
 SAVED_TIMES = 8
 COARSER = 30.0
 """The companion flow, which the error is estimated with, is looser by this factor."""
 THREADS = 2
 """One architecture compiles on one core while another is trained."""
-CONTROL_SEEDS = 3
-"""Networks with a layer of fixed width cost next to nothing, and vary more: so many more."""
+CONTROL_WIDTH = 1024
+"""Networks with a layer of fixed width, a control, are not run above this width."""
 SAMPLES = 100
 """Gaussian vectors of the sampled alignment score, as in the paper."""
 
@@ -102,9 +104,10 @@ def run_sweep(
             do="add align-zero, or ask for other claims",
         )  # fmt: skip
     groups = [
-        [Cell(family, width, settings.first_seed + s) for s in range(_count(family, settings))]
+        [Cell(family, width, settings.first_seed + s) for s in range(settings.seeds)]
         for width in settings.widths
         for family in needs
+        if family == MAIN or width in _control_widths(settings.widths)
     ]
 
     def work(cell: Cell) -> tuple[pd.DataFrame, bool]:
@@ -139,8 +142,9 @@ def run_sweep(
     return Sweep(table, len(results) - reused, reused)
 
 
-def _count(family: str, settings: Settings) -> int:
-    return settings.seeds * (CONTROL_SEEDS if family == BOTTLENECK else 1)
+def _control_widths(widths: tuple[int, ...]) -> tuple[int, ...]:
+    """The widths of the control family: not the largest, if there are enough without them."""
+    return tuple(w for w in widths if w <= max(CONTROL_WIDTH, widths[MIN_WIDTHS - 1]))
 
 
 def _staggered(groups: list[list[Cell]]) -> list[Cell]:
@@ -201,28 +205,34 @@ def measure_cell(
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), cell.seed), cell.width)
     rules = _rules_to_run(settings, needs)
     x, y = jnp.asarray(data.x), jnp.asarray(data.y)
-    start = network.initialise(key)
+    origin = Origin.of(network, network.initialise(key, jnp.float32), x)
     times = time * (np.arange(1, SAVED_TIMES + 1) / SAVED_TIMES) ** 2  # denser where change is fast
 
-    def run(rule: Rule, tolerance: float) -> Flow:
-        return gradient_flow(
-            network, rule, start, x, y, times, tolerance=tolerance, key=key, among=rules
-        )
+    def run(rule: Rule, guess: Flow | None) -> tuple[Flow, Flow]:
+        """The flow, and the looser one that its error is estimated with."""
+        loose = COARSER * settings.tolerance
+        flow = partial(
+            gradient_flow, network, rule, origin.start, x, y, times,
+            key=key, among=rules, origin=origin,
+        )  # fmt: skip
+        coarse = flow(engine=settings.engine, tolerance=loose, guess=guess)
+        # both by one engine: the difference of two engines' errors is not an error estimate
+        engine = settings.engine if isinstance(coarse, SpectralFlow) else "dense"
+        fine = flow(engine=engine, tolerance=settings.tolerance, guess=coarse)
+        if type(fine) is not type(coarse):
+            coarse = flow(engine="dense", tolerance=loose)
+        return fine, coarse
 
-    initial = measure.initial_trace(network, start, x)
-    references = {
-        name: (run(RULES[name], settings.tolerance), run(RULES[name], COARSER * settings.tolerance))
-        for name in (NORMAL.name, LINEARISED.name)
-        if any(r.name == name for r in rules)
-    }
+    references: dict[str, tuple[Flow, Flow]] = {}
+    for name in (NORMAL.name, LINEARISED.name):
+        if any(r.name == name for r in rules):
+            references[name] = run(RULES[name], None)
     rows: list[Row] = []
     for rule in rules:
         if rule.name not in needs:
             continue
-        pair = references.get(rule.name) or (
-            run(rule, settings.tolerance),
-            run(rule, COARSER * settings.tolerance),
-        )
+        near = None if rule.control else references[NORMAL.name][1]
+        pair = references.get(rule.name) or run(rule, near)
         wanted = set(needs[rule.name])
         for other, quantity in (
             (rule.name, None), (NORMAL.name, "divergence"), (LINEARISED.name, "linearisation-gap"),
@@ -234,7 +244,7 @@ def measure_cell(
                 status = f"{other} {bad.outcome.value}"
                 rows += _failed(cell, {rule.name: frozenset(lost)}, network.depth, status)
                 wanted = wanted - lost
-        measured = _measure(pair, references, initial, wanted, network, rules, cell)
+        measured = _measure(pair, references, wanted, cell)
         for (layer, quantity), (value, error, status) in measured.items():
             rows.append(
                 (
@@ -266,41 +276,47 @@ Measured = dict[tuple[int | None, str], tuple[float, float, str]]
 def _measure(
     pair: tuple[Flow, Flow],
     references: dict[str, tuple[Flow, Flow]],
-    initial: Trace,
     wanted: set[str],
-    network: Network,
-    rules: tuple[Rule, ...],
     cell: Cell,
 ) -> Measured:
     """The wanted quantities of one rule's flow."""
-    depth = network.depth
-    output0 = network.output_scale * initial.preactivations[-1][0]
+    origin = pair[0].origin
+    initial, depth = origin.trace, origin.network.depth
+    output0 = np.asarray(origin.first.output)
     fine: Series = {}
     coarse: Series = {}
     for i, (flow, series) in enumerate(zip(pair, (fine, coarse), strict=True)):
         if wanted & {"activation-drift", "weight-drift", "jacobian-drift", "feedback-drift"}:
-            now = measure.trace(flow, rules)
+            # the spectral engine knows its error: no second set of Jacobians is needed for it
+            estimate = flow.work.estimate
+            now = flow.trace(jacobians=i == 0 or estimate is None)
             if "weight-drift" in wanted:
                 series |= measure.weight_drift(flow)
             if "activation-drift" in wanted:
                 series |= measure.activation_drift(initial, now)
-            series |= measure.jacobian_drift(initial, now)
+            if now.jacobian:
+                series |= measure.jacobian_drift(initial, now)
         if wanted & {"discrepancy", "alignment-gap", "delta-norm", "sigma-norm", "misalignment"}:
-            series |= measure.alignment(flow, initial)
+            series |= measure.alignment(flow)
         if "divergence" in wanted:
             normal = references[NORMAL.name][i]
             series |= measure.divergence("divergence", normal, flow, output0)
         if "linearisation-gap" in wanted:
             linear = references[LINEARISED.name][i]
             series |= measure.divergence("linearisation-gap", flow, linear, output0)
+    work = pair[0].work
     measured: Measured = {
         name: (value, error, "ok" if np.isfinite(value + error) else UNDEFINED)
-        for name, (value, error) in measure.supremum(fine, coarse).items()
+        for name, (value, error) in measure.supremum(fine, coarse, work.estimate).items()
     }
+    measured[None, f"{work.engine}-steps"] = float(work.steps), 0.0, "ok"
+    if work.estimate is not None:
+        measured[None, "panels"] = float(work.panels), 0.0, "ok"
+        measured[None, "estimated-error"] = work.estimate, 0.0, "ok"
     if "sampled-score-error" in wanted:
         for layer in range(1, depth + 1):
             exact, sampled, error = measure.sampled_score(
-                pair[0], initial, layer, samples=SAMPLES, seed=cell.seed
+                pair[0], layer, samples=SAMPLES, seed=cell.seed
             )
             status = "ok" if np.isfinite(sampled - exact + error) else UNDEFINED
             measured[layer, "sampled-score-error"] = sampled - exact, error, status
@@ -332,6 +348,7 @@ def _digest(
         [
             [settings.depth, settings.multipliers, settings.bias_std, settings.output_exponent],
             [settings.bottleneck, settings.tolerance, settings.activation.name, time],
+            settings.engine,
             [cell.family, cell.width, cell.seed],
             sorted((rule, sorted(quantities)) for rule, quantities in needs.items()),
             "" if built_in else secrets.token_hex(),  # code of one's own is never looked up

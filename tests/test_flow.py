@@ -1,4 +1,4 @@
-"""The flow against closed forms, identities and itself at a tighter tolerance."""
+"""Both engines against closed forms, identities and themselves at a tighter tolerance."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity, gradient_flow
-from ntkalign.flow import _outcome
+from ntkalign.dense import _outcome, frozen_change
 from ntkalign.horizon import empirical_kernel
-from ntkalign.measurements import frozen_change, initial_trace
 from ntkalign.networks import Layer
+from ntkalign.origin import Origin
 from ntkalign.rules import (
     ALIGN_ZERO,
     FEEDBACK_ALIGNMENT,
@@ -30,21 +30,23 @@ from tests.cases import cases, make
 TIMES = np.array([0.5, 1.0, 2.0])
 
 
-def run(case, rule=NORMAL, tolerance=1e-9, times=TIMES, **options):
+def run(case, rule=NORMAL, tolerance=1e-9, times=TIMES, engine="dense", **options):
     flow = gradient_flow(
-        case.network, rule, case.start, case.x, case.y, times, tolerance=tolerance, **options
-    )
+        case.network, rule, case.start, case.x, case.y, times,
+        tolerance=tolerance, engine=engine, **options,
+    )  # fmt: skip
     assert flow.outcome is Outcome.REACHED
     return flow
 
 
-@given(cases(max_depth=3, widths=(1, 3, 6)))
+@pytest.mark.parametrize("engine", ["dense", "spectral"])
+@given(case=cases(max_depth=3, widths=(1, 3, 6)))
 @settings(max_examples=5)
-def test_the_linearised_flow_is_the_closed_form(case):
+def test_the_linearised_flow_is_the_closed_form(engine, case):
     """f_lin(t) = y + exp(−η Θ t/P) (f⁰ − y), with Θ by the layerwise identity."""
-    kernel = empirical_kernel(initial_trace(case.network, case.start, case.x))
+    kernel = empirical_kernel(Origin.of(case.network, case.start, case.x))
     f0 = np.asarray(case.network.forward(case.start, case.x).output)
-    flow = run(case, LINEARISED)
+    flow = run(case, LINEARISED, engine=engine)
     for t, f in zip(TIMES, flow.output, strict=True):
         error = expm(-kernel * t / len(f0)) @ (np.asarray(case.y) - f0).ravel()
         np.testing.assert_allclose(np.asarray(case.y - f).ravel(), error, atol=1e-7)
@@ -54,7 +56,7 @@ def test_the_empirical_kernel_is_the_product_of_jacobians():
     case = make((3, 5, 4, 2), bias_std=0.3)
     jacobian = jax.jacrev(lambda p: case.network.forward(p, case.x).output)(case.start)
     flat = np.concatenate([np.asarray(a).reshape(8, -1) for a in jax.tree.leaves(jacobian)], axis=1)
-    kernel = empirical_kernel(initial_trace(case.network, case.start, case.x))
+    kernel = empirical_kernel(Origin.of(case.network, case.start, case.x))
     np.testing.assert_allclose(kernel, flat @ flat.T, atol=1e-12)
 
 
@@ -92,10 +94,9 @@ def test_w_star_is_the_integrated_error_of_gradient_descent():
     """(13) integrated on its own against (12)'s closed form from δ of the Normal flow."""
     case = make((3, 7, 6, 2), bias_std=0.2)
     normal, star = run(case), run(case, W_STAR)
-    start = initial_trace(case.network, case.start, case.x)
     for layer in (1, 2, 3):
         for change, b in zip(
-            star.change[layer - 1].weight, frozen_change(normal, start, layer), strict=True
+            star.change[layer - 1].weight, frozen_change(normal, layer), strict=True
         ):
             np.testing.assert_allclose(change, b.left @ b.right.T, atol=1e-7)
     np.testing.assert_allclose(star.delta, normal.delta, atol=1e-7)
@@ -104,9 +105,8 @@ def test_w_star_is_the_integrated_error_of_gradient_descent():
 def test_align_zero_is_frozen_along_its_own_error():
     case = make((3, 7, 6, 2))
     flow = run(case, ALIGN_ZERO)
-    start = initial_trace(case.network, case.start, case.x)
     for layer in (1, 2, 3):
-        b = frozen_change(flow, start, layer)[-1]
+        b = frozen_change(flow, layer)[-1]
         np.testing.assert_allclose(flow.change[layer - 1].weight[-1], b.left @ b.right.T, atol=1e-8)
 
 
@@ -126,7 +126,9 @@ def test_rotating_outputs_rotates_the_flow():
     q = jnp.array([[c, -s], [s, c]])
     *below, last = case.start
     turned = (*below, Layer(q @ last.weight, q @ last.bias))
-    there = gradient_flow(case.network, NORMAL, turned, case.x, case.y @ q.T, TIMES, tolerance=1e-9)
+    there = gradient_flow(
+        case.network, NORMAL, turned, case.x, case.y @ q.T, TIMES, tolerance=1e-9, engine="dense"
+    )
     np.testing.assert_allclose(there.output, run(case).output @ q.T, atol=1e-7)
 
 
@@ -179,11 +181,13 @@ def test_a_flow_that_diverges_says_so(feedback, outcome, words):
     """In finite time (all layers), or exponentially (the last alone)."""
     case = make((3, 5, 4, 2), "linear")
     rule = Rule("ascent", feedback, current_activity)
-    flow = gradient_flow(case.network, rule, case.start, case.x, case.y, np.array([50.0]))
+    flow = gradient_flow(
+        case.network, rule, case.start, case.x, case.y, np.array([50.0]), engine="dense"
+    )
     assert flow.outcome is outcome
     assert words in flow.outcome.value
     assert "shorten --time" in flow.outcome.value
-    assert flow.steps < 20_000
+    assert flow.work.steps < 20_000
 
 
 def test_values_that_are_not_finite_are_never_called_a_flow():
@@ -194,7 +198,9 @@ def test_values_that_are_not_finite_are_never_called_a_flow():
 
 def test_a_flow_that_runs_out_of_steps_says_so():
     case = make((3, 5, 2))
-    flow = gradient_flow(case.network, NORMAL, case.start, case.x, case.y, TIMES, max_steps=3)
+    flow = gradient_flow(
+        case.network, NORMAL, case.start, case.x, case.y, TIMES, max_steps=3, engine="dense"
+    )
     assert flow.outcome is Outcome.TOO_MANY_STEPS
     assert "did not reach the final time" in flow.outcome.value
 

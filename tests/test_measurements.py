@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntkalign import gradient_flow
+from ntkalign import Outcome, gradient_flow
 from ntkalign import measurements as measure
+from ntkalign.dense import frozen_change
+from ntkalign.flow import Split
 from ntkalign.rules import (
     ALIGN_ADA,
     ALIGN_PROP,
@@ -27,20 +31,21 @@ TIMES = np.array([0.5, 2.0])
 SHAPES = st.sampled_from(((3, 6, 2), (4, 5, 7, 1), (3, 4, 6, 5, 2)))
 
 
-def run(case, rule=NORMAL, tolerance=1e-9):
+def run(case, rule=NORMAL, tolerance=1e-9, engine="dense"):
     key = jax.random.key(17)
     flow = gradient_flow(
-        case.network, rule, case.start, case.x, case.y, TIMES, tolerance=tolerance, key=key
-    )
-    start = measure.initial_trace(case.network, case.start, case.x)
-    return flow, start
+        case.network, rule, case.start, case.x, case.y, TIMES,
+        tolerance=tolerance, key=key, engine=engine,
+    )  # fmt: skip
+    assert flow.outcome is Outcome.REACHED
+    return flow, flow.origin.trace
 
 
-def at(flow, i):
+def at(case, flow, i):
     """The parameters at saved time i, as plain pairs."""
     return [
         (np.asarray(p.weight) + np.asarray(d.weight[i]), np.asarray(p.bias) + np.asarray(d.bias[i]))
-        for p, d in zip(flow.start, flow.change, strict=True)
+        for p, d in zip(case.start, flow.change, strict=True)
     ]
 
 
@@ -61,13 +66,13 @@ def observe(case, parameters):
 def test_everything_about_normal_training_is_the_equations(shape, name, seed):
     case = make(shape, name, seed=seed, bias_std=0.3)
     flow, start = run(case)
-    now = measure.trace(flow)
+    now = flow.trace()
     series = measure.activation_drift(start, now) | measure.weight_drift(flow)
-    series |= measure.jacobian_drift(start, now) | measure.alignment(flow, start)
+    series |= measure.jacobian_drift(start, now) | measure.alignment(flow)
     z0, h0, g0 = observe(case, case.plain)
     depth, points = case.network.depth, len(case.x)
     for i in range(len(TIMES)):
-        z, h, g = observe(case, at(flow, i))
+        z, h, g = observe(case, at(case, flow, i))
 
         def check(name, expected, layer=None, i=i):
             value, bound = (part[i] for part in series[layer, name])
@@ -114,7 +119,7 @@ def test_feedback_drift_is_that_of_each_rules_own_jacobian(shape):
     slope = jax.vmap(jax.grad(case.network.activation.function))
     for rule in (ALIGN_ZERO, ALIGN_ADA, ALIGN_PROP):
         flow, start = run(case, rule)
-        z, h, _ = observe(case, at(flow, 1))
+        z, h, _ = observe(case, at(case, flow, 1))
         j = {
             "align-zero": (g0, h0),
             "align-ada": (g0, h),
@@ -124,14 +129,15 @@ def test_feedback_drift_is_that_of_each_rules_own_jacobian(shape):
             np.linalg.norm(reference.full_jacobian(g, a) - reference.full_jacobian(g_0, a_0), 2)
             for g, a, g_0, a_0 in zip(*j, g0, h0, strict=True)
         )
-        values, _ = measure.jacobian_drift(start, measure.trace(flow))[None, "feedback-drift"]
+        values, _ = measure.jacobian_drift(start, flow.trace())[None, "feedback-drift"]
         np.testing.assert_allclose(values[1], expected, atol=1e-9)
 
 
 def test_a_trace_among_other_rules_is_the_same():
     case = make((3, 5, 4, 2))
     flow, _ = run(case, FEEDBACK_ALIGNMENT)
-    alone, among = measure.trace(flow), measure.trace(flow, (NORMAL, FEEDBACK_ALIGNMENT))
+    among = dataclasses.replace(flow, among=(NORMAL, FEEDBACK_ALIGNMENT)).trace()
+    alone = flow.trace()
     for one, other in zip(alone, among, strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-13)
@@ -152,23 +158,26 @@ def test_divergence_is_the_largest_distance_over_points():
 
 def test_the_score_ignores_scale_and_rotations_of_the_units_above():
     rng = np.random.default_rng(0)
-    frozen = measure.LowRank(rng.standard_normal((9, 3)), rng.standard_normal((7, 3)))
-    change = frozen.left @ frozen.right.T + 0.3 * rng.standard_normal((9, 7))
+    frozen = rng.standard_normal((9, 3)) @ rng.standard_normal((3, 7))
+    change = frozen + 0.3 * rng.standard_normal((9, 7))
     rotation, _ = np.linalg.qr(rng.standard_normal((9, 9)))
-    score = measure._align(change, frozen)["misalignment"][0]
-    assert 0.001 < score < 0.9
+
+    def misalignment(change):
+        return measure.align(Split(frozen, change - frozen, 0.0), 7)["misalignment"][0]
+
+    assert 0.001 < misalignment(change) < 0.9
     for other in (5 * change, -change, rotation @ change):
-        np.testing.assert_allclose(measure._align(other, frozen)["misalignment"][0], score)
-    assert measure._align(frozen.left @ frozen.right.T, frozen)["misalignment"][0] < 1e-12
+        np.testing.assert_allclose(misalignment(other), misalignment(change))
+    assert misalignment(frozen) < 1e-12
 
 
 def test_the_sampled_score_agrees_with_the_exact_one_and_its_standard_error_is_honest():
     case = make((5, 40, 30, 2), seed=2)
-    flow, start = run(case)
-    drawn = [measure.sampled_score(flow, start, 2, samples=100, seed=seed) for seed in range(200)]
+    flow, _ = run(case)
+    drawn = [measure.sampled_score(flow, 2, samples=100, seed=seed) for seed in range(200)]
     exact, sampled, error = np.array(drawn).T
     a = np.asarray(flow.change[1].weight[-1])
-    b = measure.frozen_change(flow, start, 2)[-1]
+    b = frozen_change(flow, 2)[-1]
     b = b.left @ b.right.T
     np.testing.assert_allclose(exact, reference.alignment_score(a.T @ a, b.T @ b))
     assert abs(np.mean(sampled - exact)) < 4 * np.std(sampled) / np.sqrt(200)
@@ -178,16 +187,16 @@ def test_the_sampled_score_agrees_with_the_exact_one_and_its_standard_error_is_h
 def test_the_sampled_score_of_another_flow_is_told_apart():
     """The control: a sampled score must disagree with an exact score that is not its own."""
     case = make((5, 40, 30, 2), seed=2)
-    flow, start = run(case)
+    flow, _ = run(case)
     other = run(case, LAST_LAYER)[0]  # its hidden layers do not move; score layer 3 instead
-    exact = measure.sampled_score(flow, start, 2, samples=100, seed=0)[0]
-    _, sampled, error = measure.sampled_score(other, start, 3, samples=100, seed=0)
+    exact = measure.sampled_score(flow, 2, samples=100, seed=0)[0]
+    _, sampled, error = measure.sampled_score(other, 3, samples=100, seed=0)
     assert abs(sampled - exact) > 4 * error
 
 
 def test_rounding_alone_gives_zero_feedback_drift_for_align_zero():
     flow, start = run(make((3, 5, 4, 2)), ALIGN_ZERO)
-    values, bounds = measure.jacobian_drift(start, measure.trace(flow))[None, "feedback-drift"]
+    values, bounds = measure.jacobian_drift(start, flow.trace())[None, "feedback-drift"]
     assert max(values.max(), bounds.max()) < 1e-12
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 import ntkalign
 from ntkalign import InputError
 from ntkalign.activations import ACTIVATIONS, Activation, activation
-from ntkalign.measurements import feedback_jacobian
 from ntkalign.networks import Family, normal_matrices
+from ntkalign.origin import Origin
 from tests import reference
 from tests.cases import cases, make
 
@@ -29,17 +29,17 @@ def test_forward_is_equation_1(case):
 
 @given(cases())
 def test_feedback_jacobian_is_the_derivative_of_the_output_by_each_bias(case):
-    jacobian = feedback_jacobian(case.network, case.network.forward(case.start, case.x))
+    trace = Origin.of(case.network, case.start, case.x).trace
     automatic = jax.jacrev(lambda p: case.network.forward(p, case.x).output)(case.start)
-    for ours, layer in zip(jacobian, automatic, strict=True):  # ∂f/∂b_l = ∇_{z_l} f
-        np.testing.assert_allclose(ours, jnp.moveaxis(layer.bias, 1, 2), atol=1e-12)
+    for ours, layer in zip(trace.jacobian, automatic, strict=True):  # ∂f/∂b_l = ∇_{z_l} f
+        np.testing.assert_allclose(ours[0], jnp.moveaxis(layer.bias, 1, 2), atol=1e-12)
 
 
 def test_output_scale_multiplies_the_output_and_keeps_the_kernel():
     plain, scaled = make((3, 5, 2)), make((3, 5, 2), output_scale=0.25)
     one, other = (c.network.forward(c.start, c.x) for c in (plain, scaled))
     np.testing.assert_allclose(other.output, 0.25 * one.output)
-    g, h = (feedback_jacobian(c.network, p)[0] for c, p in ((plain, one), (scaled, other)))
+    g, h = (Origin.of(c.network, c.start, c.x).trace.jacobian[0] for c in (plain, scaled))
     np.testing.assert_allclose(np.sqrt(scaled.network.rate) * h, g)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ntkalign import InputError
 from ntkalign.activations import activation
-from ntkalign.flow import _velocity
+from ntkalign.dense import _velocity
 from ntkalign.networks import Layer, Parameters
 from ntkalign.rules import (
     ALIGN_ADA,

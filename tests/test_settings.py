@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ntkalign import InputError, Rule, Settings
 from ntkalign.data import Data, load
 from ntkalign.horizon import choose_time, empirical_kernel
-from ntkalign.measurements import initial_trace
 from ntkalign.networks import Family
+from ntkalign.origin import Origin
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, current_activity, current_jacobian
 from ntkalign.settings import PRESETS
 
@@ -35,6 +37,7 @@ from ntkalign.settings import PRESETS
         ({"time": -1.0}, r"time \(-1\.0\) must be positive and finite"),
         ({"time": float("nan")}, r"time \(nan\) must be positive and finite"),
         ({"bias_std": -0.1}, r"bias_std \(-0\.1\) must be at least 0"),
+        ({"engine": "dence"}, r"engine \(dence\) must be one of auto, .* did you mean 'dense'\?"),
         ({"tolerance": 0.0}, r"tolerance \(0\.0\) must be above 0 and at most 0\.01"),
         ({"tolerance": 0.05}, r"tolerance \(0\.05\) must be above 0 and at most 0\.01"),
         ({"confidence": 1.0}, r"confidence \(1\.0\) must be between 0 and 1"),
@@ -72,12 +75,10 @@ def test_the_chosen_time_lets_the_linearised_loss_fall_tenfold():
     data = load("digits", points=8)
     family = Settings().checked().family
     time = choose_time(family, data)
-    import jax
-
     network = family.network(1024, 64, 10)  # another wide network must agree roughly
-    start = initial_trace(network, network.initialise(jax.random.key(7)), data.x)
-    error = (data.y - start.preactivations[-1][0]).ravel()
-    rates, modes = np.linalg.eigh(empirical_kernel(start) / 8)
+    origin = Origin.of(network, network.initialise(jax.random.key(7)), jnp.asarray(data.x))
+    error = origin.error(data.y).ravel()
+    rates, modes = np.linalg.eigh(empirical_kernel(origin) / 8)
     fall = np.sum((modes.T @ error) ** 2 * np.exp(-2 * rates * time)) / np.sum(error**2)
     assert 1 / 16 < fall < 1 / 6
 

@@ -1,0 +1,291 @@
+"""Gradient flow by a dense adaptive Runge–Kutta method (diffrax): the oracle, and the fallback.
+
+The state is the *change* of every parameter since time 0, in float64, beside the integrated
+error δ of (5). This is the plain integrator, written like the equations.
+
+Accuracy: a step is accepted when its estimated local error, in the Frobenius norm of each
+weight matrix, bias and of δ, is below ``tolerance`` (an absolute number: these norms are of
+order one at every width). Steps end exactly at the saved times, so that nothing is interpolated.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntkalign.lowrank import LowRank, compress, triangle
+from ntkalign.networks import Layer, Network, Parameters, Pass, backpropagate
+from ntkalign.origin import Origin, Trace, by_point, columns
+from ntkalign.rules import NORMAL, Rule
+from ntkalign.trajectory import GROWTH, Flow, Outcome, Split, Work
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DenseFlow(Flow):
+    """A flow with all its parameters.
+
+    Attributes:
+        change: θ^t − θ^0, each array with a leading time axis.
+        among: rules that were compiled together.
+    """
+
+    change: Parameters
+    among: tuple[Rule, ...]
+
+    def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:
+        """W_l^t − W_l^0 at the saved times."""
+        return np.asarray(self.change[layer - 1].weight)
+
+    def trace(self, jacobians: bool = True) -> Trace:
+        """Activities and Jacobians at the saved times."""
+        rules = together(self.rule, self.among)
+        groups = _trace(
+            self.network, rules, rules.index(self.rule), _double(self.origin.start), self.change,
+            tuple(_double(self.fixed if r is self.rule else r.draw(_ANY_KEY, self.network))
+                  for r in rules),
+            self.origin.x,
+        )  # fmt: skip
+        return Trace(*(tuple(np.asarray(a) for a in group) for group in groups))
+
+    def _split(self, layer: int) -> list[Split]:
+        return [
+            _split(change, frozen)
+            for change, frozen in zip(
+                self.weight_change(layer), frozen_change(self, layer), strict=True
+            )
+        ]
+
+
+def frozen_change(flow: Flow, layer: int) -> list[LowRank]:
+    """B_l = W*_l − W_l^0 at each saved time, of rank P, from δ alone (13)."""
+    activity = np.asarray(flow.origin.first.activities[layer - 1])
+    points, fan_in = activity.shape
+    jacobian = by_point(flow.origin.jacobian[layer - 1], points)
+    weighted = np.einsum("pmc,npc->nmp", jacobian, flow.delta)
+    return [LowRank(w / (points * math.sqrt(fan_in)), activity.T) for w in weighted]
+
+
+def _split(change: np.ndarray, b: LowRank) -> Split:
+    """The discrepancy A − B compressed, then both in orthonormal coordinates."""
+    rounding = 1e-13 * b.norm()
+    w = compress(change - b.left @ b.right.T, relative=1e-7, absolute=rounding)
+    left, right = triangle(np.hstack([b.left, w.left])), triangle(np.hstack([b.right, w.right]))
+    rank = b.left.shape[1]
+    return Split(
+        frozen=left[:, :rank] @ right[:, :rank].T,
+        discrepancy=left[:, rank:] @ right[:, rank:].T,
+        residual=w.residual,
+    )
+
+
+def dense_flow(
+    origin: Origin,
+    rule: Rule,
+    y: Array,
+    times: np.ndarray,
+    tolerance: float,
+    draw: Any,
+    among: tuple[Rule, ...],
+    max_steps: int,
+) -> DenseFlow:
+    """Integrate; arguments as for :func:`ntkalign.flow.gradient_flow`."""
+    network, x = origin.network, origin.x
+    start = _double(origin.start)
+    rules = together(rule, among)
+    fixed = tuple(draw(r) for r in rules)
+    index = rules.index(rule)
+    trajectory, result, finite, steps = _solve(
+        network, rules, index, start, _double(fixed), x, y, jnp.asarray(times), tolerance, max_steps
+    )
+    output = _outputs(network, rule.output == "linear", start, trajectory["change"], x)
+    return DenseFlow(
+        origin=origin,
+        rule=rule,
+        fixed=fixed[index],
+        y=np.asarray(y),
+        times=np.asarray(times),
+        delta=np.asarray(trajectory["delta"]),
+        output=np.asarray(output),
+        outcome=_outcome(result, bool(finite)),
+        work=Work("dense", int(steps), 1, None),
+        change=trajectory["change"],
+        among=among,
+    )
+
+
+def together(rule: Rule, among: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """The rules to compile as one: those that need no second network, or just this one."""
+    own = tuple(r for r in among if r.error == "own")
+    return own if rule in own else (rule,)
+
+
+@partial(jax.jit, static_argnames=("network", "rules", "max_steps"))
+def _solve(
+    network: Network,
+    rules: tuple[Rule, ...],
+    index: int | Array,
+    start: Parameters,
+    fixed: tuple[Any, ...],
+    x: Array,
+    y: Array,
+    times: Array,
+    tolerance: float | Array,
+    max_steps: int,
+) -> tuple[Any, Any, Array, Array]:
+    """Integrate rule number ``index``; all of ``rules`` are compiled, one runs."""
+    first = network.forward(start, x)
+    coupled = rules[0].error == "normal"
+
+    def velocity(i: int, change: Parameters, teacher: Array | None) -> tuple[Parameters, Array]:
+        now, output = _evaluate(network, rules[i].output == "linear", start, first, change, x)
+        e = y - (output if teacher is None else teacher)
+        return _velocity(network, rules[i], now, first, fixed[i], e), e
+
+    def field(t: Any, state: dict[str, Any], args: Any) -> dict[str, Any]:
+        if coupled:  # W*: the error of a Normal network that is trained alongside
+            now = network.forward(_add(start, state["normal"]), x)
+            normal = _velocity(network, NORMAL, now, first, (), y - now.output)
+            change, e = velocity(0, state["change"], now.output)
+            return {"change": change, "delta": network.rate * e, "normal": normal}
+        branches = [partial(velocity, i, teacher=None) for i in range(len(rules))]
+        change, e = jax.lax.switch(index, branches, state["change"])
+        return {"change": change, "delta": network.rate * e}
+
+    def save(t: Any, state: dict[str, Any], args: Any) -> dict[str, Any]:
+        return {"change": state["change"], "delta": state["delta"]}
+
+    zero = jax.tree.map(jnp.zeros_like, start)
+    state = {"change": zero, "delta": jnp.zeros_like(y)} | ({"normal": zero} if coupled else {})
+    size = jnp.linalg.norm(y - first.output) + jnp.linalg.norm(y)
+    limit = GROWTH * network.rate * times[-1] * size
+
+    def grew(t: Any, state: dict[str, Any], args: Any, **options: Any) -> Array:
+        return jnp.linalg.norm(state["delta"]) > limit
+
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(field),
+        diffrax.Tsit5(),
+        t0=0.0,
+        t1=times[-1],
+        dt0=0.1 * times[0],
+        y0=state,
+        stepsize_controller=diffrax.ClipStepSizeController(
+            diffrax.PIDController(
+                rtol=0.0,
+                atol=tolerance,
+                norm=_largest_block,
+                dtmin=1e-10 * times[-1],
+                force_dtmin=False,
+            ),
+            step_ts=times,
+        ),
+        saveat=diffrax.SaveAt(ts=times, fn=save),
+        event=diffrax.Event(grew),
+        max_steps=max_steps,
+        throw=False,
+    )
+    finite = jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(solution.ys)]).all()
+    return solution.ys, solution.result, finite, solution.stats["num_steps"]
+
+
+@partial(jax.jit, static_argnames=("network", "linear"))
+def _outputs(
+    network: Network, linear: bool, start: Parameters, change: Parameters, x: Array
+) -> Array:
+    """The output at every saved time."""
+    first = network.forward(start, x)
+    return jax.lax.map(lambda c: _evaluate(network, linear, start, first, c, x)[1], change)
+
+
+def _evaluate(
+    network: Network, linear: bool, start: Parameters, first: Pass, change: Parameters, x: Array
+) -> tuple[Pass, Array]:
+    """The pass a rule sees as "now", and the rule's output."""
+    if linear:  # f_lin = f^0 + ∇_θ f^0ᵀ (θ − θ^0), equation (57)
+        _, slope = jax.jvp(lambda p: network.forward(p, x).output, (start,), (change,))
+        return first, first.output + slope
+    now = network.forward(_add(start, change), x)
+    return now, now.output
+
+
+def _velocity(
+    network: Network, rule: Rule, now: Pass, first: Pass, fixed: Any, e: Array
+) -> Parameters:
+    """dW_l/dt = η/√m_{l−1} E[feedback e activityᵀ] and db_l/dt = η E[feedback e]."""
+    signals = rule.feedback(now, first, fixed, network.output_scale * e)
+    activities = rule.activity(now, first)
+    return tuple(
+        Layer(
+            weight=network.rate * s.T @ h / (s.shape[0] * math.sqrt(h.shape[1])),
+            bias=network.rate * jnp.mean(s, axis=0),
+        )
+        for s, h in zip(signals, activities, strict=True)
+    )
+
+
+def _add(start: Parameters, change: Parameters) -> Parameters:
+    return jax.tree.map(jnp.add, start, change)
+
+
+def _largest_block(tree: Any) -> Array:
+    """The largest Frobenius norm among a tree's arrays; NaN counts as infinite.
+
+    (A first step far too long may end in NaN, which would never be accepted nor shortened.)
+    """
+    norms = jnp.stack([jnp.sqrt(jnp.sum(leaf**2)) for leaf in jax.tree.leaves(tree)])
+    return jnp.max(jnp.where(jnp.isnan(norms), jnp.inf, norms))
+
+
+def _outcome(result: Any, finite: bool) -> Outcome:
+    if result == diffrax.RESULTS.successful:
+        return Outcome.REACHED if finite else Outcome.NOT_FINITE
+    if result == diffrax.RESULTS.event_occurred:
+        return Outcome.GREW
+    if result == diffrax.RESULTS.dt_min_reached:
+        return Outcome.STEP_TOO_SMALL
+    return Outcome.TOO_MANY_STEPS
+
+
+@partial(jax.jit, static_argnames=("network", "rules"))
+def _trace(
+    network: Network,
+    rules: tuple[Rule, ...],
+    index: int | Array,
+    start: Parameters,
+    change: Parameters,
+    fixed: tuple[Any, ...],
+    x: Array,
+) -> tuple[tuple[Array, ...], ...]:
+    first = network.forward(start, x)
+
+    def at_one_time(change: Parameters) -> tuple[tuple[Array, ...], ...]:
+        now = network.forward(jax.tree.map(jnp.add, start, change), x)
+
+        def of_rule(i: int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+            feedback = partial(rules[i].feedback, now, first, fixed[i])
+            return rules[i].activity(now, first), columns(network, now, feedback)
+
+        branches = [partial(of_rule, i) for i in range(len(rules))]
+        activities, feedback = jax.lax.switch(index, branches)
+        jacobian = columns(network, now, partial(backpropagate, now.weights, now.slopes))
+        return now.preactivations, now.activities, jacobian, activities, feedback
+
+    return jax.lax.map(at_one_time, change)
+
+
+def _double(tree: Any) -> Any:
+    """Every floating-point array in float64."""
+    return jax.tree.map(
+        lambda a: a.astype(jnp.float64) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree
+    )
+
+
+_ANY_KEY = jax.random.key(0)

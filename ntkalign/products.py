@@ -1,0 +1,227 @@
+"""Products of slowly changing rows with large fixed matrices, as few and as cheap as possible.
+
+Along a gradient flow the rows that meet a weight matrix W(0) (activities on the way up, feedback
+on the way down) hardly leave what they were at time 0. So W(0) is applied
+
+  * once, in float64, to *anchors*: the rows at time 0;
+  * after that only to the *novelty*: the part of the rows that neither the anchors of the same
+    data point nor earlier products explain, compressed along the time axis.
+
+Novelty is smaller than the rows by about 1/√m, so float32 leaves a relative error of 6e-8/√m. It
+need not be resolved at once either: what compression leaves out is novelty again next time.
+
+Rows are flat: (q·P, m) for q moments (or outputs) of P data points, points fastest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+DIRECT = 2**18
+"""Matrices of up to so many entries are simply multiplied, in float64."""
+NARROW = 64
+"""And so are matrices with no more rows or columns than this."""
+BLOCK = 2**26
+"""Larger matrices are converted to float64 in blocks of rows of about so many entries."""
+RANKS = (4, 8, 16, 32, 64)
+"""Novelty is given one of these ranks, or the full one: few shapes are compiled."""
+
+ROUNDING = 1e-14
+"""Novelty below this share of the rows themselves is rounding."""
+
+Key = tuple[str, bool, int]
+"""(name of the matrix, whether it is transposed, how often it was used before in the pass)"""
+
+
+@partial(jax.jit, static_argnames="transpose")
+def times(rows: Float[Array, "r a"], matrix: Array, transpose: bool) -> Float[Array, "r b"]:
+    """Rows @ matrix (or rows @ matrix.T) in the precision of ``rows``."""
+    blocks = max(1, matrix.size // BLOCK)
+    if matrix.dtype == rows.dtype or blocks == 1 or matrix.shape[0] % blocks:
+        return _dot(rows, matrix.astype(rows.dtype), transpose)
+    split = matrix.reshape(blocks, -1, matrix.shape[1])
+    if transpose:
+        parts = jax.lax.map(lambda block: _dot(rows, block.astype(rows.dtype), True), split)
+        return jnp.moveaxis(parts, 0, 1).reshape(len(rows), -1)
+    chunks = jnp.moveaxis(rows.reshape(len(rows), blocks, -1), 1, 0)
+    zero = jnp.zeros((len(rows), matrix.shape[1]), rows.dtype)
+
+    def add(total: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
+        return total + _dot(pair[0], pair[1].astype(rows.dtype), False), None
+
+    return jax.lax.scan(add, zero, (chunks, split))[0]
+
+
+def _dot(a: Array, b: Array, transpose: bool) -> Array:
+    return jnp.matmul(a, b.T if transpose else b, precision=jax.lax.Precision.HIGHEST)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Rows and what a matrix makes of them: c anchors for each of P points, in float64."""
+
+    rows: Float[Array, "cP a"]
+    products: Float[Array, "cP b"]
+    solve: Float[Array, "P c c"]
+
+    @classmethod
+    def of(cls, rows: Array, products: Array, points: int) -> Known:
+        """Anchors from rows that have been multiplied exactly."""
+        stacked = np.asarray(rows).reshape(-1, points, rows.shape[1])
+        gram = np.einsum("cpa,dpa->pcd", stacked, stacked, optimize=True)
+        return cls(rows, products, jnp.asarray(np.linalg.pinv(gram, 1e-12, hermitian=True)))
+
+
+Memory = dict[Key, tuple[Array, Array]]
+"""Novelty that has been multiplied, (q·P, a), and its products, (q·P, b)."""
+
+
+@dataclass
+class Tape:
+    """What fixed matrices are known to do, for one network on P data points.
+
+    Args:
+        points: P.
+        known: anchors.
+        precision: of the products with novelty.
+        floor: novelty below this share of all that ever was new is let go.
+        cutoff: the share of the novelty that one product may leave to the next.
+        recording: multiply exactly, and keep the rows as anchors.
+        memory: products with novelty, for rows of the shape in use.
+    """
+
+    points: int
+    known: dict[Key, Known]
+    precision: Any = jnp.float32
+    floor: float = 0.0
+    cutoff: float = 0.1
+    recording: bool = False
+    memory: Memory = field(default_factory=dict)
+    columns: int = 0  # how many columns have met a large matrix, for benchmarks
+    _uses: Counter[tuple[str, bool]] = field(default_factory=Counter)
+
+    def rewind(self) -> None:
+        """Start a new pass: the uses of each matrix are counted from here."""
+        self._uses.clear()
+
+    def product(
+        self, name: str, matrix: Array, transpose: bool, rows: Float[Array, "r a"]
+    ) -> Float[Array, "r b"]:
+        """Rows @ matrix (or its transpose); rows are q moments × P points, points fastest."""
+        if matrix.size <= DIRECT or min(matrix.shape) <= NARROW:
+            return times(rows, matrix, transpose)
+        use = self._uses[name, transpose]
+        self._uses[name, transpose] += 1
+        key = (name, transpose, use)
+        if self.recording:
+            return self._record(key, matrix, rows)
+        known = self.known.get(key)
+        assert known is not None, "a rule must use the same products in every call"
+        done = self.memory.get(key)
+        if done is None:
+            width = matrix.shape[0 if transpose else 1]
+            empty = partial(jnp.zeros, dtype=self.precision)
+            done = empty(rows.shape), empty((len(rows), width))
+        share, novelty, gram, sizes = _novelty(rows, known.rows, known.solve, done[0], self.points)
+        floor = self.floor * float(sizes[0]) + ROUNDING * float(sizes[1])
+        basis = _leading(np.asarray(gram, float), self.cutoff, floor)
+        if basis is None:
+            out = _assemble(share, known.products, done[1])
+        else:
+            done, out = _learn(novelty, basis, matrix, transpose, done, share, known.products)
+            self.columns += basis.shape[1] * self.points
+        self.memory[key] = done
+        return out
+
+    def _record(self, key: Key, matrix: Array, rows: Array) -> Array:
+        """The exact product; the rows become anchors, unless known ones explain them."""
+        known = self.known.get(key)
+        if known is not None:
+            none = jnp.zeros(rows.shape)
+            share, _, gram, _ = _novelty(rows, known.rows, known.solve, none, self.points)
+            if np.trace(gram) <= 1e-24 * float(np.sum(np.asarray(rows) ** 2)):
+                return _explained(share, known.products)
+        product = times(rows, matrix, key[1])
+        self.columns += len(product)
+        self.known[key] = Known.of(rows, product, self.points)
+        return product
+
+
+@partial(jax.jit, static_argnames="points")
+def _novelty(
+    rows: Array, anchors: Array, solve: Array, done: Array, points: int
+) -> tuple[Array, Array, Array, Array]:
+    """Each row's share in the anchors, what is new in it, its Gram matrix over q, two sizes."""
+    count = len(anchors) // points
+    q, width = len(rows) // points, rows.shape[1]
+    if count == 1:
+        stacked = rows.reshape(q, points, width)
+        share = jnp.sum(stacked * anchors[None], axis=2, keepdims=True) * solve[None, :, :, 0]
+    else:  # all data points at once: a large product is faster than many small ones
+        cross = rows @ anchors.T
+        own = jnp.einsum("qpcp->qpc", cross.reshape(q, points, count, points))
+        share = jnp.einsum("qpc,pcd->qpd", own, solve)
+    own = rows - _explained(share, anchors)
+    novelty = (own - done.astype(rows.dtype)).astype(done.dtype)
+    flat = novelty.reshape(q, -1)
+    sizes = jnp.stack([jnp.linalg.norm(own), jnp.linalg.norm(rows)])
+    return share, novelty, flat @ flat.T, sizes
+
+
+def _explained(share: Array, anchors: Array) -> Array:
+    """Σ_c share_qpc anchors_cp, flat."""
+    q, points, count = share.shape
+    if count == 1:
+        return (share * anchors[None]).reshape(q * points, -1)
+    spread = jnp.einsum("qpc,pr->qpcr", share, jnp.eye(points, dtype=share.dtype))
+    return spread.reshape(q * points, -1) @ anchors
+
+
+def _leading(gram: Float[np.ndarray, "q q"], cutoff: float, floor: float) -> Array | None:
+    """Orthonormal combinations of moments, (q, r), that hold all but ``cutoff`` or ``floor``.
+
+    Their number is as small as the norms allow; None if all of the novelty is below ``floor``.
+    """
+    values, vectors = np.linalg.eigh(gram)
+    total = float(np.sqrt(max(np.trace(gram), 0.0)))
+    if total <= floor or total == 0 or not np.isfinite(total):
+        return None
+    left_out = np.sqrt(np.maximum(np.cumsum(values), 0.0))
+    rank = int(np.sum(left_out > max(cutoff * total, floor)))
+    rank = min(r for r in (*RANKS, len(gram)) if r >= min(rank, len(gram)))
+    return jnp.asarray(vectors[:, -min(rank, len(gram)) :])
+
+
+@partial(jax.jit, static_argnames="transpose")
+def _learn(
+    novelty: Array,
+    basis: Array,
+    matrix: Array,
+    transpose: bool,
+    done: tuple[Array, Array],
+    share: Array,
+    products: Array,
+) -> tuple[tuple[Array, Array], Array]:
+    """Multiply the novelty's leading modes; the new memory, and the product of the rows."""
+    seen, made = done
+    mix = basis.astype(seen.dtype)
+    moments = len(basis)
+    modes = mix.T @ novelty.reshape(moments, -1)
+    new = times(modes.reshape(-1, novelty.shape[1]), matrix, transpose)
+    seen = seen + (mix @ modes).reshape(seen.shape)
+    made = made + (mix @ new.reshape(basis.shape[1], -1)).reshape(made.shape)
+    return (seen, made), _assemble(share, products, made)
+
+
+@jax.jit
+def _assemble(share: Array, products: Array, made: Array) -> Array:
+    """What the matrix makes of the rows: from anchors, and from novelty."""
+    return _explained(share, products) + made.astype(products.dtype)

@@ -1,0 +1,612 @@
+"""Chebyshev waveform relaxation in function space: gradient flow at large width.
+
+On a panel of n collocation nodes t_j (:mod:`ntkalign.collocation`) the unknowns are the error e and
+the feedback G_l at the nodes; no m × m matrix is ever updated. One iteration goes
+
+    forward at all nodes, the weights' motion by inner products (:mod:`ntkalign.moving`);
+    residual r(t_j) = y − f(t_j) − e(t_j);
+    e ← e + δe with (1 + η/P w ⊗ K) δe = r, K the rule's kernel at the panel's start;
+    feedback and activity of the rule at all nodes, from the new e.
+
+What the preconditioner leaves over is the drift of the network within the panel, which shrinks
+with width and with the panel: wide networks take few iterations on one panel, narrow ones and
+long times take more panels. A panel is accepted only if the iteration has converged and the
+Chebyshev coefficients have decayed; otherwise it gets more nodes, or is halved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntkalign.collocation import SCALE, Panel, tail, tails
+from ntkalign.moving import History, Motion, at_rest, layer
+from ntkalign.networks import Network, Pass, Signals
+from ntkalign.origin import Origin, feedback_rows, kernel, output_basis, weights
+from ntkalign.products import Memory, Tape
+from ntkalign.rules import Rule
+from ntkalign.trajectory import Outcome
+
+NODES = (12, 16, 20, 24)
+SINGLE = 1e-7
+"""From this tolerance on, deviations from the start are multiplied in float32."""
+MAX_ITERATIONS = 40
+SLOW = 0.5
+"""An iteration that contracts less than this is given up: a shorter panel is cheaper."""
+SHORTEST = 0.02
+"""If even a panel as short as this (in s) does not work out, the flow has not converged."""
+MAX_PANELS = 200
+TAIL = 3.0
+"""The last two coefficients exceed the error of what they stand for by more than this: the error at
+the nodes, and of integrals, is smaller than that of the interpolant between them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """The network at a panel's start.
+
+    Attributes:
+        now: the pass over the data.
+        biases: b_l.
+        history: the weights' change since time 0.
+        error: e, or the teacher's.
+        jacobian: ∇_{z_l} f, (C·P, m_l).
+        feedback: the rule's feedback for unit errors, (C·P, m_l).
+        kernel: K of the rule.
+    """
+
+    now: Pass
+    biases: tuple[Array, ...]
+    history: tuple[History | None, ...]
+    error: Float[np.ndarray, "P C"]
+    jacobian: Signals
+    feedback: Signals
+    kernel: Float[np.ndarray, "PC PC"]
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A converged panel: all that is needed to evaluate the network anywhere on it."""
+
+    panel: Panel
+    base: Base
+    error: Float[np.ndarray, "n P C"]
+    output: Float[np.ndarray, "n P C"]
+    feedback: Signals  # G_l, (n·P, m_l)
+    activity: tuple[Array, ...]  # the rule's, (n·P, m_{l−1}), or (P, m_{l−1}) if frozen
+    preactivations: tuple[Array, ...]  # z_l, (n·P, m_l)
+    memory: Memory
+    estimate: float
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A flow, panel by panel.
+
+    Attributes:
+        panels: in order of time.
+        outcome: REACHED, or why the last panel did not work out.
+        iterations: over all panels, those given up included.
+        columns: how many columns met a large weight matrix.
+    """
+
+    rule: Rule
+    panels: tuple[Solved, ...]
+    outcome: Outcome
+    iterations: int
+    columns: int
+
+    @property
+    def estimate(self) -> float:
+        """The largest estimated relative error of e, z_l − z_l(0) and G_l."""
+        return max(p.estimate for p in self.panels)
+
+    def panel_at(self, time: float) -> Solved:
+        """The panel that a time belongs to."""
+        return next((p for p in self.panels if time <= p.panel.times[-1]), self.panels[-1])
+
+    def integrals(self, time: float) -> list[tuple[Solved, Float[np.ndarray, " n"]]]:
+        """The panels up to a time, each with its nodes' weights in ∫₀ᵗ."""
+        found = []
+        for solved in self.panels:
+            panel = solved.panel
+            end = min(time, float(panel.times[-1]))
+            found.append((solved, panel.integral(np.array([end]))[0]))
+            if time <= panel.times[-1]:
+                break
+        return found
+
+    def at(self, time: float) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P C"]]:
+        """δ/η and f at a time."""
+        delta = sum(np.tensordot(v, solved.error, 1) for solved, v in self.integrals(time))
+        last = self.panel_at(time)
+        across = last.panel.interpolation(np.array([time]))[0]
+        return np.asarray(delta), np.tensordot(across, last.output, 1)
+
+    def error_at(self, times: np.ndarray) -> Float[np.ndarray, "q P C"]:
+        """The error at some times."""
+        found = [(self.panel_at(t), t) for t in times]
+        return np.stack(
+            [np.tensordot(p.panel.interpolation(np.array([t]))[0], p.error, 1) for p, t in found]
+        )
+
+
+class PanelError(Exception):
+    """A panel did not work out; ``refine`` says whether more nodes may help."""
+
+    def __init__(self, refine: bool):
+        super().__init__()
+        self.refine = refine
+
+
+@dataclass(eq=False)
+class Relaxation:
+    """One rule's flow from one origin.
+
+    Args:
+        origin: the network at time 0.
+        rule: the learning rule.
+        fixed: its random constants.
+        y: targets.
+        tolerance: bound on the estimated relative error of e, z_l − z_l(0) and G_l.
+        teacher: the error as a function of time, if another network's drives learning (W*).
+    """
+
+    origin: Origin
+    rule: Rule
+    fixed: Any
+    y: np.ndarray
+    tolerance: float
+    teacher: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        self.network = self.origin.network
+        self.points = len(self.y)
+        self.goal = 0.3 * self.tolerance
+        self.precision: Any = jnp.float32 if self.tolerance >= SINGLE else jnp.float64
+        known = dict(self.origin.known)
+        floor = max(0.1 * self.goal, float(np.finfo(self.precision).eps))
+        self.tape = Tape(self.points, known, self.precision, floor)
+        self.iterations = 0
+        self._starts: dict[int, Pass] = {}
+
+    # --- the rule, on rows of q moments × P points ---------------------------------------------
+
+    def start_pass(self, q: int) -> Pass:
+        """The pass of time 0, repeated for q moments; its weights are the caller's business."""
+        if q not in self._starts:
+            self._starts[q] = repeated(self.origin.first, q)
+        return self._starts[q]
+
+    def feedback(self, now: Pass, error: Array, tape: Tape) -> Signals:
+        """The rule's feedback times ``error`` (which holds α), each (q·P, m_l)."""
+        tape.rewind()
+        resting = tuple(layer.weight for layer in weights(tape, self.origin.start))
+        start = self.start_pass(len(error) // self.points)._replace(weights=resting)
+        return self.rule.feedback(now, start, at_rest(tape, "fixed", self.fixed), error)
+
+    def activity(self, now: Pass) -> tuple[Array, ...]:
+        """The activity that the rule uses, (q·P, m_{l−1}), or (P, m_{l−1}) if it is frozen."""
+        start = self.start_pass(len(now.output) // self.points)
+        first = self.origin.first.activities
+        used = zip(self.rule.activity(now, start), start.activities, first, strict=True)
+        return tuple(one if h is same else h for h, same, one in used)
+
+    def share(self, other: Relaxation) -> None:
+        """Take over what another relaxation of the same rule knows of time 0."""
+        self.first = other.first
+        self.tape.known = other.tape.known
+        self._starts = other._starts
+
+    @cached_property
+    def first(self) -> Base:
+        """The base of the first panel."""
+        origin = self.origin
+        resting = tuple(layer.weight for layer in weights(self.tape, origin.start))
+        now = repeated(origin.first, self.network.widths[-1])._replace(weights=resting)
+        self.tape.recording = True
+        feedback = self.feedback(now, output_basis(self.network, self.points), self.tape)
+        self.tape.recording = False
+        seen = origin.first.activities
+        used = self.activity(origin.first)
+        return Base(
+            now=origin.first,
+            biases=tuple(layer.bias for layer in origin.start),
+            history=(None,) * self.network.depth,
+            error=origin.error(self.y),
+            jacobian=origin.jacobian,
+            feedback=feedback,
+            kernel=kernel(origin.jacobian, feedback, seen, used),
+        )
+
+    def is_rowwise(self) -> bool:
+        """Whether feedback is linear in e, and each point's depends on that point alone."""
+        first = self.first
+        resting = tuple(layer.weight for layer in weights(self.tape, self.origin.start))
+        now = self.origin.first._replace(weights=resting)
+        e = jnp.asarray(self.network.output_scale * first.error)
+        at_once = self.feedback(now, e, self.tape)
+        self.tape.memory.clear()
+        for signal, columns in zip(at_once, first.feedback, strict=True):
+            expected = combined(columns, first.error[None])
+            if not np.linalg.norm(signal - expected) <= 1e-5 * np.linalg.norm(expected):
+                return False
+        return True
+
+    # --- panels ---------------------------------------------------------------------------------
+
+    def solve(self, final: float, guess: Solution | None = None) -> Solution:
+        """The flow up to the time ``final``; a looser one or another rule's helps."""
+        rates = np.abs(np.linalg.eigvals(self.first.kernel)) * self.network.rate / self.points
+        tau = SCALE / max(float(rates.max()), 1.0 / final)
+        if guess is not None:
+            tau = guess.panels[0].panel.tau
+        whole = math.log1p(final / tau)
+        done: list[Solved] = []
+        base, begin, reach = self.first, 0.0, whole
+        while begin < whole:
+            if reach < SHORTEST or len(done) == MAX_PANELS:
+                return self._solution(done, Outcome.NOT_CONVERGED)
+            pieces = math.ceil((whole - begin) / reach - 1e-9)
+            end = whole if pieces == 1 else begin + (whole - begin) / pieces
+            old = next((p for p in guess.panels if p.panel.begin == begin), None) if guess else None
+            if old is not None and old.panel.end <= end:
+                end = old.panel.end
+            else:
+                old = None
+            same = guess is not None and guess.rule == self.rule
+            solved = self._panel(base, done, Panel(begin, end, 0, tau), old, same)
+            if solved is None:
+                reach = (end - begin) / 2
+                continue
+            done.append(solved)
+            begin, reach = end, 2 * (end - begin)
+            if begin < whole:
+                base = self._next(solved)
+        return self._solution(done, Outcome.REACHED)
+
+    def _solution(self, done: list[Solved], outcome: Outcome) -> Solution:
+        return Solution(self.rule, tuple(done), outcome, self.iterations, self.tape.columns)
+
+    def _panel(
+        self, base: Base, done: list[Solved], panel: Panel, old: Solved | None, same: bool
+    ) -> Solved | None:
+        """The panel solved with as few nodes as will do; None if it is too long."""
+        modes = Modes.of(base.kernel * self.network.rate / self.points)
+        least = old.panel.nodes + 4 if old is not None and same else NODES[0]
+        for nodes in [n for n in NODES if n >= least] or NODES[-1:]:
+            trial = replace(panel, nodes=nodes)
+            error = modes.decay(trial.times - trial.times[0], base.error)
+            if tail(error.reshape(nodes, -1)) > TAIL * self.tolerance * np.linalg.norm(error):
+                continue
+            feedback = None
+            source, across = None, None
+            if old is not None:
+                across = old.panel.interpolation(trial.times)
+                error = np.tensordot(across, old.error, 1)
+                source = old
+                if same:
+                    feedback = tuple(mixed(across, g) for g in old.feedback)
+            elif done:
+                source = done[-1]
+                across = np.eye(source.panel.nodes)[-1:].repeat(nodes, axis=0)
+            known = {} if source is None else source.memory
+            self.tape.memory = {
+                key: (mixed(across, seen), mixed(across, made))
+                for key, (seen, made) in known.items()
+            }
+            try:
+                return self._relax(base, trial, modes, error, feedback)
+            except PanelError as failure:
+                if not failure.refine:
+                    return None
+        return None
+
+    def _relax(
+        self,
+        base: Base,
+        panel: Panel,
+        modes: Modes,
+        e: Float[np.ndarray, "n P C"],
+        feedback: Signals | None,
+    ) -> Solved:
+        """Iterate on one panel until it has converged.
+
+        Raises:
+            PanelError: if it does not, or if the coefficients have not decayed.
+        """
+        n, w = panel.nodes, jnp.asarray(panel.weights)
+        teacher = None if self.teacher is None else self.teacher(panel.times)
+        if teacher is not None:
+            e = teacher
+        start = self.start_pass(n)
+        now = repeated(base.now, n)
+        now = now._replace(activities=(start.activities[0], *now.activities[1:]))  # x stays
+        used = self.activity(now)
+        signals = feedback or tuple(jnp.asarray(combined(s, e)) for s in base.feedback)
+        z, origin = now.preactivations, self.origin.first.preactivations
+        invert = modes.inverse(panel.weights)
+        changes = [math.inf, math.inf]
+        for count in range(1, MAX_ITERATIONS + 1):
+            self.iterations += 1
+            now = self._forward(base, signals, used, w)
+            output = self._output(base, now, panel.weights, e)
+            if teacher is None:
+                e = e + invert(self.y - output - e)
+            seen = start if self.rule.output == "linear" else now
+            error = jnp.asarray(self.network.output_scale * e.reshape(n * self.points, -1))
+            motions = self._moving(base, signals, used, w)
+            new = self.feedback(seen._replace(weights=motions), error, self.tape)
+            used = self.activity(seen)
+            changes.append(float(_change(new, signals, now.preactivations[-2], z[-2], origin[-2])))
+            signals, z = new, now.preactivations
+            if not math.isfinite(changes[-1]):
+                raise PanelError(refine=False)
+            contraction = min(changes[-1] / changes[-2], 0.9)
+            estimate = changes[-1] * contraction / (1 - contraction)
+            if count > 1 and estimate <= self.goal:
+                break
+            if count > 4 and changes[-1] > SLOW**2 * changes[-3]:
+                raise PanelError(refine=False)
+        else:
+            raise PanelError(refine=False)
+        left = max(
+            tail(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0),
+            float(_tails(signals, z, origin, jnp.asarray(tails(n)))),
+        )
+        if left > TAIL * self.tolerance:
+            raise PanelError(refine=True)
+        rounding = float(np.finfo(self.precision).eps)
+        return Solved(
+            panel=panel,
+            base=base,
+            error=e,
+            output=output if teacher is not None else self.y - e,
+            feedback=signals,
+            activity=used,
+            preactivations=z,
+            memory=self.tape.memory,
+            estimate=float(estimate + left / TAIL + rounding),
+        )
+
+    def _forward(self, base: Base, signals: Signals, used: tuple[Array, ...], w: Array) -> Pass:
+        """Equation (1) at all nodes, for the motion that feedback and activity cause."""
+        network = self.network
+        self.tape.rewind()
+        h = self.start_pass(len(w)).activities[0]
+        preactivations, activities, slopes = [], [h], []
+        for number, (at_zero, g, a) in enumerate(
+            zip(weights(self.tape, self.origin.start), signals, used, strict=True), start=1
+        ):
+            resting = replace(at_zero.weight, history=base.history[number - 1])
+            bias = base.biases[number - 1]
+            last = number == network.depth
+            z, h_next, slope = layer(
+                None if last else network.activation, network.rate, h, h @ resting.T, bias,
+                g, a, w, self.points,
+            )  # fmt: skip
+            preactivations.append(z)
+            if not last:
+                activities.append(h_next)
+                slopes.append(slope)
+            h = h_next
+        return Pass(
+            (), tuple(preactivations), tuple(activities), tuple(slopes), network.output_scale * z
+        )
+
+    def _output(
+        self, base: Base, now: Pass, w: np.ndarray, e: Float[np.ndarray, "n P C"]
+    ) -> Float[np.ndarray, "n P C"]:
+        """The output at the nodes, or that of the linearised network (57)."""
+        if self.rule.output == "network":
+            return np.asarray(now.output).reshape(e.shape)
+        moved = self.network.rate / self.points * (w @ e.reshape(len(e), -1)) @ self.first.kernel.T
+        return self.y - base.error + moved.reshape(e.shape)
+
+    def _moving(
+        self, base: Base, signals: Signals, used: tuple[Array, ...], w: Array
+    ) -> tuple[Any, ...]:
+        """The weights at q moments, as rules see them."""
+        return tuple(
+            replace(
+                layer.weight,
+                history=history,
+                motion=Motion(g, a, w, self.network.rate, self.points),
+            )
+            for layer, history, g, a in zip(
+                weights(self.tape, self.origin.start), base.history, signals, used, strict=True
+            )
+        )
+
+    def _next(self, solved: Solved) -> Base:
+        """The base at the end of a panel."""
+        end = solved.panel.weights[-1]
+        base, rate = solved.base, self.network.rate / self.points
+        biases = tuple(
+            b + rate * np.repeat(end, self.points) @ g
+            for b, g in zip(base.biases, solved.feedback, strict=True)
+        )
+        history = tuple(
+            _extend(h, g, a, rate / math.sqrt(a.shape[1]) * end, 1e-3 * self.goal)
+            for h, g, a in zip(base.history, solved.feedback, solved.activity, strict=True)
+        )
+        now = observe(
+            self.network, self.origin.x, tuple(z[-self.points :] for z in solved.preactivations)
+        )
+        tape = replace(self.tape, memory={})
+        resting = tuple(
+            replace(layer.weight, history=past)
+            for layer, past in zip(weights(tape, self.origin.start), history, strict=True)
+        )
+        now = now._replace(weights=resting)
+        linear = self.rule.output == "linear"
+        if linear:
+            jacobian, feedback, k = base.jacobian, base.feedback, self.first.kernel
+        else:
+            jacobian = feedback_rows(self.network, now, tape)
+            many = repeated(now, self.network.widths[-1])._replace(weights=resting)
+            tape = replace(tape, memory=dict(tape.memory))
+            feedback = self.feedback(many, output_basis(self.network, self.points), tape)
+            k = kernel(jacobian, feedback, now.activities, self.activity(now))
+        self.tape.columns = tape.columns
+        return Base(
+            now._replace(weights=()), biases, history, solved.error[-1], jacobian, feedback, k
+        )
+
+
+def observe(network: Network, x: Array, preactivations: tuple[Array, ...]) -> Pass:
+    """The pass that has these preactivations, each (P, m_l)."""
+    shaped = [_activate(network.activation, z) for z in preactivations[:-1]]
+    return Pass(
+        weights=(),
+        preactivations=preactivations,
+        activities=(x, *(h for h, _ in shaped)),
+        slopes=tuple(s for _, s in shaped),
+        output=network.output_scale * preactivations[-1],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """Eigenmodes of ė = −M e."""
+
+    rates: np.ndarray
+    vectors: np.ndarray
+    inverse_vectors: np.ndarray
+
+    @classmethod
+    def of(cls, matrix: Float[np.ndarray, "N N"]) -> Modes:
+        """Decompose M; its symmetric part, if it hardly has eigenvectors (it only guides)."""
+        if np.abs(matrix - matrix.T).max() > 1e-9 * np.abs(matrix).max():
+            rates, vectors = np.linalg.eig(matrix)
+            if np.linalg.cond(vectors) < 1e6:
+                return cls(rates, vectors, np.linalg.inv(vectors))
+        rates, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+        return cls(rates, vectors, vectors.T)
+
+    def decay(
+        self, times: Float[np.ndarray, " n"], e: Float[np.ndarray, "P C"]
+    ) -> Float[np.ndarray, "n P C"]:
+        """exp(−M t) e."""
+        factors = np.exp(-np.outer(times, self.rates))
+        modes = factors * (self.inverse_vectors @ e.ravel())
+        return np.real(modes @ self.vectors.T).reshape(len(times), *e.shape)
+
+    def inverse(self, w: Float[np.ndarray, "n n"]) -> Callable[[np.ndarray], np.ndarray]:
+        """(1 + w ⊗ M)^{−1}, as a function of (n, P, C) arrays."""
+        small = np.linalg.inv(np.eye(len(w)) + self.rates[:, None, None] * w)
+
+        def apply(r: np.ndarray) -> np.ndarray:
+            modes = self.inverse_vectors @ r.reshape(len(w), -1).T
+            solved = np.einsum("ijk,ik->ij", small, modes)
+            return np.real(self.vectors @ solved).T.reshape(r.shape)
+
+        return apply
+
+
+def repeated(one: Pass, q: int) -> Pass:
+    """A pass over P points, repeated for q moments (or outputs); without weights."""
+    return jax.tree.map(lambda a: jnp.asarray(np.tile(a, (q, 1))), one._replace(weights=()))
+
+
+def combined(
+    columns: Array | np.ndarray, e: Float[np.ndarray, "n P C"]
+) -> Float[np.ndarray, "nP m"]:
+    """Σ_c columns_c e_c: feedback times the error, from feedback for unit errors (C·P, m)."""
+    n, points, outputs = e.shape
+    stacked = np.asarray(columns).reshape(outputs, points, -1)
+    out = np.zeros((n, points, stacked.shape[2]))
+    for c in range(outputs):
+        out += e[:, :, c, None] * stacked[c]
+    return out.reshape(n * points, -1)
+
+
+def mixed(mixing: Any, rows: Array) -> Array:
+    """Other moments of flat rows: Σ_k mixing_jk rows_k."""
+    return _mixed(jnp.asarray(mixing, rows.dtype), rows)
+
+
+@jax.jit
+def _mixed(mixing: Array, rows: Array) -> Array:
+    return (mixing @ rows.reshape(mixing.shape[1], -1)).reshape(-1, rows.shape[1])
+
+
+def time_modes(
+    rows: Float[np.ndarray, "n size"], share: float
+) -> tuple[Float[np.ndarray, "n r"], float]:
+    """Orthonormal combinations of moments that hold all of the rows but a ``share``.
+
+    Two rounds, because a Gram matrix shows nothing below 1e-8 of its largest direction.
+
+    Returns:
+        The basis, and the Frobenius norm of what is left out.
+    """
+    n = len(rows)
+    basis, rest = np.zeros((n, 0)), rows
+    whole = float(np.linalg.norm(rows))
+    for _ in range(2):
+        values, vectors = np.linalg.eigh(rest @ rest.T)
+        keep = values > max((share * whole) ** 2 / n, 1e-13 * values[-1])
+        basis = np.linalg.qr(np.hstack([basis, vectors[:, keep][:, ::-1]]))[0]
+        rest = rows - basis @ (basis.T @ rows)
+        left_out = float(np.linalg.norm(rest))
+        if basis.shape[1] == n or left_out <= share * whole:
+            break
+    return basis, left_out
+
+
+def _extend(
+    history: History | None, feedback: Array, activity: Array, weights: np.ndarray, share: float
+) -> History:
+    """The history with Σ_k weights_k G_kᵀ h_k added, compressed in time."""
+    n = len(weights)
+    g, h = (
+        np.asarray(a).reshape(-1, len(feedback) // n * a.shape[1]) for a in (feedback, activity)
+    )
+    if len(h) == 1:
+        left, right = weights[None] @ g, h
+    else:
+        basis = time_modes(h, share)[0]
+        left, right = (weights[:, None] * basis).T @ g, basis.T @ h
+    new = left.reshape(-1, feedback.shape[1]), right.reshape(-1, activity.shape[1])
+    if history is not None:
+        new = np.concatenate([history[0], new[0]]), np.concatenate([history[1], new[1]])
+    if len(new[0]) >= min(new[0].shape[1], new[1].shape[1]):  # full rank: cheaper as one matrix
+        new = new[1].T @ new[0], np.eye(new[1].shape[1])
+    return jnp.asarray(new[0]), jnp.asarray(new[1])
+
+
+_activate = jax.jit(
+    lambda activation, z: activation.value_and_slope(z), static_argnames="activation"
+)
+
+
+@jax.jit
+def _change(new: Signals, old: Signals, new_z: Array, z: Array, z0: Array) -> Array:
+    """Relative changes of G_1, which sees all layers, of e = G_N, and of z_{N−1} − z_{N−1}(0)."""
+    shares = [_share(new[i] - old[i], new[i]) for i in (0, -1)]
+    return jnp.max(jnp.stack([*shares, _share(new_z - z, _since(new_z, z0))]))
+
+
+@jax.jit
+def _tails(signals: Signals, z: Any, z0: Any, last: Array) -> Array:
+    """The largest relative tail of a layer's feedback, and of z_l − z_l(0)."""
+    values = [*signals, *map(_since, z, z0)]
+    return jnp.max(jnp.stack([_share(last @ v.reshape(last.shape[1], -1), v) for v in values]))
+
+
+def _since(z: Array, z0: Array) -> Array:
+    return (z.reshape(-1, *z0.shape) - z0[None]).reshape(z.shape)
+
+
+def _share(part: Array, whole: Array) -> Array:
+    size = jnp.sqrt(jnp.sum(whole**2))
+    return jnp.where(size == 0, 0.0, jnp.sqrt(jnp.sum(part**2)) / jnp.where(size == 0, 1.0, size))

@@ -1,0 +1,135 @@
+"""What a gradient flow leaves behind, whichever engine integrated it."""
+
+from __future__ import annotations
+
+import abc
+import enum
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from ntkalign.networks import Network
+from ntkalign.origin import Origin, Trace
+from ntkalign.rules import Rule
+
+MAX_STEPS = 100_000
+GROWTH = 1e4
+
+
+class Outcome(enum.Enum):
+    """How a flow ended; the values are sentences with a remedy."""
+
+    REACHED = "reached the final time"
+    GREW = (
+        f"diverged: the integrated error grew past {GROWTH:g} times what it started from; "
+        "shorten --time, or lower the targets' scale"
+    )
+    NOT_FINITE = (
+        "diverged: values stopped being finite before the final time; "
+        "shorten --time, or lower the targets' scale"
+    )
+    STEP_TOO_SMALL = (
+        "diverged: the step size fell below 1e-10 of the final time; "
+        "shorten --time, or loosen --tolerance"
+    )
+    TOO_MANY_STEPS = (
+        f"did not reach the final time in {MAX_STEPS} steps; shorten --time or loosen --tolerance"
+    )
+    NOT_CONVERGED = (
+        "did not converge: the spectral engine's iteration stalls even on short panels; "
+        "pass --engine dense, or auto"
+    )
+    NOT_ROWWISE = (
+        "cannot be run by the spectral engine: the rule mixes data points, or is not linear in "
+        "the error; pass --engine dense, or auto"
+    )
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a flow took.
+
+    Attributes:
+        engine: "spectral" or "dense".
+        steps: iterations, or Runge–Kutta steps.
+        panels: time panels (1 for the dense engine).
+        estimate: estimated relative error, where the engine has one.
+    """
+
+    engine: str
+    steps: int
+    panels: int
+    estimate: float | None
+
+    def __str__(self) -> str:
+        if self.engine == "dense":
+            return f"dense engine, {self.steps} steps"
+        return (
+            f"spectral engine, {self.steps} iterations on {self.panels} panel"
+            f"{'s' * (self.panels > 1)}, estimated relative error {self.estimate:.1e}"
+        )
+
+
+class Split(NamedTuple):
+    """A weight change A = B + W̃ at one time, in orthonormal coordinates on both sides.
+
+    B = W* − W^0 is what the frozen feedback and activity of time 0 give for the flow's own δ,
+    equation (13); W̃ is the discrepancy (39). Norms, traces and products with Gaussian vectors
+    are those of the full matrices, up to ``residual`` in Frobenius norm.
+    """
+
+    frozen: Float[np.ndarray, "k j"]
+    discrepancy: Float[np.ndarray, "k j"]
+    residual: float
+
+
+@dataclass(frozen=True, eq=False)
+class Flow(abc.ABC):
+    """A trajectory at n saved times.
+
+    Attributes:
+        origin: the network at time 0, and the data.
+        rule: the learning rule.
+        fixed: the rule's random constants.
+        y: targets, (P, C).
+        times: (n,), in units where the rate η is 1, increasing, all positive.
+        delta: δ^(t) = η ∫₀ᵗ e dτ, equation (5) with e = y − f; (n, P, C).
+        output: f^t (or the linearised output), (n, P, C).
+        outcome: anything but REACHED means that the arrays must not be used.
+        work: what the flow took.
+    """
+
+    origin: Origin
+    rule: Rule
+    fixed: Any
+    y: np.ndarray
+    times: np.ndarray
+    delta: np.ndarray
+    output: np.ndarray
+    outcome: Outcome
+    work: Work
+    _kept: dict[int, list[Split]] = field(default_factory=dict)
+
+    @property
+    def network(self) -> Network:
+        """The architecture."""
+        return self.origin.network
+
+    @abc.abstractmethod
+    def trace(self, jacobians: bool = True) -> Trace:
+        """Activities, and Jacobians if they are wanted, at the saved times."""
+
+    @abc.abstractmethod
+    def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:
+        """W_l^t − W_l^0 at the saved times, in full: for small networks."""
+
+    def splits(self, layer: int) -> list[Split]:
+        """The change of W_l at the saved times, computed once."""
+        if layer not in self._kept:
+            self._kept[layer] = self._split(layer)
+        return self._kept[layer]
+
+    @abc.abstractmethod
+    def _split(self, layer: int) -> list[Split]: ...

@@ -1,0 +1,254 @@
+"""The spectral engine against the dense one at 1e-12, and how it says that it cannot."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ntkalign.products as products
+from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity, gradient_flow
+from ntkalign import measurements as measure
+from ntkalign.flow import DenseFlow
+from ntkalign.rules import LINEARISED, NORMAL, RULES, W_STAR
+from ntkalign.spectral import SpectralFlow
+from tests.cases import SMOOTH, make
+
+TOLERANCE = 1e-6
+
+
+def flow(case, rule, engine, tolerance, times, **options):
+    return gradient_flow(
+        case.network, rule, case.start, case.x, case.y, times,
+        engine=engine, tolerance=tolerance, key=jax.random.key(3), **options,
+    )  # fmt: skip
+
+
+def observed(flow):
+    """Everything that is measured, as (values, bounds) by (layer, quantity)."""
+    start, now = flow.origin.trace, flow.trace()
+    series = measure.activation_drift(start, now) | measure.weight_drift(flow)
+    series |= measure.alignment(flow) | measure.jacobian_drift(start, now)
+    moved = np.linalg.norm(flow.output - np.asarray(flow.origin.first.output), axis=(1, 2))
+    return series | {(None, "output"): (moved, 0 * moved)}
+
+
+@st.composite
+def problems(draw):
+    depth = draw(st.integers(2, 6))
+    hidden = [draw(st.sampled_from((24, 40, 64))) for _ in range(depth - 1)]
+    return make(
+        (draw(st.sampled_from((3, 10))), *hidden, draw(st.sampled_from((1, 3)))),
+        draw(st.sampled_from(SMOOTH)),
+        points=draw(st.sampled_from((2, 5))),
+        bias_std=draw(st.sampled_from((0.0, 0.5))),
+        seed=draw(st.integers(0, 1000)),
+    )
+
+
+@pytest.mark.parametrize("large", [False, True])
+@given(
+    case=problems(),
+    name=st.sampled_from(("normal", "align-ada", "align-prop", "fa")),
+    final=st.sampled_from((0.5, 4.0, 20.0)),
+)
+@settings(max_examples=7)
+def test_it_agrees_with_the_dense_engine(large, case, name, final):
+    """Within 10 × tolerance, and within ten times what it says itself; ``large`` matrices too."""
+    rule, times = RULES[name], final * np.array([0.1, 0.4, 1.0])
+    with pytest.MonkeyPatch.context() as patch:
+        if large:
+            patch.setattr(products, "DIRECT", 0)
+            patch.setattr(products, "NARROW", 0)
+        loose = flow(case, rule, "spectral", 30 * TOLERANCE, times)
+        ours = flow(case, rule, "spectral", TOLERANCE, times, guess=loose)
+        found, coarse = observed(ours), observed(loose)
+    assert ours.outcome is Outcome.REACHED
+    truth = observed(flow(case, rule, "dense", 1e-12, times))
+    for name, (values, bounds) in found.items():
+        exact = truth[name][0]
+        error, size = np.abs(values - exact).max(), np.abs(exact).max()
+        assert error <= 10 * TOLERANCE * size + truth[name][1].max() + 1e-10, name
+        alike = {name: (values, bounds)}, {name: coarse[name]}
+        estimate = measure.supremum(*alike, ours.work.estimate)[name][1]
+        assert error <= 10 * (estimate + truth[name][1].max()) + 1e-11, name
+    np.testing.assert_allclose(
+        found[None, "output"][0], truth[None, "output"][0], rtol=10 * ours.work.estimate
+    )
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_every_rule_runs_on_it(name):
+    case, times = make((4, 40, 30, 2), bias_std=0.2), np.array([1.0, 8.0])
+    ours, dense = (flow(case, RULES[name], e, 1e-8, times) for e in ("spectral", "dense"))
+    assert isinstance(ours, SpectralFlow)
+    np.testing.assert_allclose(ours.output, dense.output, atol=1e-6)
+    np.testing.assert_allclose(ours.delta, dense.delta, atol=1e-6)
+    for layer in (1, 2, 3):
+        np.testing.assert_allclose(ours.weight_change(layer), dense.weight_change(layer), atol=1e-6)
+
+
+def test_a_split_is_the_weight_change():
+    """Singular values of A = B + W̃, from coordinates and in full; more than one panel."""
+    case, times = make((4, 40, 30, 2)), np.array([1.0, 60.0])
+    ours = flow(case, NORMAL, "spectral", 1e-8, times)
+    assert ours.work.panels > 1
+    for layer in (1, 2, 3):
+        for full, split in zip(ours.weight_change(layer), ours.splits(layer), strict=True):
+            small = np.linalg.svd(split.frozen + split.discrepancy, compute_uv=False)
+            whole = np.linalg.svd(full, compute_uv=False)
+            count = min(len(small), len(whole), 5)
+            np.testing.assert_allclose(small[:count], whole[:count], atol=1e-9)
+            assert 0 <= split.residual < 1e-6
+
+
+@pytest.mark.parametrize("final", [1.0, 30.0, 1000.0])
+def test_short_and_long_times(final):
+    """Against the dense engine; the slowest modes have not decayed at T = 1000."""
+    case, times = make((6, 64, 64, 2), points=4), np.array([0.1, 1.0]) * final
+    ours = flow(case, NORMAL, "spectral", 1e-6, times)
+    assert ours.outcome is Outcome.REACHED
+    dense = flow(case, NORMAL, "dense", 1e-9, times)
+    np.testing.assert_allclose(ours.output, dense.output, atol=1e-5)
+
+
+def test_a_stiff_spectrum_is_no_obstacle():
+    """Inputs of very different sizes: relaxation rates over eight decades."""
+    case = make((4, 48, 48, 1), points=4)
+    x = case.x * jnp.array([1e-3, 0.1, 1.0, 10.0])[:, None]
+    one = {e: gradient_flow(case.network, NORMAL, case.start, x, case.y, np.array([20.0]),
+                            engine=e, tolerance=1e-8) for e in ("spectral", "dense")}  # fmt: skip
+    assert one["spectral"].outcome is Outcome.REACHED
+    np.testing.assert_allclose(one["spectral"].output, one["dense"].output, atol=1e-6)
+
+
+def test_a_rough_activation_falls_back_to_the_dense_engine():
+    case, times = make((4, 12, 12, 2), "relu"), np.array([5.0])
+    alone = flow(case, NORMAL, "spectral", 1e-6, times)
+    assert alone.outcome is Outcome.NOT_CONVERGED
+    assert alone.outcome.value.startswith("did not converge: the spectral engine's iteration")
+    assert "--engine dense" in alone.outcome.value
+    assert np.isnan(alone.output).all()
+    chosen = flow(case, NORMAL, "auto", 1e-6, times)
+    assert isinstance(chosen, DenseFlow)
+    assert chosen.outcome is Outcome.REACHED
+    assert str(chosen.work).startswith("dense engine, ")
+
+
+def centred(now, start, fixed, e):
+    """A rule that mixes data points."""
+    return backpropagate(now.weights, now.slopes, e - jnp.mean(e, axis=0, keepdims=True))
+
+
+def squared(now, start, fixed, e):
+    """A rule that is not linear in the error."""
+    return backpropagate(now.weights, now.slopes, e * jnp.abs(e))
+
+
+@pytest.mark.parametrize("feedback", [centred, squared])
+def test_a_rule_that_it_cannot_run_is_told_apart(feedback):
+    case, rule = make((4, 20, 20, 2)), Rule("mine", feedback, current_activity)
+    alone = flow(case, rule, "spectral", 1e-6, np.array([1.0]))
+    assert alone.outcome is Outcome.NOT_ROWWISE
+    assert "the rule mixes data points, or is not linear in the error" in alone.outcome.value
+    assert isinstance(flow(case, rule, "auto", 1e-6, np.array([1.0])), DenseFlow)
+
+
+def test_a_rule_of_ones_own_runs_on_it():
+    def half(now, start, fixed, e):
+        return tuple(0.5 * s for s in backpropagate(now.weights, now.slopes, e))
+
+    case, rule = make((4, 40, 30, 2)), Rule("half", half, current_activity)
+    ours = flow(case, rule, "spectral", 1e-7, np.array([2.0, 6.0]))
+    twice = flow(case, NORMAL, "spectral", 1e-7, np.array([1.0, 3.0]))
+    np.testing.assert_allclose(ours.output, twice.output, atol=1e-5)
+
+
+def test_a_guess_changes_the_work_and_not_the_result():
+    case, times = make((4, 80, 80, 2)), np.array([5.0])
+    alone = flow(case, NORMAL, "spectral", 1e-7, times)
+    loose = flow(case, NORMAL, "spectral", 1e-5, times)
+    helped = flow(case, NORMAL, "spectral", 1e-7, times, guess=loose)
+    assert helped.work.steps < alone.work.steps
+    np.testing.assert_allclose(helped.output, alone.output, atol=1e-6)
+    other = flow(case, RULES["align-ada"], "spectral", 1e-7, times, guess=alone)
+    np.testing.assert_allclose(
+        other.output, flow(case, RULES["align-ada"], "spectral", 1e-7, times).output, atol=1e-6
+    )
+
+
+def test_the_account_of_a_flow_is_one_line():
+    case = make((4, 40, 40, 2))
+    ours = flow(case, NORMAL, "spectral", 1e-6, np.array([1.0]))
+    assert str(ours.work).startswith("spectral engine, ")
+    assert "panel" in str(ours.work)
+    assert 0 < ours.work.estimate < 3e-6
+
+
+def test_w_star_and_the_linearised_network_share_a_frozen_start():
+    case, times = make((4, 30, 30, 2)), np.array([2.0])
+    for rule in (W_STAR, LINEARISED):
+        ours = flow(case, rule, "spectral", 1e-7, times)
+        for layer in (1, 2, 3):
+            assert all(np.abs(s.discrepancy).max() < 1e-12 for s in ours.splits(layer))
+
+
+def test_an_unknown_engine_is_refused():
+    case = make((3, 5, 2))
+    with pytest.raises(InputError, match=r"engine \(fast\) must be one of auto, spectral, dense"):
+        flow(case, NORMAL, "fast", 1e-6, np.array([1.0]))
+
+
+SHARDED = """
+import sys
+import numpy as np, jax, jax.numpy as jnp
+import ntkalign.products as products
+from ntkalign import ACTIVATIONS, Network, gradient_flow
+from ntkalign.devices import shard
+from ntkalign.rules import RULES
+
+products.DIRECT = products.NARROW = 0
+assert jax.device_count() == int(sys.argv[1])
+network = Network((5, 64, 128, 64, 2), ACTIVATIONS["tanh"])
+start = shard(network.initialise(jax.random.key(0), jnp.float32))
+assert len(start[1].weight.sharding.device_set) == int(sys.argv[1])
+rng = np.random.default_rng(0)
+x, y = jnp.asarray(rng.standard_normal((4, 5))), jnp.asarray(rng.standard_normal((4, 2)))
+out = []
+for name in ("normal", "fa"):
+    flow = gradient_flow(network, RULES[name], start, x, y, np.array([1.0, 5.0]),
+                         engine="spectral", tolerance=1e-8)
+    out += [flow.output.ravel(), flow.trace().jacobian[0].ravel()]
+    out += [s.discrepancy.ravel() @ s.discrepancy.ravel() for s in flow.splits(2)]
+np.save(sys.argv[2], np.concatenate([np.ravel(a) for a in out]))
+"""
+
+
+def test_weights_sharded_over_devices_give_the_same_numbers(tmp_path):
+    """Several host devices against one, to 1e-12."""
+    results = []
+    for devices in (1, 4):
+        flags = f"--xla_force_host_platform_device_count={devices}"
+        path = tmp_path / f"{devices}.npy"
+        subprocess.run(
+            [sys.executable, "-c", SHARDED, str(devices), str(path)],
+            env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+            check=True,
+            timeout=300,
+        )
+        results.append(np.load(path))
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-12, atol=1e-12)
+
+
+def test_a_spectral_flow_keeps_its_settings():
+    case = make((4, 30, 30, 2))
+    ours = flow(case, NORMAL, "spectral", 1e-6, np.array([1.0]))
+    assert dataclasses.replace(ours, times=ours.times).relaxation.tolerance == 1e-6
