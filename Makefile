@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test lint lock clean
+.PHONY: verify test lint bench lock clean
 
 verify: .venv/ready
 	$(BIN)/ntkalign verify
@@ -22,6 +22,12 @@ lint: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
+
+# Speed beside diffrax, distance from the floor, memory; half an hour on two cores.
+bench: .venv/ready
+	$(BIN)/python benchmarks/flow.py speed --widths 512,1024,2048
+	$(BIN)/python benchmarks/flow.py floor --widths 4096,8192
+	$(BIN)/python benchmarks/flow.py scale --widths 2048,4096,8192,16384
 
 # Pin every dependency with its hashes; records no address it was downloaded from.
 lock: .venv/ready

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import jax
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -77,8 +79,13 @@ class VerifyFlags:
     bias_std: Annotated[float, _flag("standard deviation of the biases at time 0", "B")] = (
         DEFAULTS.bias_std
     )
+    engine: Annotated[
+        str, _flag("of the flow: auto is spectral, and dense where that does not converge",
+                   "auto|spectral|dense"),
+    ] = DEFAULTS.engine  # fmt: skip
     tolerance: Annotated[
-        float, _flag("largest local error of a step of the flow, Frobenius norm", "TOL")
+        float,
+        _flag("of the flow: relative error (spectral), or a step's local error (dense)", "TOL"),
     ] = DEFAULTS.tolerance
     confidence: Annotated[float, _flag("coverage of the intervals, a share", "SHARE")] = (
         DEFAULTS.confidence
@@ -154,7 +161,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def entry() -> None:
-    """The installed ``ntkalign`` command."""
+    """The installed ``ntkalign`` command; what it compiles is kept for the next run."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(home / "ntkalign"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     sys.exit(main())
 
 

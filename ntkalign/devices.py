@@ -16,7 +16,7 @@ def shard(parameters: Parameters) -> Parameters:
     """
     devices = jax.devices()
     mesh = Mesh(np.array(devices), ("units",))
-    rows = NamedSharding(mesh, PartitionSpec("units", None))
+    rows = NamedSharding(mesh, PartitionSpec("units", None))  # type: ignore[no-untyped-call]
     return tuple(
         layer._replace(weight=jax.device_put(layer.weight, rows))
         if layer.weight.shape[0] % len(devices) == 0

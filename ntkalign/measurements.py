@@ -65,7 +65,8 @@ def jacobian_drift(start: Trace, now: Trace) -> Series:
         (None, "feedback-drift"): _with_rounding(
             jacobian_distance(
                 now.rule_feedback, now.rule_activities, start.jacobian, start.activities
-            )
+            ),
+            max(_rms(g) * math.sqrt(g.shape[2]) for g in start.jacobian),
         ),
     }
 
@@ -226,4 +227,4 @@ def _rms(z: np.ndarray) -> float:
 
 
 def _with_rounding(values: np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    return values, np.where(values == 0, 0.0, ROUNDING * scale) * np.ones_like(values)
+    return values, np.where(values == 0, 0.0, ROUNDING * max(scale, 1.0)) * np.ones_like(values)

@@ -29,8 +29,9 @@ DIRECT = 2**18
 """Matrices of up to so many entries are simply multiplied, in float64."""
 NARROW = 64
 """And so are matrices with no more rows or columns than this."""
-BLOCK = 2**26
-"""Larger matrices are converted to float64 in blocks of rows of about so many entries."""
+BLOCK = 2**20
+"""Larger ones are converted to float64 in blocks of rows of about so many entries, which stay in
+the cache."""
 RANKS = (4, 8, 16, 32, 64)
 """Novelty is given one of these ranks, or the full one: few shapes are compiled."""
 

@@ -39,6 +39,8 @@ NODES = (12, 16, 20, 24)
 SINGLE = 1e-7
 """From this tolerance on, deviations from the start are multiplied in float32."""
 MAX_ITERATIONS = 40
+QUICK = 0.1
+"""Contraction is taken to be no faster than this: the first iterations promise too much."""
 SLOW = 0.5
 """An iteration that contracts less than this is given up: a shorter panel is cheaper."""
 SHORTEST = 0.02
@@ -228,8 +230,14 @@ class Relaxation:
         )
 
     def is_rowwise(self) -> bool:
-        """Whether feedback is linear in e, and each point's depends on that point alone."""
-        first = self.first
+        """Whether the rule is one for this engine.
+
+        It must be linear in e, treat each data point by itself, and use weights by ``@`` only.
+        """
+        try:
+            first = self.first
+        except TypeError:  # what is not an array was used as one
+            return False
         resting = tuple(layer.weight for layer in weights(self.tape, self.origin.start))
         now = self.origin.first._replace(weights=resting)
         e = jnp.asarray(self.network.output_scale * first.error)
@@ -350,7 +358,7 @@ class Relaxation:
             signals, z = new, now.preactivations
             if not math.isfinite(changes[-1]):
                 raise PanelError(refine=False)
-            contraction = min(changes[-1] / changes[-2], 0.9)
+            contraction = float(np.clip(changes[-1] / changes[-2], QUICK, 0.9))
             estimate = changes[-1] * contraction / (1 - contraction)
             if count > 1 and estimate <= self.goal:
                 break
@@ -452,9 +460,11 @@ class Relaxation:
             jacobian, feedback, k = base.jacobian, base.feedback, self.first.kernel
         else:
             jacobian = feedback_rows(self.network, now, tape)
-            many = repeated(now, self.network.widths[-1])._replace(weights=resting)
-            tape = replace(tape, memory=dict(tape.memory))
-            feedback = self.feedback(many, output_basis(self.network, self.points), tape)
+            own = replace(tape, memory={})  # the rule's rows are not the Jacobian's
+            many = repeated(now, self.network.widths[-1])._replace(
+                weights=tuple(replace(weight, tape=own) for weight in resting)
+            )
+            feedback = self.feedback(many, output_basis(self.network, self.points), own)
             k = kernel(jacobian, feedback, now.activities, self.activity(now))
         self.tape.columns = tape.columns
         return Base(

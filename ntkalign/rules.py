@@ -51,7 +51,9 @@ class Rule:
         name: how commands and reports call it.
         feedback: ``(now, start, fixed, e) -> (s_1, …, s_N)``, with s_l = feedback_l(x) e(x) of
             shape (P, m_l). Must be linear in e. ``now`` and ``start`` are forward passes of the
-            network being trained, at the current time and at time 0.
+            network being trained, at the current time and at time 0. The spectral engine
+            passes rows for many moments at once and weights that know ``@`` only, so each row
+            must be treated by itself.
         activity: ``(now, start) -> (h_0, …, h_{N−1})``, the activity that layer l = 1…N sees.
         draw: ``(key, network) -> fixed``: random constants of the rule, drawn once.
         error: whose error drives learning: the rule's own, or that of a Normal network

@@ -50,14 +50,14 @@ class Settings:
 
     data: str = "digits"
     data_dir: Path | None = None
-    points: int = 16
+    points: int = 8
     inputs: int | None = None
     outputs: int | None = None
     depth: int = 3
     activation: Any = "tanh"
-    widths: tuple[int, ...] = (48, 96, 192, 384)
+    widths: tuple[int, ...] = (64, 256, 1024, 4096)
     multipliers: tuple[int, ...] = ()
-    seeds: int = 8
+    seeds: int = 16
     first_seed: int = 0
     time: float | None = None
     rules: tuple[Any, ...] = ("align-zero", "align-ada", "align-prop")
@@ -151,9 +151,9 @@ class Settings:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"widths": (32, 64, 128, 256), "seeds": 4},
+    "quick": {"widths": (64, 256, 1024), "seeds": 6},
     "standard": {},
-    "deep": {"widths": (64, 128, 256, 512, 1024), "seeds": 16},
+    "deep": {"widths": (64, 256, 1024, 4096, 16384)},
 }
 """What each preset changes about the defaults of :class:`Settings`."""
 

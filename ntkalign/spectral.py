@@ -159,7 +159,8 @@ class SpectralFlow(Flow):
             basis = jnp.asarray(np.tile(output_basis(network, points), (count, 1)))
             jacobian = feedback = backpropagate(weights, many.slopes, basis)
             if self.rule.feedback is not current_jacobian:
-                feedback = flow.feedback(many, basis, weights[0].tape)
+                own = self._weights(solved, jnp.asarray(integral[spread]))  # rows of its own
+                feedback = flow.feedback(many._replace(weights=own), basis, own[0].tape)
         return (
             tuple(map(at_times, z)),
             tuple(map(at_times, now.activities)),

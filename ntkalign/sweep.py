@@ -12,9 +12,11 @@ import json
 import secrets
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +31,8 @@ from ntkalign.errors import InputError
 from ntkalign.flow import Flow, Outcome, gradient_flow
 from ntkalign.measurements import Series
 from ntkalign.origin import Origin
-from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
-from ntkalign.settings import MIN_WIDTHS, Settings
+from ntkalign.rules import CONTROLS, LINEARISED, NORMAL, RULES, Rule
+from ntkalign.settings import MIN_SEEDS, MIN_WIDTHS, Settings
 from ntkalign.spectral import SpectralFlow
 
 SAVED_TIMES = 8
@@ -38,8 +40,10 @@ COARSER = 30.0
 """The companion flow, which the error is estimated with, is looser by this factor."""
 THREADS = 2
 """One architecture compiles on one core while another is trained."""
+LARGE = 8192
+"""Networks from this width on are trained one at a time: they fill the memory and all cores."""
 CONTROL_WIDTH = 1024
-"""Networks with a layer of fixed width, a control, are not run above this width."""
+"""Controls, which fail at any width, are not run above this one if there are enough below."""
 SAMPLES = 100
 """Gaussian vectors of the sampled alignment score, as in the paper."""
 
@@ -104,21 +108,23 @@ def run_sweep(
             do="add align-zero, or ask for other claims",
         )  # fmt: skip
     groups = [
-        [Cell(family, width, settings.first_seed + s) for s in range(settings.seeds)]
+        [Cell(family, width, settings.first_seed + s) for s in range(_count(family, settings))]
         for width in settings.widths
         for family in needs
-        if family == MAIN or width in _control_widths(settings.widths)
+        if _wanted(needs[family], family, width, settings)
     ]
+    alone = Lock()
 
     def work(cell: Cell) -> tuple[pd.DataFrame, bool]:
         """One cell's table, and whether it was stored before."""
-        wanted = needs[cell.family]
+        wanted = _wanted(needs[cell.family], cell.family, cell.width, settings)
         path = folder and folder / f"{_digest(settings, data, time, cell, wanted)}.csv"
         stored = _stored(path) if path and not fresh else None
         if stored is not None:
             return stored, True
         try:
-            table = _table(measure_cell(settings, data, time, cell, wanted))
+            with alone if cell.width >= LARGE else nullcontext():
+                table = _table(measure_cell(settings, data, time, cell, wanted))
         except (MemoryError, jax.errors.JaxRuntimeError) as error:
             reason = f"could not run: {' '.join(str(error).split())[:120] or 'out of memory'}"
             return _table(_failed(cell, wanted, settings.depth, reason)), False
@@ -142,9 +148,21 @@ def run_sweep(
     return Sweep(table, len(results) - reused, reused)
 
 
-def _control_widths(widths: tuple[int, ...]) -> tuple[int, ...]:
-    """The widths of the control family: not the largest, if there are enough without them."""
-    return tuple(w for w in widths if w <= max(CONTROL_WIDTH, widths[MIN_WIDTHS - 1]))
+def _count(family: str, settings: Settings) -> int:
+    """Networks per width; a control that must fail by a wide margin needs fewer."""
+    return settings.seeds if family == MAIN else max(MIN_SEEDS, settings.seeds // 2)
+
+
+def _wanted(
+    needs: dict[str, frozenset[str]], family: str, width: int, settings: Settings
+) -> dict[str, frozenset[str]]:
+    """What is measured at one width: controls are left out of the largest."""
+    if width <= max(CONTROL_WIDTH, settings.widths[MIN_WIDTHS - 1]):
+        return needs
+    if family == BOTTLENECK:
+        return {}
+    controls = {r.name for r in (*CONTROLS, *settings.rules) if r.control}
+    return {rule: quantities for rule, quantities in needs.items() if rule not in controls}
 
 
 def _staggered(groups: list[list[Cell]]) -> list[Cell]:

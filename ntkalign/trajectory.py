@@ -42,8 +42,8 @@ class Outcome(enum.Enum):
         "pass --engine dense, or auto"
     )
     NOT_ROWWISE = (
-        "cannot be run by the spectral engine: the rule mixes data points, or is not linear in "
-        "the error; pass --engine dense, or auto"
+        "cannot be run by the spectral engine: the rule mixes data points, is not linear in the "
+        "error, or uses weights other than by @; pass --engine dense, or auto"
     )
 
 

@@ -49,8 +49,10 @@ def test_a_script_refuses_bad_flags_in_one_line(capsys):
 def test_the_readmes_example_runs():
     text = (ROOT / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
-    code = code.replace("Settings(", "Settings(widths=(6, 12, 24), seeds=2, points=4, time=1.0, ")
+    small = "widths=(6, 12, 24), seeds=2, points=4, time=1.0"
+    assert "widths=(64, 256, 1024)" in code
+    code = code.replace("widths=(64, 256, 1024)", small)
     names: dict = {}
     exec(compile(code, "README.md", "exec"), names)
     (finding,) = [f for f in names["result"].claims if f.question.claim.id == "proposition-2"]
-    assert finding.question.rule == "sign-symmetry"
+    assert finding.question.rule == "old-slopes"

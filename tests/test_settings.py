@@ -29,7 +29,7 @@ from ntkalign.settings import PRESETS
         ({"widths": (64, 128)}, r"widths \(64,128\) must be at least 3 widths; got 2"),
         ({"seeds": 1}, r"seeds \(1\) must be at least 2; .* intervals come from seeds"),
         ({"first_seed": -1}, r"first_seed \(-1\) must be at least 0"),
-        ({"first_seed": 2**32}, r"first_seed \(4294967296\) must be at most 4294967288"),
+        ({"first_seed": 2**32}, r"first_seed \(4294967296\) must be at most 4294967280"),
         ({"depth": 1}, r"depth \(1\) must be at least 2; .* needs a hidden layer"),
         ({"multipliers": (1, 2, 3)}, r"multipliers \(1,2,3\) must be 2 numbers, one per hidden"),
         ({"multipliers": (1, 0)}, r"multipliers \(0\) must be at least 1"),

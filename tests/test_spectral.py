@@ -153,12 +153,17 @@ def squared(now, start, fixed, e):
     return backpropagate(now.weights, now.slopes, e * jnp.abs(e))
 
 
-@pytest.mark.parametrize("feedback", [centred, squared])
+def signed(now, start, fixed, e):
+    """A rule that needs all entries of the weights."""
+    return backpropagate(tuple(jnp.sign(w) for w in now.weights), now.slopes, e)
+
+
+@pytest.mark.parametrize("feedback", [centred, squared, signed])
 def test_a_rule_that_it_cannot_run_is_told_apart(feedback):
     case, rule = make((4, 20, 20, 2)), Rule("mine", feedback, current_activity)
     alone = flow(case, rule, "spectral", 1e-6, np.array([1.0]))
     assert alone.outcome is Outcome.NOT_ROWWISE
-    assert "the rule mixes data points, or is not linear in the error" in alone.outcome.value
+    assert "the rule mixes data points, is not linear in the error, or uses" in alone.outcome.value
     assert isinstance(flow(case, rule, "auto", 1e-6, np.array([1.0])), DenseFlow)
 
 

@@ -1,0 +1,259 @@
+"""How fast the spectral engine is, how far above its floor, and how much memory it takes.
+
+    python benchmarks/flow.py speed --widths 512,1024,2048
+    python benchmarks/flow.py floor --widths 4096,8192
+    python benchmarks/flow.py scale --widths 2048,4096,8192,16384
+
+``speed`` runs the Normal rule at depth 4, P = 16, C = 2 beside what a JAX user would write today:
+diffrax on the parameters as a pytree, jitted, the best of Tsit5, Dopri5 and Dopri8, each at the
+loosest tolerance that reaches an error of 1e-8 in the output. ``floor`` divides the time by that of
+the products that were needed at the measured rate of a float64 matrix product. ``scale`` fits
+exponents of time and memory against width, one process per width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import time
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from ntkalign import ACTIVATIONS, Family, Network, Outcome, gradient_flow
+from ntkalign.data import load
+from ntkalign.horizon import choose_time
+from ntkalign.origin import Origin
+from ntkalign.rules import NORMAL
+from ntkalign.spectral import SpectralFlow
+
+DEPTH, POINTS, OUTPUTS = 4, 16, 2
+ERROR = 1e-8
+SOLVERS = {"Tsit5": diffrax.Tsit5(), "Dopri5": diffrax.Dopri5(), "Dopri8": diffrax.Dopri8()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Depth 4, 16 points on the sphere, 2 outputs, the time that ``verify`` would choose."""
+
+    width: int
+    depth: int = DEPTH
+    seed: int = 0
+
+    @property
+    def network(self) -> Network:
+        """The architecture."""
+        return Network((32, *(self.width,) * (self.depth - 1), OUTPUTS), ACTIVATIONS["tanh"])
+
+    def data(self) -> tuple[jax.Array, jax.Array, float]:
+        """Inputs, targets and T."""
+        data = load("sphere", points=POINTS, outputs=OUTPUTS)
+        final = choose_time(Family(self.depth, ACTIVATIONS["tanh"]), data)
+        return jnp.asarray(data.x), jnp.asarray(data.y), final
+
+    def start(self, dtype: Any) -> Any:
+        """Parameters at time 0."""
+        return self.network.initialise(jax.random.key(self.seed), dtype)
+
+
+def spectral(problem: Problem, tolerance: float) -> tuple[SpectralFlow, float]:
+    """A flow from scratch, the pass and Jacobian at time 0 included, and its seconds."""
+    x, y, final = problem.data()
+    start = jax.block_until_ready(problem.start(jnp.float32))
+    began = time.perf_counter()
+    origin = Origin.of(problem.network, start, x)
+    flow = gradient_flow(
+        problem.network, NORMAL, start, x, y, np.array([final]),
+        engine="spectral", tolerance=tolerance, origin=origin,
+    )  # fmt: skip
+    assert isinstance(flow, SpectralFlow)
+    assert flow.outcome is Outcome.REACHED, flow.outcome.value
+    return flow, time.perf_counter() - began
+
+
+def plain_jax(problem: Problem, solver: Any, tolerance: float) -> tuple[np.ndarray, float, float]:
+    """Gradient flow by automatic differentiation and diffrax: output, first and second seconds."""
+    network, (x, y, final) = problem.network, problem.data()
+
+    def loss(parameters: Any) -> jax.Array:
+        return 0.5 * jnp.mean(jnp.sum((y - network.forward(parameters, x).output) ** 2, axis=1))
+
+    @jax.jit
+    def train(parameters: Any) -> jax.Array:
+        field = diffrax.ODETerm(lambda t, p, args: jax.tree.map(jnp.negative, jax.grad(loss)(p)))
+        solution = diffrax.diffeqsolve(
+            field, solver, 0.0, final, None, parameters, max_steps=100_000,
+            stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
+        )  # fmt: skip
+        return network.forward(jax.tree.map(lambda a: a[-1], solution.ys), x).output
+
+    seconds = []
+    for _ in range(2):
+        start = jax.block_until_ready(problem.start(jnp.float64))
+        began = time.perf_counter()
+        output = np.asarray(train(start))
+        seconds.append(time.perf_counter() - began)
+    return output, seconds[0], seconds[1]
+
+
+def loosest(problem: Problem, solver: Any, truth: np.ndarray) -> float:
+    """The loosest tolerance, by powers of √10, with which a solver reaches the error."""
+    for half_decades in range(8, 26):
+        tolerance = 10 ** (-half_decades / 2)
+        if np.abs(plain_jax(problem, solver, tolerance)[0] - truth).max() <= ERROR:
+            return tolerance
+    raise RuntimeError("no tolerance reaches the error")
+
+
+def speed(widths: list[int], console: Console) -> None:
+    """Against diffrax. Tolerances are found at width 128 and their errors reported at each."""
+    small = Problem(128)
+    tight = plain_jax(small, SOLVERS["Dopri8"], 1e-13)[0]
+    tolerances = {name: loosest(small, solver, tight) for name, solver in SOLVERS.items()}
+    table = Table(title=f"Normal, depth {DEPTH}, P = {POINTS}, C = {OUTPUTS}; seconds")
+    for heading in ("width", "method", "error", "with compilation", "without", "× spectral"):
+        table.add_column(heading, justify="right")
+    for width in widths:
+        problem = Problem(width)
+        truth = spectral(problem, 1e-11)[0].output[-1]
+        for ours in (1e-6, 1e-7, 1e-8):
+            (_, first), (flow, second) = spectral(problem, ours), spectral(problem, ours)
+            error = np.abs(flow.output[-1] - truth).max()
+            if error <= ERROR:
+                break
+        table.add_row(str(width), "spectral", f"{error:.0e}", f"{first:.2f}", f"{second:.2f}", "1")
+        for name, solver in SOLVERS.items():
+            output, cold, warm = plain_jax(problem, solver, tolerances[name])
+            table.add_row(
+                "", name, f"{np.abs(output - truth).max():.0e}",
+                f"{cold:.2f}", f"{warm:.2f}", f"{warm / second:.0f}",
+            )  # fmt: skip
+            console.print(f"[dim]width {width}: {name} done", highlight=False)
+    console.print(table)
+
+
+def product_rate(width: int) -> float:
+    """Floating-point operations a second of a float64 product of the shape that is used most."""
+    multiply = jax.jit(lambda a, b: a @ b.T)
+    a, b = jnp.ones((128, width)), jnp.ones((width, width))
+    best = math.inf
+    for _ in range(5):
+        began = time.perf_counter()
+        jax.block_until_ready(multiply(a, b))
+        best = min(best, time.perf_counter() - began)
+    return 2 * a.size * width / best
+
+
+def operations(flow: SpectralFlow) -> float:
+    """Operations of the products that the flow needed: with W(0), and for the motion."""
+    width, solution = flow.network.widths[1], flow.solution
+    known = POINTS * (1 + OUTPUTS) * (flow.network.depth - 2)  # activities, Jacobian at time 0
+    large = 2.0 * width**2 * (solution.columns + known)
+    rows = max(p.panel.nodes for p in solution.panels) * POINTS
+    per_iteration = 2 * (flow.network.depth - 1) * 2 * 2 * rows**2 * width  # both ways, two each
+    return large + solution.iterations * per_iteration
+
+
+def floor(widths: list[int], console: Console) -> None:
+    """Time over that of the needed products at the float64 rate."""
+    table = Table(title="time over the floor: needed products at the measured float64 rate")
+    for heading in ("width", "seconds", "iterations", "operations", "GFLOP/s", "time / floor"):
+        table.add_column(heading, justify="right")
+    for width in widths:
+        problem = Problem(width)
+        spectral(problem, 1e-6)
+        rate = product_rate(width)
+        flow, seconds = min((spectral(problem, 1e-6) for _ in range(3)), key=lambda pair: pair[1])
+        rate = max(rate, product_rate(width))
+        work = operations(flow)
+        table.add_row(
+            str(width), f"{seconds:.2f}", str(flow.work.steps), f"{work:.1e}",
+            f"{rate / 1e9:.0f}", f"{seconds / (work / rate):.2f}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def one(width: int, depth: int) -> None:
+    """One width of ``scale``, in a process of its own; prints a line of JSON."""
+    problem = Problem(width, depth)
+    began = time.perf_counter()
+    jax.block_until_ready(problem.start(jnp.float32))
+    drawn = time.perf_counter() - began
+    flow, seconds = spectral(problem, 1e-6)
+    if width < 8192:  # once more, compiled
+        flow, seconds = spectral(problem, 1e-6)
+    weights = sum(p.weight.size for p in flow.origin.start)
+    rows = sum(p.panel.nodes for p in flow.solution.panels) * POINTS
+    print(json.dumps({
+        "width": width, "draw": drawn, "seconds": seconds, "iterations": flow.work.steps,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "weights": weights, "trajectory": 8 * rows * width * (depth - 1),
+    }))  # fmt: skip
+
+
+def scale(widths: list[int], depth: int, console: Console) -> None:
+    """Time and memory against width, with fitted exponents."""
+    command = [sys.executable, __file__, "one", "--depth", str(depth), "--widths"]
+    rows = []
+    for width in widths:
+        done = subprocess.run([*command, str(width)], capture_output=True, text=True, check=True)
+        rows.append(json.loads(done.stdout))
+        console.print(f"[dim]width {width} done", highlight=False)
+    table = Table(title=f"Normal, depth {depth}, P = {POINTS}, C = {OUTPUTS}")
+    headings = ("width", "drawing [s]", "flow [s]", "iterations", "peak [GiB]", "bytes a weight")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(
+            str(row["width"]), f"{row['draw']:.2f}", f"{row['seconds']:.2f}",
+            str(row["iterations"]), f"{row['peak'] / 2**30:.2f}",
+            f"{row['peak'] / row['weights']:.1f}",
+        )  # fmt: skip
+    console.print(table)
+    logs = np.log([row["width"] for row in rows])
+    for name in ("seconds", "peak", "trajectory"):
+        slope = np.polyfit(logs, np.log([row[name] for row in rows]), 1)[0]
+        console.print(f"{name} ∝ m^{slope:.2f}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """Which benchmark, and where."""
+
+    what: tyro.conf.Positional[str]
+    """speed, floor, scale or one"""
+    widths: str = "512,1024"
+    """comma-separated hidden widths"""
+    depth: int = DEPTH
+    """number of weight layers (scale)"""
+
+
+def main() -> None:
+    """Run one of the benchmarks."""
+    flags = tyro.cli(Flags, description=__doc__)
+    widths = [int(w) for w in flags.widths.split(",")]
+    console = Console(width=100)
+    if flags.what == "one":
+        return one(widths[0], flags.depth)
+    device = jax.devices()[0]
+    console.print(f"{device.device_kind}, {os.cpu_count()} cores, jax {jax.__version__}")
+    if flags.what == "speed":
+        return speed(widths, console)
+    if flags.what == "floor":
+        return floor(widths, console)
+    return scale(widths, flags.depth, console)
+
+
+if __name__ == "__main__":
+    main()
