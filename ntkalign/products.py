@@ -191,9 +191,11 @@ def _leading(gram: Float[np.ndarray, "q q"], cutoff: float, floor: float) -> Arr
 
     Their number is as small as the norms allow; None if all of the novelty is below ``floor``.
     """
+    if not np.isfinite(gram).all():
+        return None
     values, vectors = np.linalg.eigh(gram)
     total = float(np.sqrt(max(np.trace(gram), 0.0)))
-    if total <= floor or total == 0 or not np.isfinite(total):
+    if total <= floor or total == 0:
         return None
     left_out = np.sqrt(np.maximum(np.cumsum(values), 0.0))
     rank = int(np.sum(left_out > max(cutoff * total, floor)))

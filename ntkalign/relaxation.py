@@ -293,6 +293,8 @@ class Relaxation:
         for nodes in [n for n in NODES if n >= least] or NODES[-1:]:
             trial = replace(panel, nodes=nodes)
             error = modes.decay(trial.times - trial.times[0], base.error)
+            if not np.isfinite(error).all():
+                return None
             if tail(error.reshape(nodes, -1)) > TAIL * self.tolerance * np.linalg.norm(error):
                 continue
             feedback = None
@@ -310,6 +312,7 @@ class Relaxation:
             self.tape.memory = {
                 key: (mixed(across, seen), mixed(across, made))
                 for key, (seen, made) in known.items()
+                if seen.dtype == self.precision
             }
             try:
                 return self._relax(base, trial, modes, error, feedback)
@@ -506,9 +509,10 @@ class Modes:
         self, times: Float[np.ndarray, " n"], e: Float[np.ndarray, "P C"]
     ) -> Float[np.ndarray, "n P C"]:
         """exp(−M t) e."""
-        factors = np.exp(-np.outer(times, self.rates))
-        modes = factors * (self.inverse_vectors @ e.ravel())
-        return np.real(modes @ self.vectors.T).reshape(len(times), *e.shape)
+        with np.errstate(over="ignore", invalid="ignore"):  # growth: the panel is too long
+            factors = np.exp(-np.outer(times, self.rates))
+            modes = factors * (self.inverse_vectors @ e.ravel())
+            return np.real(modes @ self.vectors.T).reshape(len(times), *e.shape)
 
     def inverse(self, w: Float[np.ndarray, "n n"]) -> Callable[[np.ndarray], np.ndarray]:
         """(1 + w ⊗ M)^{−1}, as a function of (n, P, C) arrays."""

@@ -112,10 +112,22 @@ def verify(
     environment = _environment() | {
         "seconds": round(clock.monotonic() - began, 1),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "flows": _flows(sweep.table),
         "networks_measured": sweep.measured,
         "networks_reused": sweep.reused,
     }
     return Verification(config, environment, findings, sweep.table)
+
+
+def _flows(table: pd.DataFrame) -> dict[str, object]:
+    """How many flows each engine ran, its iterations or steps, and the largest stated error."""
+    steps = {e: table[table["quantity"] == f"{e}-steps"]["value"] for e in ("spectral", "dense")}
+    stated = table[table["quantity"] == "estimated-error"]["value"]
+    return {
+        **{engine: len(values) for engine, values in steps.items()},
+        **{f"{e}_steps": int(values.sum()) for e, values in steps.items()},
+        "largest_stated_error": float(stated.max()) if len(stated) else None,
+    }
 
 
 def _environment() -> dict[str, object]:

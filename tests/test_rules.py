@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ntkalign import InputError
 from ntkalign.activations import activation
-from ntkalign.dense import _velocity
+from ntkalign.dense import _double, _velocity
 from ntkalign.networks import Layer, Parameters
 from ntkalign.rules import (
     ALIGN_ADA,
@@ -39,7 +39,7 @@ def moved(case: Case, seed: int) -> Parameters:
 def velocity_of(r, case: Case, now: Parameters):
     """The package's velocity under a rule, as a list of pairs."""
     first, current = (case.network.forward(p, case.x) for p in (case.start, now))
-    fixed = r.draw(jax.random.key(99), case.network)
+    fixed = _double(r.draw(jax.random.key(99), case.network))
     e = case.y - current.output
     return plain(_velocity(case.network, r, current, first, fixed, e)), fixed, np.asarray(e)
 
@@ -125,7 +125,7 @@ def test_at_time_0_every_align_rule_is_gradient_descent(case):
 def test_feedback_is_linear_in_the_error(case):
     first = case.network.forward(case.start, case.x)
     for r in RULES.values():
-        fixed = r.draw(jax.random.key(1), case.network)
+        fixed = _double(r.draw(jax.random.key(1), case.network))
         once, twice = (r.feedback(first, first, fixed, a * case.y) for a in (1.0, 2.0))
         for s, t in zip(once, twice, strict=True):
             np.testing.assert_allclose(2 * s, t, atol=1e-12)
