@@ -251,6 +251,7 @@ class Relaxation:
 
     # --- panels ---------------------------------------------------------------------------------
 
+    @np.errstate(over="ignore", invalid="ignore")  # growth ends in non-finite numbers: checked
     def solve(self, final: float, guess: Solution | None = None) -> Solution:
         """The flow up to the time ``final``; a looser one or another rule's helps."""
         rates = np.abs(np.linalg.eigvals(self.first.kernel)) * self.network.rate / self.points
@@ -509,10 +510,9 @@ class Modes:
         self, times: Float[np.ndarray, " n"], e: Float[np.ndarray, "P C"]
     ) -> Float[np.ndarray, "n P C"]:
         """exp(−M t) e."""
-        with np.errstate(over="ignore", invalid="ignore"):  # growth: the panel is too long
-            factors = np.exp(-np.outer(times, self.rates))
-            modes = factors * (self.inverse_vectors @ e.ravel())
-            return np.real(modes @ self.vectors.T).reshape(len(times), *e.shape)
+        factors = np.exp(-np.outer(times, self.rates))
+        modes = factors * (self.inverse_vectors @ e.ravel())
+        return np.real(modes @ self.vectors.T).reshape(len(times), *e.shape)
 
     def inverse(self, w: Float[np.ndarray, "n n"]) -> Callable[[np.ndarray], np.ndarray]:
         """(1 + w ⊗ M)^{−1}, as a function of (n, P, C) arrays."""
