@@ -15,6 +15,8 @@ def shard(parameters: Parameters) -> Parameters:
     Every product in the spectral engine then runs on all devices; XLA moves what must be moved.
     """
     devices = jax.devices()
+    if len(devices) == 1:
+        return parameters
     mesh = Mesh(np.array(devices), ("units",))
     rows = NamedSharding(mesh, PartitionSpec("units", None))  # type: ignore[no-untyped-call]
     return tuple(

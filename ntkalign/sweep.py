@@ -27,6 +27,7 @@ from ntkalign import measurements as measure
 from ntkalign.activations import ACTIVATIONS
 from ntkalign.claims import BOTTLENECK, MAIN, Question
 from ntkalign.data import Data
+from ntkalign.devices import shard
 from ntkalign.errors import InputError
 from ntkalign.flow import Flow, Outcome, gradient_flow
 from ntkalign.measurements import Series
@@ -223,7 +224,7 @@ def measure_cell(
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), cell.seed), cell.width)
     rules = _rules_to_run(settings, needs)
     x, y = jnp.asarray(data.x), jnp.asarray(data.y)
-    origin = Origin.of(network, network.initialise(key, jnp.float32), x)
+    origin = Origin.of(network, shard(network.initialise(key, jnp.float32)), x)
     times = time * (np.arange(1, SAVED_TIMES + 1) / SAVED_TIMES) ** 2  # denser where change is fast
 
     def run(rule: Rule, guess: Flow | None) -> tuple[Flow, Flow]:
