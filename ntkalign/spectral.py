@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.lowrank import triangle
+from ntkalign.modes import time_modes
 from ntkalign.moving import Motion
 from ntkalign.networks import backpropagate
 from ntkalign.origin import Origin, Trace, output_basis
@@ -32,7 +33,6 @@ from ntkalign.relaxation import (
     combined,
     mixed,
     observe,
-    time_modes,
 )
 from ntkalign.rules import NORMAL, Rule, current_jacobian
 from ntkalign.trajectory import Flow, Outcome, Split, Work
