@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from ntkalign import claims
 from ntkalign.activations import activation
 from ntkalign.claims import Question, answer, questions
 from ntkalign.networks import Family
+from ntkalign.report import plots
 from ntkalign.rules import ALIGN_ADA, ALIGN_PROP, ALIGN_ZERO, FEEDBACK_ALIGNMENT, LAST_LAYER, NORMAL
 
 WIDTHS = (64, 128, 256, 512, 1024)
@@ -170,3 +172,16 @@ def test_a_subset_of_claims_brings_only_its_own_controls():
     assert {q.claim for q in asked} == {claims.SCORE}
     assert {q.rule for q in asked} == {NORMAL.name}
     assert not questions(FAMILY, (LAST_LAYER,), only=("appendix-d",))
+
+
+def test_rounding_is_not_drawn():
+    question = claims.Question(claims.FEEDBACK, claims.MAIN, "align-zero")
+    values = ((0.0, 2e-15), (1e-15, 1e-15), (0.0, 0.0))
+    finding = claims.Finding(
+        question, "holds", "zero", None, True, 0.0, (8, 16, 32), values, None, None
+    )
+    axis = Figure().subplots()
+    plots._draw_one(axis, finding, "k")
+    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axis.lines])
+    assert not np.isfinite(drawn).any()
+    assert axis.lines[-1].get_label() == "Align-zero: zero"

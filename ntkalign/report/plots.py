@@ -98,7 +98,9 @@ def _stated(claim: Claim) -> str:
 def _draw_one(axis: Axes, finding: Finding, colour: str) -> None:
     question = finding.question
     widths = np.array(finding.widths, float)
-    for width, row in zip(widths, finding.values, strict=True):
+    signed = question.claim.kind is Kind.ZERO_MEAN
+    for width, values in zip(widths, finding.values, strict=True):
+        row = [v for v in values if signed or v > ZERO]  # rounding would only stretch the axis
         axis.plot(np.full(len(row), width), row, ".", color=colour, alpha=0.25, markersize=4, mew=0)
     label = RULE_TITLES.get(question.rule, question.rule)
     if question.family == BOTTLENECK:
@@ -109,7 +111,7 @@ def _draw_one(axis: Axes, finding: Finding, colour: str) -> None:
     rate = finding.rate
     if rate is None:
         middle = np.array([_mean(row) for row in finding.values])
-        if question.claim.kind is not Kind.ZERO_MEAN and not (middle > ZERO).any():
+        if not signed and not (middle > ZERO).any():
             label += ": zero" if (middle <= ZERO).all() else ": failed"
             middle[:] = math.nan  # nothing to see on a logarithmic axis
         axis.plot(widths, middle, style, color=colour, label=label, linewidth=1.4)
