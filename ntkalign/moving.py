@@ -26,47 +26,100 @@ History = tuple[Array, Array]
 """(left, right), (R, m_l) and (R, m_{l−1}): the weight change leftᵀ right before a panel."""
 
 
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("integral", "start", "feedback", "drift", "weights"),
+    meta_fields=(),
+)
 @dataclass(frozen=True)
 class Motion:
-    """The change of one weight matrix at q moments.
+    """The change of one weight matrix at q moments, with h = h⁰ + d.
+
+        W_l(t_j) − W_l(a) = Σ_x (Σ_k v_jk G_l(x, t_k)) h⁰(x)ᵀ + Σ_k v_jk Σ_x G_l(x, t_k) d(x, t_k)ᵀ
+
+    The first part is cheap; the second, all nodes with all others, is smaller by the drift d of
+    the activity and may be found in float32.
 
     Args:
+        integral: Σ_k v_jk G_l(t_k), (q·P, m_l).
+        start: h⁰_{l−1}, (P, m_{l−1}).
         feedback: G_l at the nodes, (n·P, m_l).
-        activity: the rule's h_{l−1} at the nodes, (n·P, m_{l−1}), or (P, m_{l−1}) if frozen.
-        weights: w, (q, n).
-        rate: η.
-        points: P.
+        drift: d at the nodes, (n·P, m_{l−1}); None if the rule's activity is frozen.
+        weights: v = η/(P√m_{l−1}) w, (q, n).
     """
 
+    integral: Array
+    start: Array
     feedback: Array
-    activity: Array
+    drift: Array | None
     weights: Array
-    rate: float
-    points: int
+
+    @classmethod
+    def of(
+        cls, feedback: Array, activity: Array, start: Array, weights: Array, rate: float, large: Any
+    ) -> Motion:
+        """From the feedback at the nodes, the rule's activity there, and w.
+
+        Args:
+            feedback: (n·P, m_l).
+            activity: (n·P, m_{l−1}), or (P, m_{l−1}) if it is frozen.
+            start: h⁰_{l−1}, (P, m_{l−1}).
+            weights: w, (q, n).
+            rate: η.
+            large: the precision of the second part.
+        """
+        points, width = start.shape
+        frozen = len(activity) < len(feedback)
+        v = rate / (points * math.sqrt(width)) * weights
+        return _motion(feedback, None if frozen else activity, start, v, large)
 
     def apply(self, rows: Float[Array, "r a"], transpose: bool) -> Float[Array, "r b"]:
         """Multiply rows of q moments × P points with ΔW(t), or with its transpose."""
-        scale = self.rate / (self.points * math.sqrt(self.activity.shape[1]))
-        first, second = self.activity, self.feedback
-        if not transpose:
-            first, second = second, first
-        return _moved(rows, first, second, scale * self.weights, 0.0, self.points)
+        return _up(self, rows, 0.0) if transpose else _down(self, rows)
 
 
-@partial(jax.jit, static_argnames="points")
-def _moved(
-    rows: Array, first: Array, second: Array, weights: Array, plus: float | Array, points: int
-) -> Array:
-    """Σ_k w_jk (rows_j · first_kᵀ + plus) second_k; first or second may be the same for all k."""
-    q, n = weights.shape
-    inner = rows @ first.T + plus
-    if len(first) < n * points:  # Σ_k w_jk second_k comes first
-        summed = (weights @ second.reshape(n, -1)).reshape(q, points, -1)
-        return jnp.matmul(inner.reshape(q, points, points), summed).reshape(len(rows), -1)
-    inner = inner.reshape(q, points, n, points) * weights[:, None, :, None]
-    if len(second) < n * points:
-        return inner.sum(axis=2).reshape(len(rows), -1) @ second
-    return inner.reshape(len(rows), -1) @ second
+@partial(jax.jit, static_argnames="large")
+def _motion(
+    feedback: Array, activity: Array | None, start: Array, weights: Array, large: Any
+) -> Motion:
+    nodes = weights.shape[1]
+    integral = (weights @ feedback.reshape(nodes, -1)).reshape(-1, feedback.shape[1])
+    drift = None
+    if activity is not None:
+        drift = (activity.reshape(nodes, -1) - start.reshape(1, -1)).reshape(activity.shape)
+        drift = drift.astype(large)
+    return Motion(integral, start, feedback.astype(large), drift, weights)
+
+
+@jax.jit
+def _up(motion: Motion, rows: Array, plus: float | Array) -> Array:
+    """rows_j ΔW(t_j)ᵀ + plus Σ_x ∫G."""
+    points, moments = len(motion.start), len(motion.weights)
+    inner = (rows @ motion.start.T + plus).reshape(moments, points, points)
+    out = jnp.matmul(inner, motion.integral.reshape(moments, points, -1)).reshape(len(rows), -1)
+    if motion.drift is None:
+        return out
+    return out + _pairs(motion, rows, motion.drift, motion.feedback)
+
+
+@jax.jit
+def _down(motion: Motion, rows: Array) -> Array:
+    """rows_j ΔW(t_j)."""
+    points, moments = len(motion.start), len(motion.weights)
+    stacked = (a.reshape(moments, points, -1) for a in (rows, motion.integral))
+    inner = jnp.einsum("jpm,jrm->jpr", *stacked).reshape(len(rows), points)
+    out = inner @ motion.start
+    if motion.drift is None:
+        return out
+    return out + _pairs(motion, rows, motion.feedback, motion.drift)
+
+
+def _pairs(motion: Motion, rows: Array, first: Array, second: Array) -> Array:
+    """Σ_k v_jk (rows_j · first_kᵀ) second_k."""
+    q, n = motion.weights.shape
+    inner = (rows.astype(first.dtype) @ first.T).reshape(q, -1, n, len(motion.start))
+    inner = inner * motion.weights[:, None, :, None].astype(first.dtype)
+    return (inner.reshape(len(rows), -1) @ second).astype(rows.dtype)
 
 
 @jax.jit
@@ -75,29 +128,22 @@ def factors(rows: Array, first: Array, second: Array) -> Array:
     return (rows @ first.T) @ second
 
 
-@partial(jax.jit, static_argnames=("activation", "rate", "points"))
+@partial(jax.jit, static_argnames="activation")
 def layer(
     activation: Activation | None,
-    rate: float,
     rows: Float[Array, "r a"],
     product: Float[Array, "r b"],
     bias: Float[Array, " b"],
-    feedback: Float[Array, "r b"],
-    activity: Float[Array, "k a"],
-    weights: Float[Array, "n n"],
-    points: int,
+    motion: Motion,
 ) -> tuple[Array, Array, Array]:
     """z_l, σ(z_l) and σ′(z_l) at the nodes of a panel; (z_l, z_l, z_l) at the output.
 
-        z_l(t_j) = h(t_j) W_l(a)ᵀ/√m + b_l(a) + η/(P m) Σ_k w_jk (h(t_j)·h(t_k)ᵀ + m) G_l(t_k)
+        z_l(t_j) = h(t_j) W_l(t_j)ᵀ/√m + b_l(a) + η/P Σ_x ∫G_l
 
-    where the products h(t_j) W_l(a)ᵀ are given; the second m comes from the bias.
+    where the products h(t_j) W_l(a)ᵀ are given; the last term is the bias's own motion.
     """
-    width = rows.shape[1]
-    moved = _moved(
-        rows, activity, feedback, rate / (points * width) * weights, float(width), points
-    )
-    z = product / math.sqrt(width) + bias[None] + moved
+    root = math.sqrt(rows.shape[1])
+    z = (product + _up(motion, rows, float(rows.shape[1]))) / root + bias[None]
     if activation is None:
         return z, z, z
     return z, *activation.value_and_slope(z)

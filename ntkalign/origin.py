@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.moving import Weight
+from ntkalign.moving import History, Motion, Weight
 from ntkalign.networks import Network, Parameters, Pass, Signals, backpropagate
 from ntkalign.products import Key, Known, Tape
 
@@ -72,6 +72,39 @@ def weights(tape: Tape, start: Parameters) -> Parameters:
     return tuple(
         layer._replace(weight=Weight(tape, f"W{number}", layer.weight))
         for number, layer in enumerate(start, start=1)
+    )
+
+
+def moving_weights(
+    tape: Tape,
+    origin: Origin,
+    history: tuple[History | None, ...],
+    feedback: Signals,
+    activity: tuple[Array, ...],
+    integral: Float[Array, "q n"],
+) -> tuple[Weight, ...]:
+    """The weights at q moments of a panel.
+
+    Args:
+        tape: for the products with weights at time 0.
+        origin: the network at time 0.
+        history: the weights' change before the panel.
+        feedback: G_l at the panel's n nodes, each (n·P, m_l).
+        activity: the rule's at the nodes, each (n·P, m_{l−1}), or (P, m_{l−1}) if frozen.
+        integral: values at the nodes → ∫ dt from the panel's start to the q moments.
+    """
+    rate = origin.network.rate
+    parts = zip(
+        weights(tape, origin.start), history, feedback, activity, origin.first.activities,
+        strict=True,
+    )  # fmt: skip
+    return tuple(
+        replace(
+            layer.weight,
+            history=past,
+            motion=Motion.of(g, a, h, integral, rate, tape.precision_of(layer.weight.array)),
+        )
+        for layer, past, g, a, h in parts
     )
 
 

@@ -113,11 +113,15 @@ class Tape:
         """Start a new pass: the uses of each matrix are counted from here."""
         self._uses.clear()
 
+    def precision_of(self, matrix: Array) -> Any:
+        """In which precision deviations may be treated beside this matrix."""
+        return jnp.float64 if _is_small(matrix) else self.precision
+
     def product(
         self, name: str, matrix: Array, transpose: bool, rows: Float[Array, "r a"]
     ) -> Float[Array, "r b"]:
         """Rows @ matrix (or its transpose); rows are q moments × P points, points fastest."""
-        if matrix.size <= DIRECT or min(matrix.shape) <= NARROW:
+        if _is_small(matrix):
             return times(rows, matrix, transpose)
         use = self._uses[name, transpose]
         self._uses[name, transpose] += 1
@@ -154,6 +158,10 @@ class Tape:
         self.columns += len(product)
         self.known[key] = Known.of(rows, product, self.points)
         return product
+
+
+def _is_small(matrix: Array) -> bool:
+    return matrix.size <= DIRECT or min(matrix.shape) <= NARROW
 
 
 @partial(jax.jit, static_argnames="points")

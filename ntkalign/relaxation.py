@@ -29,9 +29,16 @@ from jaxtyping import Array, Float
 
 from ntkalign.collocation import SCALE, Panel, tail, tails
 from ntkalign.modes import Modes, time_modes
-from ntkalign.moving import History, Motion, at_rest, layer
+from ntkalign.moving import History, Weight, at_rest, layer
 from ntkalign.networks import Network, Pass, Signals
-from ntkalign.origin import Origin, feedback_rows, kernel, output_basis, weights
+from ntkalign.origin import (
+    Origin,
+    feedback_rows,
+    kernel,
+    moving_weights,
+    output_basis,
+    weights,
+)
 from ntkalign.products import Memory, Tape
 from ntkalign.rules import Rule
 from ntkalign.trajectory import Outcome
@@ -142,12 +149,53 @@ class Solution:
         )
 
 
-class PanelError(Exception):
-    """A panel did not work out; ``refine`` says whether more nodes may help."""
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A trajectory that is not good enough yet, and what is known of its products."""
 
-    def __init__(self, refine: bool):
+    panel: Panel
+    error: Float[np.ndarray, "n P C"]
+    memory: Memory
+    feedback: Signals = ()
+    preactivations: tuple[Array, ...] = ()
+
+    def on(self, panel: Panel) -> Draft:
+        """The same at the nodes of another panel; beyond its own it stays where it ends."""
+        across = self.panel.interpolation(panel.times)
+        return Draft(
+            panel=panel,
+            error=np.tensordot(across, self.error, 1),
+            memory={
+                key: (mixed(across, seen), mixed(across, made))
+                for key, (seen, made) in self.memory.items()
+            },
+            feedback=tuple(mixed(across, g) for g in self.feedback),
+            preactivations=tuple(mixed(across, z) for z in self.preactivations),
+        )
+
+
+class TooLongError(Exception):
+    """The iteration does not converge on a panel."""
+
+
+class TooCoarseError(Exception):
+    """A panel needs more nodes.
+
+    Args:
+        draft: as far as the present nodes go.
+        left: the share that their last coefficients still have.
+        allowed: the share that they may have.
+    """
+
+    def __init__(self, draft: Draft, left: float, allowed: float):
         super().__init__()
-        self.refine = refine
+        self.draft, self.left, self.allowed = draft, left, allowed
+
+    def nodes(self) -> int | None:
+        """How many will do, if coefficients go on falling geometrically."""
+        now = self.draft.panel.nodes
+        needed = now * math.log(self.allowed) / min(math.log(self.left), -1.0)
+        return next((n for n in NODES if n > now and n >= min(needed, NODES[-1])), None)
 
 
 @dataclass(eq=False)
@@ -289,94 +337,99 @@ class Relaxation:
     def _panel(
         self, base: Base, done: list[Solved], panel: Panel, old: Solved | None, same: bool
     ) -> Solved | None:
-        """The panel solved with as few nodes as will do; None if it is too long."""
+        """The panel solved with few nodes first, then with as many as it takes.
+
+        Args:
+            base: the network at its start.
+            done: the panels before it.
+            panel: its interval.
+            old: a solution of about the same thing, at least for a start.
+            same: whether it is the same thing, solved more loosely.
+
+        Returns:
+            None if the panel is too long.
+        """
         modes = Modes.of(base.kernel * self.network.rate / self.points)
-        least = old.panel.nodes + 4 if old is not None and same else NODES[0]
-        for nodes in [n for n in NODES if n >= least] or NODES[-1:]:
-            trial = replace(panel, nodes=nodes)
-            error = modes.decay(trial.times - trial.times[0], base.error)
-            if not np.isfinite(error).all():
-                return None
-            if tail(error.reshape(nodes, -1)) > TAIL * self.tolerance * np.linalg.norm(error):
-                continue
-            feedback = None
-            source, across = None, None
-            if old is not None:
-                across = old.panel.interpolation(trial.times)
-                error = np.tensordot(across, old.error, 1)
-                source = old
-                if same:
-                    feedback = tuple(mixed(across, g) for g in old.feedback)
-            elif done:
-                source = done[-1]
-                across = np.eye(source.panel.nodes)[-1:].repeat(nodes, axis=0)
-            known = {} if source is None else source.memory
-            self.tape.memory = {
-                key: (mixed(across, seen), mixed(across, made))
-                for key, (seen, made) in known.items()
-                if seen.dtype == self.precision
-            }
+        finest = replace(panel, nodes=NODES[-1])
+        linear = modes.decay(finest.times - finest.times[0], base.error)
+        allowed = TAIL * self.tolerance
+        if not tail(linear.reshape(len(linear), -1)) <= allowed * np.linalg.norm(linear):
+            return None
+        draft = Draft(finest, linear, {})
+        nodes: int | None = NODES[0]
+        if old is not None:
+            draft = Draft(old.panel, old.error, old.memory)
+            if same:
+                draft = replace(draft, feedback=old.feedback, preactivations=old.preactivations)
+                nodes = min(old.panel.nodes + 4, NODES[-1])
+        elif done:
+            before = Draft(done[-1].panel, done[-1].error, done[-1].memory)
+            draft = replace(draft, memory=before.on(finest).memory)
+        while nodes is not None:
             try:
-                return self._relax(base, trial, modes, error, feedback)
-            except PanelError as failure:
-                if not failure.refine:
-                    return None
+                return self._relax(base, modes, draft.on(replace(panel, nodes=nodes)))
+            except TooLongError:
+                return None
+            except TooCoarseError as found:
+                draft, nodes = found.draft, found.nodes()
         return None
 
-    def _relax(
-        self,
-        base: Base,
-        panel: Panel,
-        modes: Modes,
-        e: Float[np.ndarray, "n P C"],
-        feedback: Signals | None,
-    ) -> Solved:
+    def _relax(self, base: Base, modes: Modes, draft: Draft) -> Solved:
         """Iterate on one panel until it has converged.
 
         Raises:
-            PanelError: if it does not, or if the coefficients have not decayed.
+            TooLongError: if it does not.
+            TooCoarseError: if the coefficients have not decayed.
         """
+        panel, e = draft.panel, draft.error
+        self.tape.memory = {
+            key: known for key, known in draft.memory.items() if known[0].dtype == self.precision
+        }
         n, w = panel.nodes, jnp.asarray(panel.weights)
         teacher = None if self.teacher is None else self.teacher(panel.times)
         if teacher is not None:
             e = teacher
         start = self.start_pass(n)
         now = repeated(base.now, n)
+        if draft.preactivations:
+            now = observe(self.network, start.activities[0], draft.preactivations)
         now = now._replace(activities=(start.activities[0], *now.activities[1:]))  # x stays
         used = self.activity(now)
-        signals = feedback or tuple(jnp.asarray(combined(s, e)) for s in base.feedback)
+        signals = draft.feedback or tuple(jnp.asarray(combined(s, e)) for s in base.feedback)
         z, origin = now.preactivations, self.origin.first.preactivations
         invert = modes.inverse(panel.weights)
         changes = [math.inf, math.inf]
+        allowed = TAIL * self.tolerance
         for count in range(1, MAX_ITERATIONS + 1):
             self.iterations += 1
-            now = self._forward(base, signals, used, w)
+            moving = moving_weights(self.tape, self.origin, base.history, signals, used, w)
+            now = self._forward(base, moving, n)
             output = self._output(base, now, panel.weights, e)
             if teacher is None:
                 e = e + invert(self.y - output - e)
             seen = start if self.rule.output == "linear" else now
             error = jnp.asarray(self.network.output_scale * e.reshape(n * self.points, -1))
-            motions = self._moving(base, signals, used, w)
-            new = self.feedback(seen._replace(weights=motions), error, self.tape)
+            new = self.feedback(seen._replace(weights=moving), error, self.tape)
             used = self.activity(seen)
             changes.append(float(_change(new, signals, now.preactivations[-2], z[-2], origin[-2])))
             signals, z = new, now.preactivations
             if not math.isfinite(changes[-1]):
-                raise PanelError(refine=False)
+                raise TooLongError
             contraction = float(np.clip(changes[-1] / changes[-2], QUICK, 0.9))
             estimate = changes[-1] * contraction / (1 - contraction)
             if count > 1 and estimate <= self.goal:
                 break
+            left = float(tail(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0))
+            if count > 1 and left > allowed and estimate <= left / TAIL:
+                raise TooCoarseError(Draft(panel, e, self.tape.memory, signals, z), left, allowed)
             if count > 4 and changes[-1] > SLOW**2 * changes[-3]:
-                raise PanelError(refine=False)
+                raise TooLongError
         else:
-            raise PanelError(refine=False)
-        left = max(
-            tail(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0),
-            float(_tails(signals, z, origin, jnp.asarray(tails(n)))),
-        )
-        if left > TAIL * self.tolerance:
-            raise PanelError(refine=True)
+            raise TooLongError
+        left = float(tail(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0))
+        left = max(left, float(_tails(signals, z, origin, jnp.asarray(tails(n)))))
+        if left > allowed:
+            raise TooCoarseError(Draft(panel, e, self.tape.memory, signals, z), left, allowed)
         rounding = float(np.finfo(self.precision).eps)
         return Solved(
             panel=panel,
@@ -390,21 +443,18 @@ class Relaxation:
             estimate=float(estimate + left / TAIL + rounding),
         )
 
-    def _forward(self, base: Base, signals: Signals, used: tuple[Array, ...], w: Array) -> Pass:
-        """Equation (1) at all nodes, for the motion that feedback and activity cause."""
+    def _forward(self, base: Base, moving: tuple[Weight, ...], nodes: int) -> Pass:
+        """Equation (1) at all nodes, with the weights moving."""
         network = self.network
         self.tape.rewind()
-        h = self.start_pass(len(w)).activities[0]
+        h = self.start_pass(nodes).activities[0]
         preactivations, activities, slopes = [], [h], []
-        for number, (at_zero, g, a) in enumerate(
-            zip(weights(self.tape, self.origin.start), signals, used, strict=True), start=1
-        ):
-            resting = replace(at_zero.weight, history=base.history[number - 1])
-            bias = base.biases[number - 1]
+        for number, weight in enumerate(moving, start=1):
             last = number == network.depth
+            resting = replace(weight, motion=None)
             z, h_next, slope = layer(
-                None if last else network.activation, network.rate, h, h @ resting.T, bias,
-                g, a, w, self.points,
+                None if last else network.activation, h, h @ resting.T,
+                base.biases[number - 1], weight.motion,
             )  # fmt: skip
             preactivations.append(z)
             if not last:
@@ -423,21 +473,6 @@ class Relaxation:
             return np.asarray(now.output).reshape(e.shape)
         moved = self.network.rate / self.points * (w @ e.reshape(len(e), -1)) @ self.first.kernel.T
         return self.y - base.error + moved.reshape(e.shape)
-
-    def _moving(
-        self, base: Base, signals: Signals, used: tuple[Array, ...], w: Array
-    ) -> tuple[Any, ...]:
-        """The weights at q moments, as rules see them."""
-        return tuple(
-            replace(
-                layer.weight,
-                history=history,
-                motion=Motion(g, a, w, self.network.rate, self.points),
-            )
-            for layer, history, g, a in zip(
-                weights(self.tape, self.origin.start), base.history, signals, used, strict=True
-            )
-        )
 
     def _next(self, solved: Solved) -> Base:
         """The base at the end of a panel."""

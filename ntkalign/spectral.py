@@ -22,10 +22,8 @@ from jaxtyping import Array, Float
 
 from ntkalign.lowrank import triangle
 from ntkalign.modes import time_modes
-from ntkalign.moving import Motion
 from ntkalign.networks import backpropagate
-from ntkalign.origin import Origin, Trace, output_basis
-from ntkalign.origin import weights as at_start
+from ntkalign.origin import Origin, Trace, moving_weights, output_basis
 from ntkalign.relaxation import (
     Relaxation,
     Solution,
@@ -174,19 +172,8 @@ class SpectralFlow(Flow):
         floor = 0.1 * self.relaxation.tolerance
         tape = replace(self.relaxation.tape, cutoff=0.0, floor=floor, memory={})
         tape.rewind()
-        return tuple(
-            replace(
-                layer.weight,
-                history=past,
-                motion=Motion(g, h, integral, self.network.rate, len(self.y)),
-            )
-            for layer, past, g, h in zip(
-                at_start(tape, self.origin.start),
-                solved.base.history,
-                solved.feedback,
-                solved.activity,
-                strict=True,
-            )
+        return moving_weights(
+            tape, self.origin, solved.base.history, solved.feedback, solved.activity, integral
         )
 
     def _scale(self, layer: int) -> float:
