@@ -14,6 +14,7 @@ exponents of time and memory against width, one process per width.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -32,11 +33,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ntkalign import ACTIVATIONS, Family, Network, Outcome, gradient_flow
+from ntkalign.claims import MAIN, questions
 from ntkalign.data import load
 from ntkalign.horizon import choose_time
 from ntkalign.origin import Origin
 from ntkalign.rules import NORMAL
+from ntkalign.settings import Settings
 from ntkalign.spectral import SpectralFlow
+from ntkalign.sweep import Cell, measure_cell
 
 DEPTH, POINTS, OUTPUTS = 4, 16, 2
 ERROR = 1e-8
@@ -184,8 +188,8 @@ def floor(widths: list[int], console: Console) -> None:
     console.print(table)
 
 
-def one(width: int, depth: int) -> None:
-    """One width of ``scale``, in a process of its own; prints a line of JSON."""
+def one(width: int, depth: int) -> dict[str, float]:
+    """Gradient descent at one width."""
     problem = Problem(width, depth)
     began = time.perf_counter()
     jax.block_until_ready(problem.start(jnp.float32))
@@ -193,38 +197,67 @@ def one(width: int, depth: int) -> None:
     flow, seconds = spectral(problem, 1e-6)
     if width < 8192:  # once more, compiled
         flow, seconds = spectral(problem, 1e-6)
-    weights = sum(p.weight.size for p in flow.origin.start)
     rows = sum(p.panel.nodes for p in flow.solution.panels) * POINTS
-    print(json.dumps({
-        "width": width, "draw": drawn, "seconds": seconds, "iterations": flow.work.steps,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "weights": weights, "trajectory": 8 * rows * width * (depth - 1),
-    }))  # fmt: skip
+    return {
+        "draw": drawn, "seconds": seconds, "iterations": flow.work.steps,
+        "trajectory": 8 * rows * width * (depth - 1),
+    }  # fmt: skip
 
 
-def scale(widths: list[int], depth: int, console: Console) -> None:
+def rules(width: int, depth: int) -> dict[str, float]:
+    """One seed by all rules but the controls, with all that claims need; two flows for each."""
+    settings = Settings(depth=depth).checked()
+    data = load("sphere", points=POINTS, outputs=OUTPUTS)
+    needs: dict[str, set[str]] = {}
+    for question in questions(settings.family, settings.rules):
+        if not question.control:
+            needs.setdefault(question.rule, set()).add(question.claim.quantity)
+    wanted = {rule: frozenset(quantities) for rule, quantities in needs.items()}
+    final = choose_time(settings.family, data)
+    began = time.perf_counter()
+    rows = measure_cell(settings, data, final, Cell(MAIN, width, 0), wanted)
+    seconds = time.perf_counter() - began
+    assert all(status == "ok" for *_, status in rows)
+    iterations = sum(row[6] for row in rows if row[5] == "spectral-steps")
+    return {"seconds": seconds, "iterations": iterations}
+
+
+def alone(what: str, width: int, depth: int) -> None:
+    """One width in a process of its own; prints a line of JSON."""
+    row = (one if what == "scale" else rules)(width, depth)
+    weights = Problem(width, depth).network.widths
+    row["weights"] = sum(a * b for a, b in itertools.pairwise(weights))
+    row["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"width": width, **row}))
+
+
+def scale(what: str, widths: list[int], depth: int, console: Console) -> None:
     """Time and memory against width, with fitted exponents."""
-    command = [sys.executable, __file__, "one", "--depth", str(depth), "--widths"]
     rows = []
     for width in widths:
-        done = subprocess.run([*command, str(width)], capture_output=True, text=True, check=True)
+        command = [sys.executable, __file__, what, "--alone", "--depth", str(depth)]
+        done = subprocess.run(
+            [*command, "--widths", str(width)], stdout=subprocess.PIPE, text=True, check=True
+        )
         rows.append(json.loads(done.stdout))
         console.print(f"[dim]width {width} done", highlight=False)
-    table = Table(title=f"Normal, depth {depth}, P = {POINTS}, C = {OUTPUTS}")
-    headings = ("width", "drawing [s]", "flow [s]", "iterations", "peak [GiB]", "bytes a weight")
-    for heading in headings:
+    title = "Normal" if what == "scale" else "all rules and claims"
+    table = Table(title=f"{title}, depth {depth}, P = {POINTS}, C = {OUTPUTS}")
+    shown = {"draw": "drawing [s]", "seconds": "seconds", "iterations": "iterations"}
+    shown = {name: heading for name, heading in shown.items() if name in rows[0]}
+    for heading in ("width", *shown.values(), "peak [GiB]", "bytes a weight"):
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
-            str(row["width"]), f"{row['draw']:.2f}", f"{row['seconds']:.2f}",
-            str(row["iterations"]), f"{row['peak'] / 2**30:.2f}",
-            f"{row['peak'] / row['weights']:.1f}",
+            f"{row['width']:.0f}", *(f"{row[name]:.4g}" for name in shown),
+            f"{row['peak'] / 2**30:.2f}", f"{row['peak'] / row['weights']:.1f}",
         )  # fmt: skip
     console.print(table)
     logs = np.log([row["width"] for row in rows])
     for name in ("seconds", "peak", "trajectory"):
-        slope = np.polyfit(logs, np.log([row[name] for row in rows]), 1)[0]
-        console.print(f"{name} ∝ m^{slope:.2f}")
+        if name in rows[0] and len(rows) > 1:
+            slope = np.polyfit(logs, np.log([row[name] for row in rows]), 1)[0]
+            console.print(f"{name} ∝ m^{slope:.2f}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,11 +265,13 @@ class Flags:
     """Which benchmark, and where."""
 
     what: tyro.conf.Positional[str]
-    """speed, floor, scale or one"""
+    """speed, floor, scale or rules"""
     widths: str = "512,1024"
     """comma-separated hidden widths"""
     depth: int = DEPTH
-    """number of weight layers (scale)"""
+    """number of weight layers (scale, rules)"""
+    alone: bool = False
+    """print one width's figures as JSON, from this very process (scale, rules)"""
 
 
 def main() -> None:
@@ -244,15 +279,15 @@ def main() -> None:
     flags = tyro.cli(Flags, description=__doc__)
     widths = [int(w) for w in flags.widths.split(",")]
     console = Console(width=100)
-    if flags.what == "one":
-        return one(widths[0], flags.depth)
+    if flags.alone:
+        return alone(flags.what, widths[0], flags.depth)
     device = jax.devices()[0]
     console.print(f"{device.device_kind}, {os.cpu_count()} cores, jax {jax.__version__}")
     if flags.what == "speed":
         return speed(widths, console)
     if flags.what == "floor":
         return floor(widths, console)
-    return scale(widths, flags.depth, console)
+    return scale(flags.what, widths, flags.depth, console)
 
 
 if __name__ == "__main__":

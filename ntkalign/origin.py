@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -44,6 +44,7 @@ class Origin:
     first: Pass
     jacobian: Signals
     known: dict[Key, Known]
+    _repeated: list[tuple[int, Pass]] = field(default_factory=list)
 
     @classmethod
     def of(cls, network: Network, start: Parameters, x: Float[Array, "P d"]) -> Origin:
@@ -62,9 +63,20 @@ class Origin:
         g = tuple(by_point(a, len(self.x))[None] for a in self.jacobian)
         return Trace(z, h, g, h, g)
 
+    def repeated(self, q: int) -> Pass:
+        """The pass of time 0 for q moments, without weights; the last one is kept."""
+        if not self._repeated or self._repeated[0][0] != q:
+            self._repeated[:] = [(q, repeated(self.first, q))]
+        return self._repeated[0][1]
+
     def error(self, y: Array | np.ndarray) -> Float[np.ndarray, "P C"]:
         """E = y − f at time 0."""
         return np.asarray(y) - np.asarray(self.first.output)
+
+
+def repeated(one: Pass, q: int) -> Pass:
+    """A pass over P points, repeated for q moments (or outputs); without weights."""
+    return jax.tree.map(lambda a: jnp.asarray(np.tile(a, (q, 1))), one._replace(weights=()))
 
 
 def weights(tape: Tape, start: Parameters) -> Parameters:

@@ -34,6 +34,9 @@ BLOCK = 2**20
 the cache."""
 RANKS = (4, 8, 16, 32, 64)
 """Novelty is given one of these ranks, or the full one: few shapes are compiled."""
+FINE_RANKS = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+WIDE = 2**22
+"""Matrices with more entries than this are worth a program of their own for each of these."""
 
 ROUNDING = 1e-14
 """Novelty below this share of the rows themselves is rounding."""
@@ -103,7 +106,7 @@ class Tape:
     known: dict[Key, Known]
     precision: Any = jnp.float32
     floor: float = 0.0
-    cutoff: float = 0.1
+    cutoff: float = 0.05
     recording: bool = False
     memory: Memory = field(default_factory=dict)
     columns: int = 0  # how many columns have met a large matrix, for benchmarks
@@ -136,8 +139,14 @@ class Tape:
             empty = partial(jnp.zeros, dtype=self.precision)
             done = empty(rows.shape), empty((len(rows), width))
         share, novelty, gram, sizes = _novelty(rows, known.rows, known.solve, done[0], self.points)
+        if np.trace(gram) > float(sizes[0]) ** 2:  # what is known leads away: better from nothing
+            done = jnp.zeros_like(done[0]), jnp.zeros_like(done[1])
+            share, novelty, gram, sizes = _novelty(
+                rows, known.rows, known.solve, done[0], self.points
+            )
         floor = self.floor * float(sizes[0]) + ROUNDING * float(sizes[1])
-        basis = _leading(np.asarray(gram, float), self.cutoff, floor)
+        ranks = FINE_RANKS if matrix.size > WIDE else RANKS
+        basis = _leading(np.asarray(gram, float), self.cutoff, floor, ranks)
         if basis is None:
             out = _assemble(share, known.products, done[1])
         else:
@@ -194,10 +203,13 @@ def _explained(share: Array, anchors: Array) -> Array:
     return spread.reshape(q * points, -1) @ anchors
 
 
-def _leading(gram: Float[np.ndarray, "q q"], cutoff: float, floor: float) -> Array | None:
+def _leading(
+    gram: Float[np.ndarray, "q q"], cutoff: float, floor: float, ranks: tuple[int, ...]
+) -> Array | None:
     """Orthonormal combinations of moments, (q, r), that hold all but ``cutoff`` or ``floor``.
 
-    Their number is as small as the norms allow; None if all of the novelty is below ``floor``.
+    Their number is as small as the norms and ``ranks`` allow; None if all of the novelty is below
+    ``floor``.
     """
     if not np.isfinite(gram).all():
         return None
@@ -207,7 +219,7 @@ def _leading(gram: Float[np.ndarray, "q q"], cutoff: float, floor: float) -> Arr
         return None
     left_out = np.sqrt(np.maximum(np.cumsum(values), 0.0))
     rank = int(np.sum(left_out > max(cutoff * total, floor)))
-    rank = min(r for r in (*RANKS, len(gram)) if r >= min(rank, len(gram)))
+    rank = min(r for r in (*ranks, len(gram)) if r >= min(rank, len(gram)))
     return jnp.asarray(vectors[:, -min(rank, len(gram)) :])
 
 

@@ -37,6 +37,7 @@ from ntkalign.origin import (
     kernel,
     moving_weights,
     output_basis,
+    repeated,
     weights,
 )
 from ntkalign.products import Memory, Tape
@@ -191,11 +192,11 @@ class TooCoarseError(Exception):
         super().__init__()
         self.draft, self.left, self.allowed = draft, left, allowed
 
-    def nodes(self) -> int | None:
-        """How many will do, if coefficients go on falling geometrically."""
+    def nodes(self) -> int:
+        """How many will do, if coefficients go on falling geometrically; 0 if none."""
         now = self.draft.panel.nodes
         needed = now * math.log(self.allowed) / min(math.log(self.left), -1.0)
-        return next((n for n in NODES if n > now and n >= min(needed, NODES[-1])), None)
+        return next((n for n in NODES if n > now and n >= min(needed, NODES[-1])), 0)
 
 
 @dataclass(eq=False)
@@ -224,29 +225,22 @@ class Relaxation:
         self.goal = 0.3 * self.tolerance
         self.precision: Any = jnp.float32 if self.tolerance >= SINGLE else jnp.float64
         known = dict(self.origin.known)
-        floor = max(0.1 * self.goal, float(np.finfo(self.precision).eps))
+        floor = max(self.goal / 3, float(np.finfo(self.precision).eps))
         self.tape = Tape(self.points, known, self.precision, floor)
         self.iterations = 0
-        self._starts: dict[int, Pass] = {}
 
     # --- the rule, on rows of q moments × P points ---------------------------------------------
-
-    def start_pass(self, q: int) -> Pass:
-        """The pass of time 0, repeated for q moments; its weights are the caller's business."""
-        if q not in self._starts:
-            self._starts[q] = repeated(self.origin.first, q)
-        return self._starts[q]
 
     def feedback(self, now: Pass, error: Array, tape: Tape) -> Signals:
         """The rule's feedback times ``error`` (which holds α), each (q·P, m_l)."""
         tape.rewind()
         resting = tuple(layer.weight for layer in weights(tape, self.origin.start))
-        start = self.start_pass(len(error) // self.points)._replace(weights=resting)
+        start = self.origin.repeated(len(error) // self.points)._replace(weights=resting)
         return self.rule.feedback(now, start, at_rest(tape, "fixed", self.fixed), error)
 
     def activity(self, now: Pass) -> tuple[Array, ...]:
         """The activity that the rule uses, (q·P, m_{l−1}), or (P, m_{l−1}) if it is frozen."""
-        start = self.start_pass(len(now.output) // self.points)
+        start = self.origin.repeated(len(now.output) // self.points)
         first = self.origin.first.activities
         used = zip(self.rule.activity(now, start), start.activities, first, strict=True)
         return tuple(one if h is same else h for h, same, one in used)
@@ -255,14 +249,13 @@ class Relaxation:
         """Take over what another relaxation of the same rule knows of time 0."""
         self.first = other.first
         self.tape.known = other.tape.known
-        self._starts = other._starts
 
     @cached_property
     def first(self) -> Base:
         """The base of the first panel."""
         origin = self.origin
         resting = tuple(layer.weight for layer in weights(self.tape, origin.start))
-        now = repeated(origin.first, self.network.widths[-1])._replace(weights=resting)
+        now = origin.repeated(self.network.widths[-1])._replace(weights=resting)
         self.tape.recording = True
         feedback = self.feedback(now, output_basis(self.network, self.points), self.tape)
         self.tape.recording = False
@@ -337,7 +330,7 @@ class Relaxation:
     def _panel(
         self, base: Base, done: list[Solved], panel: Panel, old: Solved | None, same: bool
     ) -> Solved | None:
-        """The panel solved with few nodes first, then with as many as it takes.
+        """The panel solved with as few nodes as will do, starting from fewer.
 
         Args:
             base: the network at its start.
@@ -350,13 +343,15 @@ class Relaxation:
             None if the panel is too long.
         """
         modes = Modes.of(base.kernel * self.network.rate / self.points)
-        finest = replace(panel, nodes=NODES[-1])
-        linear = modes.decay(finest.times - finest.times[0], base.error)
-        allowed = TAIL * self.tolerance
-        if not tail(linear.reshape(len(linear), -1)) <= allowed * np.linalg.norm(linear):
+        for count in NODES:  # as many as it takes if the network did not move
+            trial = replace(panel, nodes=count)
+            linear = modes.decay(trial.times - trial.times[0], base.error)
+            size = np.linalg.norm(linear)
+            if tail(linear.reshape(count, -1)) <= TAIL * self.tolerance * size:
+                break
+        else:
             return None
-        draft = Draft(finest, linear, {})
-        nodes: int | None = NODES[0]
+        draft, nodes = Draft(trial, linear, {}), count
         if old is not None:
             draft = Draft(old.panel, old.error, old.memory)
             if same:
@@ -364,8 +359,8 @@ class Relaxation:
                 nodes = min(old.panel.nodes + 4, NODES[-1])
         elif done:
             before = Draft(done[-1].panel, done[-1].error, done[-1].memory)
-            draft = replace(draft, memory=before.on(finest).memory)
-        while nodes is not None:
+            draft = replace(draft, memory=before.on(trial).memory)
+        while nodes:
             try:
                 return self._relax(base, modes, draft.on(replace(panel, nodes=nodes)))
             except TooLongError:
@@ -389,8 +384,8 @@ class Relaxation:
         teacher = None if self.teacher is None else self.teacher(panel.times)
         if teacher is not None:
             e = teacher
-        start = self.start_pass(n)
-        now = repeated(base.now, n)
+        start = self.origin.repeated(n)
+        now = start if base is self.first else repeated(base.now, n)
         if draft.preactivations:
             now = observe(self.network, start.activities[0], draft.preactivations)
         now = now._replace(activities=(start.activities[0], *now.activities[1:]))  # x stays
@@ -430,7 +425,6 @@ class Relaxation:
         left = max(left, float(_tails(signals, z, origin, jnp.asarray(tails(n)))))
         if left > allowed:
             raise TooCoarseError(Draft(panel, e, self.tape.memory, signals, z), left, allowed)
-        rounding = float(np.finfo(self.precision).eps)
         return Solved(
             panel=panel,
             base=base,
@@ -440,14 +434,14 @@ class Relaxation:
             activity=used,
             preactivations=z,
             memory=self.tape.memory,
-            estimate=float(estimate + left / TAIL + rounding),
+            estimate=float(estimate + left / TAIL + self.tape.floor),
         )
 
     def _forward(self, base: Base, moving: tuple[Weight, ...], nodes: int) -> Pass:
         """Equation (1) at all nodes, with the weights moving."""
         network = self.network
         self.tape.rewind()
-        h = self.start_pass(nodes).activities[0]
+        h = self.origin.repeated(nodes).activities[0]
         preactivations, activities, slopes = [], [h], []
         for number, weight in enumerate(moving, start=1):
             last = number == network.depth
@@ -522,11 +516,6 @@ def observe(network: Network, x: Array, preactivations: tuple[Array, ...]) -> Pa
         slopes=tuple(s for _, s in shaped),
         output=network.output_scale * preactivations[-1],
     )
-
-
-def repeated(one: Pass, q: int) -> Pass:
-    """A pass over P points, repeated for q moments (or outputs); without weights."""
-    return jax.tree.map(lambda a: jnp.asarray(np.tile(a, (q, 1))), one._replace(weights=()))
 
 
 def combined(
