@@ -28,6 +28,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/flow.py speed --widths 512,1024,2048
 	$(BIN)/python benchmarks/flow.py floor --widths 4096,8192
 	$(BIN)/python benchmarks/flow.py scale --widths 2048,4096,8192,16384
+	$(BIN)/python benchmarks/flow.py rules --widths 4096,16384
 
 # Pin every dependency with its hashes; records no address it was downloaded from.
 lock: .venv/ready

@@ -408,6 +408,7 @@ class Relaxation:
             used = self.activity(seen)
             changes.append(float(_change(new, signals, now.preactivations[-2], z[-2], origin[-2])))
             signals, z = new, now.preactivations
+            del now, seen, moving, new  # large: not to be kept beside the next ones
             if not math.isfinite(changes[-1]):
                 raise TooLongError
             contraction = float(np.clip(changes[-1] / changes[-2], QUICK, 0.9))
