@@ -93,6 +93,13 @@ class VerifyFlags:
     preset: Annotated[
         str, _flag("quick, standard or deep: sets widths and seeds; explicit flags win", "NAME")
     ] = "standard"
+    until_decided: Annotated[
+        bool, tyro.conf.FlagCreatePairsOff,
+        _flag("add seeds and widths while a claim is undecided; keeps the intervals' coverage"),
+    ] = False  # fmt: skip
+    budget: Annotated[
+        float | None, _flag("time after which --until-decided adds no more", "MINUTES")
+    ] = None
     out: Annotated[Path, _flag("folder for the report", "DIR")] = Path("figures/latest")
     resume: Annotated[
         bool, tyro.conf.FlagCreatePairsOff, _flag("reuse networks stored in DIR (the default)")
@@ -206,7 +213,13 @@ def run_verification(
     result = with_progress(
         console,
         lambda progress: verify(
-            settings, claims=claims, cells=flags.out / CELLS, fresh=flags.fresh, progress=progress
+            settings,
+            claims=claims,
+            cells=flags.out / CELLS,
+            fresh=flags.fresh,
+            until_decided=flags.until_decided,
+            budget=flags.budget,
+            progress=progress,
         ),
     )
     chosen = {n: getattr(flags, n) for n in ("preset", "resume", "fresh", "strict")}

@@ -1,55 +1,153 @@
-"""Exponents from measurements at several widths and seeds, with intervals that come from seeds.
+"""Exponents from measurements at several widths and seeds, with honest intervals.
 
-The model is q(m, seed) = c m^p × noise. The fitted number is the slope p of the mean over seeds
-of log q against log m (the exponent of a *typical* network: a bound O(m^p) in probability
-speaks of typical networks, not of the mean, which rare seeds can dominate).
+The model, for a width m and a seed s, with the smallest width m₁:
 
-The interval is the symmetric bootstrap-t: networks of different widths share no noise, so seeds
-are resampled within each width, and each resampled slope is divided by its own standard error
-(Hall, *The Bootstrap and Edgeworth Expansion*, 1992, §3.6). The scatter about the fitted line is
-never used: curvature is not noise.
+    log q(m, s) = c + p log m + log(1 + a (m/m₁)^−ω) + noise,   0 ≤ a ≤ 1,  ω ∈ {½, 1}
 
-A power law that bends is caught by fitting two windows fixed in advance: all widths, and the
-larger half (never fewer than three). A verdict needs both to agree; see :mod:`ntkalign.claims`.
+**What is fitted**: at each width the mean over seeds of log q. A bound O(m^p) in probability speaks
+of typical networks; the arithmetic mean can be dominated by rare seeds. What rare seeds do is
+found separately, from an upper quantile (:func:`tail`).
+
+**Estimator**: p̂ = Σ_i w_i (mean log q at width i), with Σ w_i = 0 and Σ w_i log m_i = 1. The
+correction term shifts p̂ by Σ_i w_i log(1 + a (m_i/m₁)^−ω), whatever the noise; its range over all
+a and ω that are allowed is [b₋, b₊]. Among the weights that a ridge penalty on that shift leads to,
+those are taken that make the interval shortest at the pooled noise (Armstrong & Kolesár, *Optimal
+inference in a class of regression models*, 2018): least squares if noise dominates, an
+extrapolation if the correction does. Apart from that one number the weights do not depend on the
+data. Widths are not weighted by their own variances, which a few seeds tell too badly.
+
+**Interval**: [p̂ − b₊ − z s, p̂ − b₋ + z s], s² = Σ w_i² s_i²/n_i with each width's own variance and
+Welch–Satterthwaite degrees of freedom; z by Imbens & Manski (*Confidence intervals for partially
+identified parameters*, 2004), so that the stated confidence is that of covering p for the least
+favourable a. Scatter about the fitted line is never used: curvature is not noise. Numerical error
+shifts the interval's ends outwards by what it can do to p̂ at most. Where widths share noise, s
+comes from each seed's own exponent, with whole seeds as the units.
+
+**Bends**: a quadratic term is tested; where it is significant, a verdict also needs the interval
+over the larger half of the widths (at least three). :mod:`ntkalign.claims` has the rules.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import stdtrit
+from scipy.optimize import brentq
+from scipy.special import stdtr, stdtrit
 
-RESAMPLES = 4000
+SIZES, DECAYS = (0.25, 0.5, 1.0), (0.5, 1.0)
+"""Corrections a (m/m₁)^−ω that an interval allows for: a up to the last of SIZES, ω in DECAYS."""
+OPPOSITE = -0.25
+"""The least a: allowed for before a quantity is said to decay too slowly."""
+ONE_WAY = 0.1
+"""Weights are used only if corrections move p̂ down at least ten times as far as up."""
+PENALTIES = (0.0, *np.logspace(-2, 7, 37))
+BEND = 0.05
+"""Level of the test for a bend."""
+TAIL_LEVEL = 0.9
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """An exponent and all that makes it uncertain.
+
+    Attributes:
+        estimate: p̂.
+        error: its standard error.
+        freedom: degrees of freedom of the standard error.
+        shift: [b₋, b₊], by how much corrections to scaling may have moved p̂.
+        slack: by how much a correction of the other sign may have moved it up.
+        numerical: by how much numerical error may have moved it, either way.
+    """
+
+    estimate: float
+    error: float
+    freedom: float
+    shift: tuple[float, float] = (0.0, 0.0)
+    slack: float = 0.0
+    numerical: float = 0.0
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """The exponents that the estimate may stand for."""
+        low, high = self.shift
+        return self.estimate - high - self.numerical, self.estimate - low + self.numerical
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """The confidence interval for p."""
+        low, high = self._ends
+        if self.error == 0:
+            return low, high
+        room = (high - low) / self.error
+
+        def excess(z: float) -> float:
+            return float(stdtr(self.freedom, z + room) - stdtr(self.freedom, -z)) - confidence
+
+        two_sided = float(stdtrit(self.freedom, (1 + confidence) / 2))
+        z = brentq(excess, 0.0, two_sided) if excess(0.0) < 0 < excess(two_sided) else two_sided
+        return low - z * self.error, high + z * self.error
+
+    def p_above(self, line: float) -> float:
+        """p-value of "the exponent is at most ``line``": small if it lies above."""
+        return self._p_value(self._ends[0] - self.slack - line)
+
+    def p_below(self, line: float) -> float:
+        """p-value of "the exponent is at least ``line``": small if it lies below."""
+        return self._p_value(line - self._ends[1])
+
+    def _p_value(self, distance: float) -> float:
+        if self.error == 0:
+            return 0.0 if distance > 0 else 1.0
+        return float(stdtr(self.freedom, -distance / self.error))
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A fitted exponent.
+    """A fitted power law.
 
     Attributes:
-        exponent: the slope p over all widths.
-        interval: its confidence interval.
-        upper_exponent: the slope over the larger half of the widths (at least three).
-        upper_interval: its confidence interval.
+        all: the exponent over all widths.
+        upper: that over the larger half of the widths (at least three).
+        interval: the confidence interval over all widths.
+        upper_interval: that over the larger half.
+        bend: p-value of "no curvature".
         local: the slopes between neighbouring widths.
         typical: the geometric mean over seeds at each width.
         band: a confidence band for ``typical``, shape (widths, 2).
     """
 
-    exponent: float
+    all: Exponent
+    upper: Exponent
     interval: tuple[float, float]
-    upper_exponent: float
     upper_interval: tuple[float, float]
+    bend: float
     local: tuple[float, ...]
     typical: tuple[float, ...]
     band: tuple[tuple[float, float], ...]
 
+    @property
+    def exponent(self) -> float:
+        """The estimate over all widths."""
+        return self.all.estimate
+
+    @property
+    def bends(self) -> bool:
+        """Whether curvature is significant: then the larger widths have to agree."""
+        return self.bend < BEND
+
 
 def fit(
-    widths: Sequence[int], values: Sequence[Sequence[float] | np.ndarray], confidence: float = 0.95
+    widths: Sequence[int],
+    values: Sequence[Sequence[float] | np.ndarray],
+    confidence: float = 0.95,
+    *,
+    errors: Sequence[float] | None = None,
+    shared: bool = False,
 ) -> Rate:
     """Fit an exponent to positive values.
 
@@ -57,6 +155,8 @@ def fit(
         widths: at least three, increasing.
         values: for each width one positive value per seed, at least two.
         confidence: of every interval.
+        errors: for each width, the largest numerical error as a share of a value.
+        shared: whether the i-th values of all widths share noise (nested networks, say).
 
     Raises:
         ValueError: if a value is not positive and finite, or there are too few of them.
@@ -66,53 +166,159 @@ def fit(
     logs = [np.log(np.asarray(v, float)) for v in values]
     if not all(np.isfinite(row).all() for row in logs):
         raise ValueError("an exponent needs positive, finite values")
-    x = np.log(np.asarray(widths, float))
-    upper = slice(len(widths) - max(3, -(-len(widths) // 2)), None)
-    exponent, interval = slope(x, logs, confidence)
-    upper_exponent, upper_interval = slope(x[upper], logs[upper], confidence)
+    if shared and len({len(row) for row in logs}) > 1:
+        raise ValueError("seeds that are shared by all widths must be the same number at each")
+    design = Design.of(tuple(widths))
+    half = len(widths) - max(3, -(-len(widths) // 2))
+    upper_design = Design.of(tuple(widths), half)
+    limits = np.zeros(len(widths)) if errors is None else np.asarray(errors, float)
+    whole = _exponent(design, logs, limits, shared)
+    upper = _exponent(upper_design, logs[half:], limits[half:], shared)
+    curvature = _contrast(design.curvature, logs, shared)
     means = np.array([row.mean() for row in logs])
-    half = [
-        stdtrit(len(row) - 1, (1 + confidence) / 2) * row.std(ddof=1) / np.sqrt(len(row))
+    margin = [
+        stdtrit(len(row) - 1, (1 + confidence) / 2) * row.std(ddof=1) / math.sqrt(len(row))
         for row in logs
     ]
     return Rate(
-        exponent=exponent,
-        interval=interval,
-        upper_exponent=upper_exponent,
-        upper_interval=upper_interval,
-        local=tuple(np.diff(means) / np.diff(x)),
+        all=whole,
+        upper=upper,
+        interval=whole.interval(confidence),
+        upper_interval=upper.interval(confidence),
+        bend=2 * min(curvature.p_above(0.0), curvature.p_below(0.0)) if curvature.error else 1.0,
+        local=tuple(np.diff(means) / np.diff(np.log(widths))),
         typical=tuple(np.exp(means)),
-        band=tuple(zip(np.exp(means - half), np.exp(means + half), strict=True)),
+        band=tuple(zip(np.exp(means - margin), np.exp(means + margin), strict=True)),
     )
 
 
-def slope(
-    x: Float[np.ndarray, " widths"], logs: Sequence[np.ndarray], confidence: float
-) -> tuple[float, tuple[float, float]]:
-    """Least-squares slope of the seeds' means, and its symmetric bootstrap-t interval."""
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """How an upper quantile over seeds scales, beside the typical network.
+
+    Attributes:
+        level: of the quantile.
+        exponent: its slope against the width, on logarithmic scales.
+        difference: that minus the slope of the typical network.
+        interval: of the difference, by bootstrap at the given confidence.
+    """
+
+    level: float
+    exponent: float
+    difference: float
+    interval: tuple[float, float]
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether rare networks scale differently from typical ones."""
+        return not self.interval[0] <= 0 <= self.interval[1]
+
+
+def tail(
+    widths: Sequence[int],
+    values: Sequence[Sequence[float] | np.ndarray],
+    confidence: float = 0.95,
+    level: float = TAIL_LEVEL,
+) -> Tail:
+    """The exponent of an upper quantile, by least squares, against that of the mean of the log.
+
+    Seeds are resampled within each width; the interval is the basic bootstrap's. With few seeds a
+    high quantile is close to the largest value, and the interval is rough.
+    """
     rng = np.random.default_rng(0)
-    weights = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
-    estimate, variance = 0.0, 0.0
-    shift, spread = np.zeros(RESAMPLES), np.zeros(RESAMPLES)
-    parts = []
-    for weight, row in zip(weights, logs, strict=True):
-        n = len(row)
-        estimate += weight * row.mean()
-        parts.append(weight**2 * row.var(ddof=1) / n)
-        drawn = row[rng.integers(0, n, (RESAMPLES, n))]
-        shift += weight * (drawn.mean(axis=1) - row.mean())
-        spread += weight**2 * drawn.var(axis=1, ddof=1) / n
-    variance = sum(parts)
+    weights = Design.of(tuple(widths)).weights[0]
+    slope = difference = 0.0
+    resampled = np.zeros(RESAMPLES)
+    for w, row in zip(weights, values, strict=True):
+        logs = np.log(np.asarray(row, float))
+        quantile = float(np.quantile(logs, level))
+        slope += w * quantile
+        difference += w * (quantile - logs.mean())
+        drawn = logs[rng.integers(0, len(logs), (RESAMPLES, len(logs)))]
+        resampled += w * (np.quantile(drawn, level, axis=1) - drawn.mean(axis=1))
+    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Tail(
+        level, slope, difference, (2 * difference - float(high), 2 * difference - float(low))
+    )
+
+
+# --- weights ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Everything about a fit that depends on the widths alone.
+
+    Attributes:
+        weights: candidates, the first of them least squares.
+        shifts: [b₋, b₊] of each.
+        slacks: b for the least a, where it is positive.
+        curvature: weights of the quadratic coefficient; zero for fewer than three widths.
+    """
+
+    weights: Float[np.ndarray, "candidates widths"]
+    shifts: Float[np.ndarray, "candidates 2"]
+    slacks: Float[np.ndarray, " candidates"]
+    curvature: Float[np.ndarray, " widths"]
+
+    @staticmethod
+    @cache
+    def of(widths: tuple[int, ...], skip: int = 0) -> Design:
+        """For all widths, or for those after the first few of them."""
+        relative = np.asarray(widths[skip:], float) / widths[0]
+        x = np.log(relative)
+        corrections = _corrections(relative, SIZES)
+        conditions = np.stack([np.ones_like(x), x])
+        weights = []
+        for penalty in PENALTIES:
+            inverse = np.linalg.inv(np.eye(len(x)) + penalty * corrections.T @ corrections)
+            gain = conditions @ inverse @ conditions.T
+            weights.append(inverse @ conditions.T @ np.linalg.solve(gain, [0.0, 1.0]))
+        rows = np.array(weights)
+        shift = rows @ corrections.T
+        low, high = np.minimum(shift.min(axis=1), 0), np.maximum(shift.max(axis=1), 0)
+        one_way = high <= ONE_WAY * -low  # a pure power law is an end of what is allowed for
+        rows, shifts = rows[one_way], np.stack([low, high], axis=1)[one_way]
+        slacks = np.maximum((rows @ _corrections(relative, (OPPOSITE,)).T).max(axis=1), 0)
+        return Design(rows, shifts, slacks, np.linalg.pinv(np.vander(x, 3))[0])
+
+
+def _corrections(relative: np.ndarray, sizes: Sequence[float]) -> np.ndarray:
+    return np.array([np.log1p(a * relative**-w) for a in sizes for w in DECAYS])
+
+
+def _exponent(
+    design: Design, logs: Sequence[np.ndarray], errors: np.ndarray, shared: bool
+) -> Exponent:
+    """The exponent by the weights that promise the shortest interval."""
+    counts = np.array([len(row) for row in logs])
+    squares = sum(float(np.sum((row - row.mean()) ** 2)) for row in logs)
+    noise = squares / (counts.sum() - len(counts))
+    spread = np.sqrt(noise * np.sum(design.weights**2 / counts, axis=1))
+    room = design.shifts[:, 1] - design.shifts[:, 0]
+    best = int(np.argmin(2 * stdtrit(np.inf, 0.975) * spread + room))
+    weights = design.weights[best]
+    low, high = design.shifts[best]
+    plain = _contrast(weights, logs, shared)
+    numerical = float(np.abs(weights) @ errors)
+    return replace(
+        plain,
+        shift=(float(low), float(high)),
+        slack=float(design.slacks[best]),
+        numerical=numerical,
+    )
+
+
+def _contrast(weights: np.ndarray, logs: Sequence[np.ndarray], shared: bool) -> Exponent:
+    """Σ_i w_i (mean at width i), with its standard error."""
+    if shared:
+        each = weights @ np.stack(logs)
+        error = float(each.std(ddof=1)) / math.sqrt(len(each))
+        return Exponent(float(each.mean()), error, len(each) - 1.0)
+    estimate = float(sum(w * row.mean() for w, row in zip(weights, logs, strict=True)))
+    parts = [w**2 * row.var(ddof=1) / len(row) for w, row in zip(weights, logs, strict=True)]
+    variance = float(sum(parts))
     if variance == 0:
-        return float(estimate), (float(estimate), float(estimate))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.abs(shift) / np.sqrt(spread)
-    ratios[np.isnan(ratios)] = 0.0
-    quantile = np.sort(ratios)[int(np.ceil(confidence * RESAMPLES)) - 1]
-    if not np.isfinite(quantile):  # two seeds: too few distinct resamples; Welch–Satterthwaite
-        freedom = variance**2 / sum(
-            p**2 / (len(row) - 1) for p, row in zip(parts, logs, strict=True)
-        )
-        quantile = stdtrit(freedom, (1 + confidence) / 2)
-    half = float(quantile * np.sqrt(variance))
-    return float(estimate), (float(estimate) - half, float(estimate) + half)
+        return Exponent(estimate, 0.0, np.inf)
+    freedom = variance**2 / sum(p**2 / (len(row) - 1) for p, row in zip(parts, logs, strict=True))
+    return Exponent(estimate, math.sqrt(variance), float(freedom))

@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import resource
 import subprocess
+import tempfile
 import time as clock
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -15,11 +16,15 @@ import jax
 import pandas as pd
 
 from ntkalign import data as data_module
-from ntkalign.claims import MAIN, Finding, answer, questions
+from ntkalign.claims import MAIN, Finding, answer, questions, settle
+from ntkalign.errors import InputError
 from ntkalign.horizon import choose_time
 from ntkalign.settings import Settings
 from ntkalign.sweep import Cell, run_sweep
 from ntkalign.version import __version__
+
+WIDER, WIDEST = 4, 16384
+"""By what factor a width is added to a run that is to decide more, and up to which."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,11 @@ class Verification:
     environment: dict[str, object]
     findings: tuple[Finding, ...]
     table: pd.DataFrame
+
+    @property
+    def spend(self) -> float:
+        """The share of all error probabilities that this look at the data may use."""
+        return float(str(self.config.get("spend", 1.0)))
 
     @property
     def claims(self) -> tuple[Finding, ...]:
@@ -70,22 +80,36 @@ def verify(
     claims: Iterable[str] = (),
     cells: Path | None = None,
     fresh: bool = False,
+    until_decided: bool = False,
+    budget: float | None = None,
     progress: Callable[[Cell, int, int], None] = lambda cell, done, total: None,
 ) -> Verification:
     """Measure claims and judge them.
+
+    Several looks at growing data would inflate every error probability. With ``until_decided`` the
+    k-th look therefore spends 2^−k of each (of 1 − confidence, and of both levels of refutation),
+    which add up to no more than one look would spend, whenever one stops.
 
     Args:
         settings: what to run; the defaults if None.
         claims: ids of the claims to ask about; all if empty.
         cells: a folder where finished networks are stored and looked for; None stores nothing.
         fresh: ignore what is stored there.
+        until_decided: go on with more seeds, or a larger width, while claims are undecided.
+        budget: minutes after which ``until_decided`` stops; no look is begun that would, by the
+            time of those before, end later.
         progress: called when a network is finished, with it, how many are done and how many
             there are.
 
     Raises:
-        InputError: if the settings or the data cannot be used.
+        InputError: if the settings, the data or the budget cannot be used.
     """
     began = clock.monotonic()
+    if budget is not None and not (until_decided and budget > 0):
+        raise InputError(
+            "budget", budget, must="be positive and given with until_decided", got=repr(budget),
+            because="it says when to stop adding networks", do="pass --until-decided --budget 10",
+        )  # fmt: skip
     settings = (settings or Settings()).checked()
     data = data_module.load(
         settings.data,
@@ -98,25 +122,69 @@ def verify(
         settings = replace(settings, time=choose_time(settings.family, data))
     assert settings.time is not None
     asked = questions(settings.family, settings.rules, claims)
-    sweep = run_sweep(settings, data, settings.time, asked, cells, fresh=fresh, progress=progress)
-    findings = tuple(
-        answer(
-            q,
-            sweep.table,
-            assumptions_met=q.family == MAIN and settings.family.meets_assumptions,
-            confidence=settings.confidence,
-        )
-        for q in asked
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        store = cells or (Path(scratch) if until_decided else None)
+        measured, look = 0, 0
+        while True:
+            look += 1
+            spend = 0.5**look if until_decided else 1.0
+            sweep = run_sweep(
+                settings, data, settings.time, asked, store,
+                fresh=fresh and look == 1, progress=progress,
+            )  # fmt: skip
+            measured += sweep.measured
+            met = settings.family.meets_assumptions
+            findings = settle(
+                (
+                    answer(
+                        q, sweep.table, assumptions_met=q.family == MAIN and met,
+                        confidence=settings.confidence, spend=spend,
+                    )
+                    for q in asked
+                ),
+                spend,
+            )  # fmt: skip
+            larger = enlarged(settings, findings) if until_decided else None
+            if larger is None:
+                break
+            seconds = clock.monotonic() - began
+            if budget and seconds * _work(larger) / _work(settings) > 60 * budget:
+                break
+            settings = larger
     config = settings.as_json() | {"inputs": data.x.shape[1], "outputs": data.y.shape[1]}
+    config |= {"until_decided": until_decided, "budget": budget, "looks": look, "spend": spend}
     environment = _environment() | {
         "seconds": round(clock.monotonic() - began, 1),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "flows": _flows(sweep.table),
-        "networks_measured": sweep.measured,
-        "networks_reused": sweep.reused,
+        "networks_measured": measured,
+        "networks_reused": sweep.measured + sweep.reused - measured,
     }
     return Verification(config, environment, findings, sweep.table)
+
+
+def enlarged(settings: Settings, findings: Iterable[Finding]) -> Settings | None:
+    """Settings with more networks for what is undecided; None if nothing is, or it cannot help.
+
+    A wider network if corrections to scaling (which more seeds do not tell apart from the exponent)
+    take up more of most undecided intervals than noise does; else twice as many seeds.
+    """
+    open_ones = [
+        f.rate.all
+        for f in findings
+        if f.verdict == "undecided" and f.rate is not None and not f.question.control
+    ]
+    if not open_ones:
+        return None
+    bent = sum(e.shift[1] - e.shift[0] > 4 * e.error for e in open_ones)
+    if 2 * bent > len(open_ones) and WIDER * settings.widths[-1] <= WIDEST:
+        return replace(settings, widths=(*settings.widths, WIDER * settings.widths[-1]))
+    return replace(settings, seeds=2 * settings.seeds)
+
+
+def _work(settings: Settings) -> float:
+    """What a run takes, in arbitrary units: wide networks by their area, narrow ones alike."""
+    return settings.seeds * sum(1000.0**2 + m**2 for m in settings.widths)
 
 
 def _flows(table: pd.DataFrame) -> dict[str, object]:

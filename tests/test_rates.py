@@ -4,61 +4,165 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm, t
 
-from ntkalign.rates import fit, slope
+from ntkalign.rates import DECAYS, SIZES, Design, Exponent, fit, tail
 
 WIDTHS = (64, 128, 256, 512)
+STANDARD = (64, 256, 1024, 4096)
 
 
-def sweep(exponent, noise, seeds, rng, widths=WIDTHS, correction=0.0):
+def sweep(exponent, noise, seeds, rng, widths=WIDTHS, correction=0.0, decay=0.5):
     m = np.asarray(widths, float)
-    law = m**exponent * (1 + correction * (m / m[0]) ** -0.5)
+    law = m**exponent * (1 + correction * (m / m[0]) ** -decay)
     return [q * np.exp(noise * rng.standard_normal(seeds)) for q in law]
 
 
 def test_a_power_law_without_noise_is_read_off_exactly():
     rate = fit(WIDTHS, [[3 * m**-0.7] * 4 for m in WIDTHS])
     assert rate.exponent == pytest.approx(-0.7)
-    assert rate.interval == pytest.approx((-0.7, -0.7))
-    assert rate.upper_exponent == pytest.approx(-0.7)
+    assert rate.upper.estimate == pytest.approx(-0.7)
+    assert rate.all.error == rate.upper.error == 0
     assert rate.local == pytest.approx([-0.7] * 3)
     assert rate.typical == pytest.approx([3 * m**-0.7 for m in WIDTHS])
+    low, high = rate.interval  # what a correction may hide
+    assert low == pytest.approx(-0.7, abs=0.02)
+    assert -0.7 < high < -0.5
+
+
+@given(
+    st.lists(st.integers(8, 5000), min_size=3, max_size=8, unique=True).map(sorted),
+    st.floats(-2, 1),
+    st.floats(0.01, 100),
+)
+def test_every_candidate_reads_off_a_power_law(widths, exponent, factor):
+    x = np.log(widths)
+    design = Design.of(tuple(widths))
+    np.testing.assert_allclose(
+        design.weights @ (np.log(factor) + exponent * x), exponent, atol=1e-6
+    )
+    np.testing.assert_allclose(design.curvature @ (np.log(factor) + exponent * x), 0, atol=1e-6)
+    plain = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
+    np.testing.assert_allclose(design.weights[0], plain, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("decay", DECAYS)
+@pytest.mark.parametrize("widths", [WIDTHS, STANDARD, (32, 64, 128)])
+def test_corrections_that_are_allowed_for_never_leave_the_interval(size, decay, widths):
+    """Without noise: the shift of every candidate is inside its range."""
+    m = np.asarray(widths, float)
+    values = [[q, q * (1 + 1e-13)] for q in m**-0.5 * (1 + size * (m / m[0]) ** -decay)]
+    low, high = fit(widths, values).interval
+    assert low - 1e-6 <= -0.5 <= high + 1e-6
+    design = Design.of(widths)
+    shifts = design.weights @ np.log1p(size * (m / m[0]) ** -decay)
+    assert (design.shifts[:, 0] - 1e-12 <= shifts).all()
+    assert (shifts <= design.shifts[:, 1] + 1e-12).all()
 
 
 @pytest.mark.parametrize(
-    ("noise", "seeds", "widths"),
-    [(0.2, 6, WIDTHS), (0.8, 4, WIDTHS), (0.5, 16, (32, 64, 128, 256, 512)), (0.5, 2, (8, 16, 32))],
+    ("noise", "seeds", "widths", "correction"),
+    [
+        (0.2, 6, WIDTHS, 0.0),
+        (0.8, 4, WIDTHS, 0.0),
+        (0.5, 16, (32, 64, 128, 256, 512), 0.0),
+        (0.2, 16, STANDARD, 1.0),
+        (0.5, 2, (8, 16, 32), 0.0),
+    ],
 )
-def test_the_interval_covers_the_true_exponent(noise, seeds, widths):
-    """Nominal 95 %: of 300 sweeps 93–100 % is what chance allows (3 standard errors)."""
+def test_the_interval_covers_the_true_exponent(noise, seeds, widths, correction):
+    """Nominal 95 %: of 400 sweeps, no fewer than chance allows (3 standard errors)."""
     rng = np.random.default_rng(1)
     covered = 0
-    for _ in range(300):
-        low, high = fit(widths, sweep(-0.5, noise, seeds, rng, widths)).interval
+    for _ in range(400):
+        low, high = fit(widths, sweep(-0.5, noise, seeds, rng, widths, correction)).interval
         covered += low <= -0.5 <= high
-    assert covered >= 0.95 * 300 - 3 * np.sqrt(300 * 0.95 * 0.05)
+    assert covered >= 0.95 * 400 - 3 * np.sqrt(400 * 0.95 * 0.05)
 
 
-def test_the_interval_is_no_wider_than_it_must_be():
-    """Against the t interval that knows the noise to be equal and normal."""
-    rng = np.random.default_rng(2)
-    rates = [fit(WIDTHS, sweep(-0.5, 0.4, 8, rng)).interval for _ in range(100)]
-    x = np.log(WIDTHS)
-    ideal = 1.96 * 0.4 / np.sqrt(8 * np.sum((x - x.mean()) ** 2))
-    assert np.mean([(high - low) / 2 for low, high in rates]) < 1.35 * ideal
+def test_an_interval_that_knew_of_no_corrections_would_miss():
+    """The control of the coverage test: least squares with its own standard error."""
+    rng = np.random.default_rng(1)
+    missed = 0
+    for _ in range(100):
+        values = sweep(-0.5, 0.2, 16, rng, STANDARD, 1.0)
+        weights = Design.of(STANDARD).weights[0]
+        means = [np.log(row).mean() for row in values]
+        missed += abs(weights @ means + 0.5) > 2 * 0.2 / 4 * np.linalg.norm(weights)
+    assert missed > 90
+
+
+def test_the_interval_is_that_of_imbens_and_manski():
+    known = Exponent(0.0, 1.0, np.inf)
+    assert known.interval(0.95) == pytest.approx((-1.96, 1.96), abs=1e-3)
+    wide = Exponent(0.0, 1.0, np.inf, shift=(-50.0, 0.0))  # one end cannot miss
+    assert wide.interval(0.95) == pytest.approx((-1.645, 51.645), abs=1e-3)
+    low, high = Exponent(0.0, 1.0, np.inf, shift=(-1.0, 0.0)).interval(0.95)
+    assert norm.cdf(-low + 1) - norm.cdf(low) == pytest.approx(0.95)
+    assert high == pytest.approx(1 - low)
+    few = Exponent(0.0, 1.0, 3.0).interval(0.95)
+    assert few[1] == pytest.approx(t.ppf(0.975, 3))
+    loose = Exponent(0.0, 1.0, np.inf, numerical=0.5).interval(0.95)
+    assert loose == pytest.approx((low - 0.5, high - 0.5))  # as wide as a shift of one
+
+
+def test_p_values_allow_for_corrections_of_either_sign():
+    e = Exponent(0.0, 1.0, np.inf, shift=(-1.0, 0.5), slack=0.25, numerical=0.1)
+    assert e.p_above(-3.0) == pytest.approx(norm.cdf(-(3 - 0.5 - 0.25 - 0.1)))
+    assert e.p_below(3.0) == pytest.approx(norm.cdf(-(3 - 1.0 - 0.1)))
+    assert Exponent(0.0, 0.0, np.inf).p_above(-0.1) == 0
+    assert Exponent(0.0, 0.0, np.inf).p_above(0.1) == 1
+
+
+def test_numerical_error_widens_the_interval_by_what_it_can_do():
+    rng = np.random.default_rng(0)
+    values = sweep(-0.5, 0.3, 8, rng)
+    plain, loose = fit(WIDTHS, values), fit(WIDTHS, values, errors=[0.01] * 4)
+    weights = next(
+        w for w in Design.of(WIDTHS).weights
+        if w @ [np.log(v).mean() for v in values] == pytest.approx(plain.exponent, abs=1e-12)
+    )  # fmt: skip
+    assert loose.all.numerical == pytest.approx(0.01 * np.abs(weights).sum())
+    assert loose.interval[0] < plain.interval[0]
+    assert loose.interval[1] > plain.interval[1]
+
+
+def test_noise_that_widths_share_does_not_count():
+    """Paired seeds: a common factor moves all widths alike, and the exponent not at all."""
+    rng = np.random.default_rng(0)
+    common = np.exp(rng.standard_normal(12))
+    own = sweep(-0.5, 0.05, 12, rng)
+    values = [common * row for row in own]
+    paired, apart = fit(WIDTHS, values, shared=True), fit(WIDTHS, values)
+    assert paired.all.error < 0.2 * apart.all.error
+    assert paired.interval[0] <= -0.5 <= paired.interval[1]
+    with pytest.raises(ValueError, match="the same number at each"):
+        fit(WIDTHS, [row[: 4 + (i > 0)] for i, row in enumerate(values)], shared=True)
 
 
 def test_scatter_about_the_line_is_not_taken_for_noise():
-    """Curvature without seed noise gives a narrow interval: it comes from seeds alone."""
+    """Curvature without seed noise gives no standard error: it comes from seeds alone."""
     rng = np.random.default_rng(3)
-    low, high = fit(WIDTHS, sweep(-0.5, 1e-6, 6, rng, correction=1.0)).interval
-    assert high - low < 1e-4
+    rate = fit(WIDTHS, sweep(-0.5, 1e-6, 6, rng, correction=1.0))
+    assert rate.all.error < 1e-4
+    assert rate.bends
 
 
-def test_a_law_that_bends_shows_in_the_upper_window():
+def test_a_law_that_bends_shows_in_the_upper_window_and_the_test():
     rng = np.random.default_rng(4)
-    rate = fit(WIDTHS, sweep(-0.5, 1e-3, 6, rng, correction=1.0))
-    assert rate.exponent < rate.upper_exponent < -0.5
+    rate = fit(WIDTHS, sweep(-0.5, 1e-3, 6, rng, correction=3.0))
+    assert rate.exponent < rate.upper.estimate < -0.5
+    assert rate.bends
+
+
+def test_the_test_for_a_bend_has_its_level():
+    rng = np.random.default_rng(5)
+    found = sum(fit(WIDTHS, sweep(-0.5, 0.4, 8, rng)).bends for _ in range(400))
+    assert 0.05 * 400 - 3 * np.sqrt(400 * 0.05 * 0.95) < found
+    assert found < 0.05 * 400 + 3 * np.sqrt(400 * 0.05 * 0.95)
 
 
 def test_a_confidence_of_half_is_narrower():
@@ -68,12 +172,29 @@ def test_a_confidence_of_half_is_narrower():
     assert a < c < d < b
 
 
-def test_two_seeds_fall_back_on_the_t_interval():
-    logs = [np.array([0.0, 0.1]), np.array([-0.5, -0.4]), np.array([-1.0, -0.9])]
-    estimate, (low, high) = slope(np.array([0.0, 1.0, 2.0]), logs, 0.95)
-    assert estimate == pytest.approx(-0.5)
-    # Welch–Satterthwaite: two equal parts with one degree of freedom each, t = 4.303
-    assert high - low == pytest.approx(2 * 4.3027 * np.sqrt(2 * 0.25 * 0.005 / 2), rel=1e-3)
+def test_an_upper_quantile_that_scales_like_the_rest_agrees():
+    rng = np.random.default_rng(6)
+    found = [tail(WIDTHS, sweep(-0.5, 0.4, 24, rng), 0.99).disagrees for _ in range(60)]
+    assert sum(found) <= 6
+
+
+def test_a_tail_that_grows_is_noticed():
+    rng = np.random.default_rng(7)
+    values = []
+    for i, m in enumerate(STANDARD):
+        logs = 0.1 * rng.standard_normal(40)
+        logs[:8] += 1.5 * i  # a fifth of the networks does not converge
+        values.append(m**-0.5 * np.exp(logs))
+    found = tail(STANDARD, values, 0.99)
+    assert found.disagrees
+    assert found.exponent > 0.3
+    assert found.difference == pytest.approx(
+        found.exponent - fit_by_least_squares(values), abs=1e-9
+    )
+
+
+def fit_by_least_squares(values):
+    return np.polyfit(np.log(STANDARD), [np.log(v).mean() for v in values], 1)[0]
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])

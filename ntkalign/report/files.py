@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from ntkalign.claims import CLAIMS, MAIN, Claim, Finding, Question, answer
+from ntkalign.claims import CLAIMS, MAIN, Claim, Finding, Question, answer, settle
 from ntkalign.errors import InputError
 from ntkalign.report.groups import rows
 from ntkalign.report.plots import scaling_plots
@@ -94,10 +94,15 @@ def load_report(folder: Path) -> Verification:
     if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
         raise bad("another schema")
     try:
-        findings = tuple(
-            _answer_again(entry, table, stored["config"]["confidence"], control)
-            for kind, control in (("claims", False), ("controls", True))
-            for entry in stored[kind]
+        config = stored["config"]
+        spend = config.get("spend", 1.0)
+        findings = settle(
+            (
+                _answer_again(entry, table, config["confidence"], spend, control)
+                for kind, control in (("claims", False), ("controls", True))
+                for entry in stored[kind]
+            ),
+            spend,
         )
         return Verification(stored["config"], stored["environment"], findings, table)
     except (KeyError, TypeError, ValueError) as error:
@@ -124,12 +129,12 @@ def prepare(folder: Path) -> None:
 
 
 def _answer_again(
-    entry: dict[str, Any], table: pd.DataFrame, confidence: float, control: bool
+    entry: dict[str, Any], table: pd.DataFrame, confidence: float, spend: float, control: bool
 ) -> Finding:
     claim = _claim(CLAIMS, entry["id"], entry["quantity"])
     question = Question(claim, entry["family"], entry["rule"], entry["layer"], control)
     met = bool(entry["assumptions_met"]) and question.family == MAIN
-    return answer(question, table, assumptions_met=met, confidence=confidence)
+    return answer(question, table, assumptions_met=met, confidence=confidence, spend=spend)
 
 
 def _claim(claims: Sequence[Claim], id: str, quantity: str) -> Claim:

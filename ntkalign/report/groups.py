@@ -66,6 +66,15 @@ class Row:
         return f"{max(rated):.2f}" if rated else ""
 
     @property
+    def p_value(self) -> str:
+        """The largest p-value of the claim being true, corrected for all verdicts."""
+        values = [f.p_value if f.adjusted_p is None else f.adjusted_p for f in self.findings]
+        known = [p for p in values if p is not None]
+        if not known:
+            return ""
+        return f"{max(known):.2g}" if max(known) >= 0.001 else "<0.001"
+
+    @property
     def tightness(self) -> str:
         """The tightness that all share, or nothing."""
         kinds = {f.tightness or "" for f in self.findings}

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ntkalign.claims import Finding
+from ntkalign.claims import FAMILY_LEVEL, Finding
 from ntkalign.report.groups import rows
 from ntkalign.verifier import Verification
 
@@ -42,6 +42,15 @@ def summary(result: Verification) -> str:
         f"{len(result.claims)} statements (one per rule and layer): {count['holds']} hold, "
         f"{count['refuted']} refuted as stated, {count['undecided']} undecided"
     )
+    tested = sum(f.adjusted_p is not None for f in result.claims)
+    if tested:
+        text += (
+            f"; {tested} tested at once, so that the chance of any false refutation is at most "
+            f"{FAMILY_LEVEL * result.spend:.2g}"
+        )
+    looks = result.config.get("looks", 1)
+    if isinstance(looks, int) and looks > 1:
+        text += f"; after {looks} looks, of which this one may spend 1/{2**looks} of every error"
     if outside:
         text += f"; {outside} outside the paper's assumptions"
     if result.controls:
@@ -69,7 +78,7 @@ def warnings(result: Verification) -> list[str]:
 
 def _table(title: str, findings: Iterable[Finding], *, control: bool) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False, box=None)
-    headings = ("claim", "rule", "layers", "stated", "measured exponent", "verdict")
+    headings = ("claim", "rule", "layers", "stated", "measured exponent", "p", "verdict")
     for name in headings:
         table.add_column(name)
     for row in rows(findings):
@@ -78,7 +87,7 @@ def _table(title: str, findings: Iterable[Finding], *, control: bool) -> Table:
         colour = colours[verdict]
         note = row.tightness or ("" if control else row.assumptions)
         table.add_row(
-            claim.id, row.rule, row.layers, claim.stated, row.exponent,
+            claim.id, row.rule, row.layers, claim.stated, row.exponent, row.p_value,
             Text(verdict + (f", {note}" if note else ""), style=colour),
         )  # fmt: skip
     return table

@@ -1,0 +1,90 @@
+"""Several looks at growing data: what is added, when it ends, and what that may cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ntkalign import InputError, Settings, claims, verify
+from ntkalign.claims import Finding, Question, judge
+from ntkalign.rates import fit
+from ntkalign.verifier import enlarged
+
+WIDTHS = (64, 256, 1024)
+SETTINGS = Settings(widths=WIDTHS, seeds=4)
+QUESTION = Question(claims.FEEDBACK, "main", "normal")
+
+
+def measured(noise, verdict="undecided", seeds=4, question=QUESTION):
+    rng = np.random.default_rng(0)
+    values = [m**-0.5 * np.exp(noise * rng.standard_normal(seeds)) for m in WIDTHS]
+    rate = fit(WIDTHS, values)
+    return Finding(question, verdict, "", None, True, 0.0, WIDTHS, (), rate, None)
+
+
+def test_noise_asks_for_seeds_and_corrections_ask_for_a_wider_network():
+    assert enlarged(SETTINGS, [measured(1.0)]) == replace(SETTINGS, seeds=8)
+    assert enlarged(SETTINGS, [measured(0.001)]) == replace(SETTINGS, widths=(*WIDTHS, 4096))
+    wide = replace(SETTINGS, widths=(1024, 4096, 16384))  # no network is wider than that
+    assert enlarged(wide, [measured(0.001)]) == replace(wide, seeds=8)
+
+
+def test_nothing_is_added_for_what_is_decided_or_failed_or_a_control():
+    control = replace(QUESTION, control=True)
+    failed = replace(measured(1.0), rate=None)
+    decided = [measured(1.0, "holds"), measured(1.0, "refuted")]
+    assert enlarged(SETTINGS, [*decided, failed, measured(1.0, question=control)]) is None
+
+
+def test_looking_often_costs_no_coverage():
+    """Look at 4, 8, 16, 32 seeds and stop when decided: intervals cover, truth is not refuted."""
+    rng = np.random.default_rng(1)
+    covered = refuted = naive = 0
+    for _ in range(400):
+        noise = rng.standard_normal((3, 32))
+        for look in range(1, 5):
+            values = [
+                m**-0.5 * np.exp(1.2 * z[: 2 ** (look + 1)])
+                for m, z in zip(WIDTHS, noise, strict=True)
+            ]
+            spend = 0.5**look
+            rate = fit(WIDTHS, values, 1 - 0.05 * spend)
+            verdict = judge(claims.FEEDBACK, rate, spend).verdict
+            if verdict != "undecided":
+                break
+        low, high = rate.interval
+        covered += low <= -0.5 <= high
+        refuted += verdict == "refuted"
+        naive += not fit(WIDTHS, values, 0.5).interval[0] <= -0.5  # its control: this one misses
+    assert covered >= 0.95 * 400 - 3 * np.sqrt(400 * 0.05 * 0.95)
+    assert refuted <= 0.01 * 400 + 3 * np.sqrt(400 * 0.01)
+    assert naive > 40
+
+
+@pytest.mark.parametrize("options", [{"budget": 1.0}, {"budget": 0.0, "until_decided": True}])
+def test_a_budget_needs_something_to_limit(options):
+    with pytest.raises(
+        InputError, match=r"budget .* must be positive and given with until_decided"
+    ):
+        verify(SETTINGS, **options)
+
+
+def test_a_run_that_is_not_decided_goes_on_until_the_budget_is_gone(tmp_path):
+    settings = Settings(data="sphere", points=2, widths=(8, 16, 32), seeds=2, depth=2, time=1.0)
+    options = {"claims": ["lemma-1/activations"], "cells": tmp_path}
+    short = verify(settings, until_decided=True, budget=1e-3, **options)
+    assert (short.config["looks"], short.spend) == (1, 0.5)
+    once = verify(settings, **options)
+    assert (once.config["looks"], once.spend) == (1, 1.0)
+    assert once.environment["networks_reused"] > 0
+    (loose,), (tight,) = (
+        [f.rate.interval for f in result.claims if f.question.rule == "normal"]
+        for result in (once, short)
+    )
+    assert tight[0] < loose[0] < loose[1] < tight[1]  # the first of several looks spends half
+    longer = verify(settings, until_decided=True, budget=0.4, **options)
+    assert longer.config["looks"] >= 2
+    assert longer.spend == 0.5 ** longer.config["looks"]
+    assert longer.config["seeds"] > 2 or len(longer.config["widths"]) > 3
