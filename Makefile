@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test lint bench coverage lock clean
+.PHONY: verify test lint bench coverage mutants lock clean
 
 verify: .venv/ready
 	$(BIN)/ntkalign verify
@@ -29,6 +29,10 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/flow.py floor --widths 4096,8192
 	$(BIN)/python benchmarks/flow.py scale --widths 2048,4096,8192,16384
 	$(BIN)/python benchmarks/flow.py rules --widths 4096,16384
+
+# Plant faults in the mathematics one at a time: the tests must catch every one.
+mutants: .venv/ready
+	$(BIN)/python -m tests.mutants
 
 # How often intervals cover and verdicts err; two minutes.
 coverage: .venv/ready

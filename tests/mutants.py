@@ -1,0 +1,324 @@
+"""Faults in the mathematics, planted one at a time: the tests must catch every one.
+
+    make mutants
+
+A mutant names a file, a text that must occur in it exactly once, what to put in its place, and the
+tests that should notice. A text that no longer occurs fails too, so the list stays current.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+    @property
+    def planted(self) -> str:
+        """The file's text with the fault in it.
+
+        Raises:
+            ValueError: if the text to be replaced does not occur exactly once.
+        """
+        text = (ROOT / "ntkalign" / self.file).read_text()
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.what}: {self.old!r} occurs {text.count(self.old)} times")
+        return text.replace(self.old, self.new)
+
+
+NETWORKS, RULES, FLOW = ("test_networks",), ("test_rules",), ("test_flow",)
+MEASURES, SPECTRAL = ("test_measurements",), ("test_spectral",)
+RATES = ("test_rates", "test_claims")
+
+MUTANTS = (
+    # equation (1) and its chain rule
+    Mutant(
+        "forward without 1/√m",
+        "networks.py",
+        "z = h @ weight.T / math.sqrt(weight.shape[1]) +",
+        "z = h @ weight.T +",
+        NETWORKS,
+    ),
+    Mutant(
+        "forward with the fan-out",
+        "networks.py",
+        "z = h @ weight.T / math.sqrt(weight.shape[1])",
+        "z = h @ weight.T / math.sqrt(weight.shape[0])",
+        NETWORKS,
+    ),
+    Mutant("bias subtracted", "networks.py", "+ bias[None, :]", "- bias[None, :]", NETWORKS),
+    Mutant(
+        "backward without 1/√m",
+        "networks.py",
+        "@ weight) / math.sqrt(weight.shape[1]))",
+        "@ weight))",
+        NETWORKS + RULES,
+    ),
+    Mutant(
+        "σ′ left out",
+        "networks.py",
+        "signals.append(slope * (",
+        "signals.append((",
+        NETWORKS + RULES,
+    ),
+    Mutant(
+        "backward through the layer below",
+        "networks.py",
+        "zip(reversed(weights[1:]), ",
+        "zip(reversed(weights[:-1]), ",
+        NETWORKS + RULES,
+    ),
+    Mutant(
+        "rate 1/α",
+        "networks.py",
+        "return self.output_scale**-2",
+        "return self.output_scale**-1",
+        NETWORKS + RULES,
+    ),
+    Mutant("biases not scaled", "networks.py", "self.bias_std * bias", "bias", NETWORKS),
+    # the rules
+    Mutant(
+        "Align-zero with current activity",
+        "rules.py",
+        '"align-zero", initial_jacobian, initial_activity',
+        '"align-zero", initial_jacobian, current_activity',
+        RULES,
+    ),
+    Mutant(
+        "Align-ada with frozen activity",
+        "rules.py",
+        '"align-ada", initial_jacobian, current_activity',
+        '"align-ada", initial_jacobian, initial_activity',
+        RULES,
+    ),
+    Mutant(
+        "Align-prop with frozen σ′",
+        "rules.py",
+        "backpropagate(start.weights, now.slopes, e)",
+        "backpropagate(start.weights, start.slopes, e)",
+        RULES,
+    ),
+    Mutant(
+        "Align-prop through current weights",
+        "rules.py",
+        "backpropagate(start.weights, now.slopes, e)",
+        "backpropagate(now.weights, now.slopes, e)",
+        RULES,
+    ),
+    Mutant(
+        "FA through the network's own weights",
+        "rules.py",
+        "backpropagate(fixed, now.slopes, e)",
+        "backpropagate(start.weights, now.slopes, e)",
+        RULES,
+    ),
+    Mutant("DFA without σ′", "rules.py", "(slope * (e @ b.T) for", "((e @ b.T) for", RULES),
+    Mutant(
+        "last layer trained with −e",
+        "rules.py",
+        "zeros_like(slope) for slope in now.slopes), e)",
+        "zeros_like(slope) for slope in now.slopes), -e)",
+        RULES,
+    ),
+    # the flows
+    Mutant(
+        "W* driven by its own error",
+        "rules.py",
+        'initial_activity, error="normal"',
+        "initial_activity",
+        FLOW,
+    ),
+    Mutant(
+        "motion without 1/√m",
+        "moving.py",
+        "v = rate / (points * math.sqrt(width)) * weights",
+        "v = rate / points * weights",
+        SPECTRAL,
+    ),
+    Mutant(
+        "motion summed, not averaged over points",
+        "moving.py",
+        "v = rate / (points * math.sqrt(width)) * weights",
+        "v = rate / math.sqrt(width) * weights",
+        SPECTRAL,
+    ),
+    Mutant(
+        "bias does not move",
+        "moving.py",
+        "_up(motion, rows, float(rows.shape[1]))",
+        "_up(motion, rows, 0.0)",
+        SPECTRAL,
+    ),
+    Mutant(
+        "drift left out",
+        "moving.py",
+        "return out + _pairs(motion, rows, motion.drift, motion.feedback)",
+        "return out",
+        SPECTRAL,
+    ),
+    Mutant(
+        "wrong time weight",
+        "collocation.py",
+        "/ 2 * (self.times + self.tau)",
+        "/ 2 * self.tau",
+        ("test_collocation",),
+    ),
+    Mutant(
+        "weights of the interval doubled",
+        "collocation.py",
+        "(self.end - self.begin) / 2 * (self.times",
+        "(self.end - self.begin) * (self.times",
+        ("test_collocation",),
+    ),
+    # kernels and measurements
+    Mutant(
+        "kernel without the bias",
+        "origin.py",
+        "h @ a.T / h.shape[1] + 1)",
+        "h @ a.T / h.shape[1])",
+        FLOW,
+    ),
+    Mutant("kernel without 1/m", "origin.py", "h @ a.T / h.shape[1] + 1)", "h @ a.T + 1)", FLOW),
+    Mutant(
+        "activation drift summed over units",
+        "measurements.py",
+        "np.sum((z - z0) ** 2, axis=-1), axis=-1) / z.shape[-1])",
+        "np.sum((z - z0) ** 2, axis=-1), axis=-1))",
+        MEASURES,
+    ),
+    Mutant(
+        "activation drift without its root",
+        "measurements.py",
+        "values = np.sqrt(np.mean(np.sum((z - z0)",
+        "values = (np.mean(np.sum((z - z0)",
+        MEASURES,
+    ),
+    Mutant(
+        "weight drift without 1/√m",
+        "measurements.py",
+        "values / scale, bounds / scale + ROUNDING",
+        "values, bounds / scale + ROUNDING",
+        MEASURES,
+    ),
+    Mutant(
+        "gap without 1/√m",
+        "measurements.py",
+        '"alignment-gap": (gap / scale, gap_bound / scale)',
+        '"alignment-gap": (gap, gap_bound / scale)',
+        MEASURES,
+    ),
+    Mutant(
+        "gap without W̃ᵀW̃",
+        "measurements.py",
+        "cross + cross.T + w.T @ w",
+        "cross + cross.T",
+        MEASURES,
+    ),
+    Mutant(
+        "Δ from B alone",
+        "measurements.py",
+        "for c in (a, b))\n    delta_norm = delta_norm",
+        "for c in (b, b))\n    delta_norm = delta_norm",
+        MEASURES,
+    ),
+    Mutant(
+        "norm of a Jacobian without its root",
+        "measurements.py",
+        "return np.sqrt(np.maximum(largest, 0.0)).max(axis=-1)",
+        "return np.maximum(largest, 0.0).max(axis=-1)",
+        MEASURES,
+    ),
+    Mutant(
+        "Jacobian's weights without 1/m",
+        "measurements.py",
+        "weights / h.shape[-1] + aa",
+        "weights + aa",
+        MEASURES,
+    ),
+    Mutant(
+        "mean instead of largest point",
+        "measurements.py",
+        "values = np.linalg.norm(f - g, axis=-1).max(axis=-1)",
+        "values = np.linalg.norm(f - g, axis=-1).mean(axis=-1)",
+        MEASURES,
+    ),
+    # exponents and verdicts
+    Mutant(
+        "slope against the width itself", "rates.py", "x = np.log(relative)", "x = relative", RATES
+    ),
+    Mutant(
+        "standard error without 1/n",
+        "rates.py",
+        "w**2 * row.var(ddof=1) / len(row) for",
+        "w**2 * row.var(ddof=1) for",
+        RATES,
+    ),
+    Mutant(
+        "correction shifts the wrong way",
+        "rates.py",
+        "return self.estimate - high - self.numerical, self.estimate - low + self.numerical",
+        "return self.estimate + low - self.numerical, self.estimate + high + self.numerical",
+        RATES,
+    ),
+    Mutant(
+        "bound judged the other way round",
+        "claims.py",
+        "p_value = _p_value(rate, refute_line, -1)",
+        "p_value = _p_value(rate, refute_line, 1)",
+        RATES,
+    ),
+    Mutant(
+        "no correction for many verdicts", "claims.py", "(len(tested) - rank) * (", "1 * (", RATES
+    ),
+)
+
+
+def survives(mutant: Mutant) -> str | None:
+    """Run the mutant's tests on a copy; None if it is caught, else why not."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in ("ntkalign", "tests"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        (copy / "ntkalign" / mutant.file).write_text(mutant.planted)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        tests = [f"tests/{name}.py" for name in mutant.tests]
+        done = subprocess.run(
+            [*command, *tests], cwd=copy, env=os.environ | {"PYTHONPATH": folder},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    if done.returncode == 1:
+        return None
+    return "not caught" if done.returncode == 0 else f"tests did not run: {done.stdout[-300:]}"
+
+
+def main() -> int:
+    """Plant every fault; returns 1 if one survives."""
+    with ThreadPoolExecutor(2) as pool:
+        found = list(zip(MUTANTS, pool.map(survives, MUTANTS), strict=True))
+    for mutant, fate in found:
+        print(f"{fate or 'caught':12} {mutant.what} ({mutant.file})")
+    lost = [mutant for mutant, fate in found if fate]
+    print(f"{len(found) - len(lost)} of {len(found)} caught")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""The list of planted faults fits the code; ``make mutants`` runs it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mutants import MUTANTS, ROOT
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
+def test_a_fault_can_be_planted_and_has_tests(mutant):
+    assert mutant.planted != (ROOT / "ntkalign" / mutant.file).read_text()
+    compile(mutant.planted, mutant.file, "exec")
+    assert all((ROOT / "tests" / f"{name}.py").is_file() for name in mutant.tests)
+
+
+def test_there_are_enough_of_them():
+    assert len(MUTANTS) >= 25
+    assert len({mutant.what for mutant in MUTANTS}) == len(MUTANTS)
