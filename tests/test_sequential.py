@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ntkalign import InputError, Settings, claims, verify
+from ntkalign import InputError, Settings, claims, verifier, verify
 from ntkalign.claims import Finding, Question, judge
 from ntkalign.rates import fit
 from ntkalign.verifier import enlarged
@@ -71,7 +71,7 @@ def test_a_budget_needs_something_to_limit(options):
         verify(SETTINGS, **options)
 
 
-def test_a_run_that_is_not_decided_goes_on_until_the_budget_is_gone(tmp_path):
+def test_a_run_that_is_not_decided_goes_on_until_the_budget_is_gone(tmp_path, monkeypatch):
     settings = Settings(data="sphere", points=2, widths=(8, 16, 32), seeds=2, depth=2, time=1.0)
     options = {"claims": ["lemma-1/activations"], "cells": tmp_path}
     short = verify(settings, until_decided=True, budget=1e-3, **options)
@@ -84,7 +84,17 @@ def test_a_run_that_is_not_decided_goes_on_until_the_budget_is_gone(tmp_path):
         for result in (once, short)
     )
     assert tight[0] < loose[0] < loose[1] < tight[1]  # the first of several looks spends half
-    longer = verify(settings, until_decided=True, budget=0.4, **options)
-    assert longer.config["looks"] >= 2
-    assert longer.spend == 0.5 ** longer.config["looks"]
-    assert longer.config["seeds"] > 2 or len(longer.config["widths"]) > 3
+    steps = iter([replace(short_settings(short), seeds=4), None])
+    monkeypatch.setattr(verifier, "enlarged", lambda settings, findings: next(steps))
+    longer = verify(settings, until_decided=True, **options)
+    assert (longer.config["looks"], longer.spend, longer.config["seeds"]) == (2, 0.25, 4)
+    assert {len(row) for row in longer.claims[0].values} == {4}
+
+
+def short_settings(result):
+    """The settings that a run ended with."""
+    config = result.config
+    return Settings(
+        data="sphere", points=2, widths=tuple(config["widths"]), seeds=config["seeds"], depth=2,
+        time=config["time"],
+    ).checked()  # fmt: skip
