@@ -13,7 +13,7 @@ interval of :mod:`ntkalign.rates` in hand, the verdict on "O(m^p)" is
 and the larger half of the widths must agree: by its estimate, and if the law bends significantly
 by its own interval and p-value. "→ 0" and "does not tend to 0" are judged the same way with one
 line, −0.1, on either side of which the exponent must lie. A bound that holds is *sharp* if p is in
-the interval and *loose* if the interval lies below p. All constants are fixed in advance.
+the interval and *loose* if the interval lies below p. No constant adapts to a result.
 """
 
 from __future__ import annotations
