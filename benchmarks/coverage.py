@@ -21,9 +21,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from ntkalign.claims import FAMILY_LEVEL, FEEDBACK, judge
+from ntkalign.claims import FEEDBACK
 from ntkalign.rates import fit
 from ntkalign.settings import Settings
+from ntkalign.verdicts import FAMILY_LEVEL, judge
 
 STATED = -0.5
 SHORTFALL = 0.25

@@ -79,6 +79,10 @@ class VerifyFlags:
     bias_std: Annotated[float, _flag("standard deviation of the biases at time 0", "B")] = (
         DEFAULTS.bias_std
     )
+    initial_outputs: Annotated[
+        str, _flag("at time 0: shared by all widths of a seed, drawn independently, or subtracted",
+                   "shared|independent|zero"),
+    ] = DEFAULTS.initial_outputs  # fmt: skip
     engine: Annotated[
         str, _flag("of the flow: auto is spectral, and dense where that does not converge",
                    "auto|spectral|dense"),

@@ -219,22 +219,27 @@ def tail(
     values: Sequence[Sequence[float] | np.ndarray],
     confidence: float = 0.95,
     level: float = TAIL_LEVEL,
+    *,
+    shared: bool = False,
 ) -> Tail:
     """The exponent of an upper quantile, by least squares, against that of the mean of the log.
 
-    Seeds are resampled within each width; the interval is the basic bootstrap's. With few seeds a
-    high quantile is close to the largest value, and the interval is rough.
+    Seeds are resampled within each width, or whole if they share noise across widths; the interval
+    is the basic bootstrap's. With few seeds a high quantile is close to the largest value, and the
+    interval is rough.
     """
     rng = np.random.default_rng(0)
     weights = Design.of(tuple(widths)).weights[0]
     slope = difference = 0.0
     resampled = np.zeros(RESAMPLES)
+    whole = rng.integers(0, len(values[0]), (RESAMPLES, len(values[0])))
     for w, row in zip(weights, values, strict=True):
         logs = np.log(np.asarray(row, float))
         quantile = float(np.quantile(logs, level))
         slope += w * quantile
         difference += w * (quantile - logs.mean())
-        drawn = logs[rng.integers(0, len(logs), (RESAMPLES, len(logs)))]
+        chosen = whole if shared else rng.integers(0, len(logs), (RESAMPLES, len(logs)))
+        drawn = logs[chosen]
         resampled += w * (np.quantile(drawn, level, axis=1) - drawn.mean(axis=1))
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Tail(
@@ -292,8 +297,7 @@ def _exponent(
 ) -> Exponent:
     """The exponent by the weights that promise the shortest interval."""
     counts = np.array([len(row) for row in logs])
-    squares = sum(float(np.sum((row - row.mean()) ** 2)) for row in logs)
-    noise = squares / (counts.sum() - len(counts))
+    noise = _pooled_variance(logs, shared)
     spread = np.sqrt(noise * np.sum(design.weights**2 / counts, axis=1))
     room = design.shifts[:, 1] - design.shifts[:, 0]
     best = int(np.argmin(2 * stdtrit(np.inf, 0.975) * spread + room))
@@ -307,6 +311,16 @@ def _exponent(
         slack=float(design.slacks[best]),
         numerical=numerical,
     )
+
+
+def _pooled_variance(logs: Sequence[np.ndarray], shared: bool) -> float:
+    """Of the noise within a width; of what is left of it without each seed's mean, if shared."""
+    residuals = [row - row.mean() for row in logs]
+    freedom = sum(len(row) - 1 for row in logs)
+    if shared:
+        residuals = list(np.stack(residuals) - np.mean(residuals, axis=0))
+        freedom -= len(logs[0]) - 1
+    return sum(float(r @ r) for r in residuals) / freedom
 
 
 def _contrast(weights: np.ndarray, logs: Sequence[np.ndarray], shared: bool) -> Exponent:

@@ -12,6 +12,7 @@ from ntkalign.activations import Activation, activation
 from ntkalign.errors import InputError, unknown_name
 from ntkalign.flow import ENGINES
 from ntkalign.networks import Family
+from ntkalign.pairing import INITIAL_OUTPUTS
 from ntkalign.rules import NORMAL, Rule, rule
 
 MIN_WIDTHS, MIN_SEEDS = 3, 2
@@ -38,6 +39,9 @@ class Settings:
         time: T in units where the rate η is 1; None chooses it from the data.
         rules: the rules compared with gradient descent (names or :class:`Rule`).
         bias_std: standard deviation of the biases at initialisation.
+        initial_outputs: "shared" by the networks of one seed (:mod:`ntkalign.pairing`; the law of
+            each is unchanged, and exponents are less noisy), "independent", or "zero": subtracted,
+            which the paper does not do.
         engine: of the flow: auto, spectral or dense, see :mod:`ntkalign.flow`.
         tolerance: of the flow, see :func:`ntkalign.flow.gradient_flow`.
         confidence: of the intervals.
@@ -62,6 +66,7 @@ class Settings:
     time: float | None = None
     rules: tuple[Any, ...] = ("align-zero", "align-ada", "align-prop")
     bias_std: float = 0.0
+    initial_outputs: str = "shared"
     engine: str = "auto"
     tolerance: float = 1e-6
     confidence: float = 0.95
@@ -119,6 +124,10 @@ class Settings:
                 "bias_std", self.bias_std, must="be at least 0", got=repr(self.bias_std),
                 because="it is a standard deviation", do="pass 0 or 0.1, say",
             )  # fmt: skip
+        if self.initial_outputs not in INITIAL_OUTPUTS:
+            raise unknown_name(
+                "initial_outputs", self.initial_outputs, INITIAL_OUTPUTS, "only these are defined"
+            )
         if self.engine not in ENGINES:
             raise unknown_name("engine", self.engine, ENGINES, "only these are built in")
         if not 0 < self.tolerance <= MAX_TOLERANCE:
@@ -133,6 +142,11 @@ class Settings:
                 got=repr(self.confidence), because="it is a share", do="pass 0.95, say",
             )  # fmt: skip
         return resolved
+
+    @property
+    def paired(self) -> bool:
+        """Whether networks of one seed share noise across widths."""
+        return self.initial_outputs == "shared"
 
     @property
     def family(self) -> Family:

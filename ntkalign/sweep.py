@@ -1,7 +1,8 @@
 """Measuring every network of a sweep: one cell is one (family, width, seed).
 
 A finished cell is stored at once, so an interrupted or enlarged run repeats nothing. Random keys
-are fold_in(fold_in(root, seed), width): adding a width or a seed changes no other cell.
+are fold_in(fold_in(root, seed), width): adding a width or a seed changes no other cell. What the
+networks of one seed share has the key fold_in(fold_in(root, seed), 0).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from ntkalign.errors import InputError
 from ntkalign.flow import Flow, Outcome, gradient_flow
 from ntkalign.measurements import Series
 from ntkalign.origin import Origin
+from ntkalign.pairing import share_outputs
 from ntkalign.rules import CONTROLS, LINEARISED, NORMAL, RULES, Rule
 from ntkalign.settings import MIN_SEEDS, MIN_WIDTHS, Settings
 from ntkalign.spectral import SpectralFlow
@@ -45,6 +47,7 @@ LARGE = 8192
 """Networks from this width on are trained one at a time: they fill the memory and all cores."""
 CONTROL_WIDTH = 1024
 """Controls, which fail at any width, are not run above this one if there are enough below."""
+NO_WIDTH = 0
 SAMPLES = 100
 """Gaussian vectors of the sampled alignment score, as in the paper."""
 
@@ -221,10 +224,16 @@ def measure_cell(
     if cell.family == BOTTLENECK:
         family = replace(family, bottleneck=settings.bottleneck)
     network = family.network(cell.width, data.x.shape[1], data.y.shape[1])
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), cell.seed), cell.width)
+    of_seed = jax.random.fold_in(jax.random.key(0), cell.seed)
+    key = jax.random.fold_in(of_seed, cell.width)
     rules = _rules_to_run(settings, needs)
     x, y = jnp.asarray(data.x), jnp.asarray(data.y)
-    origin = Origin.of(network, shard(network.initialise(key, jnp.float32)), x)
+    start = network.initialise(key, jnp.float32)
+    if settings.initial_outputs == "shared":
+        start = share_outputs(network, start, x, jax.random.fold_in(of_seed, NO_WIDTH))
+    origin = Origin.of(network, shard(start), x)
+    if settings.initial_outputs == "zero":  # f − f⁰ learns y as f learns y + f⁰
+        y = y + origin.first.output
     times = time * (np.arange(1, SAVED_TIMES + 1) / SAVED_TIMES) ** 2  # denser where change is fast
 
     def run(rule: Rule, guess: Flow | None) -> tuple[Flow, Flow]:
@@ -367,7 +376,7 @@ def _digest(
         [
             [settings.depth, settings.multipliers, settings.bias_std, settings.output_exponent],
             [settings.bottleneck, settings.tolerance, settings.activation.name, time],
-            settings.engine,
+            [settings.engine, settings.initial_outputs],
             [cell.family, cell.width, cell.seed],
             sorted((rule, sorted(quantities)) for rule, quantities in needs.items()),
             "" if built_in else secrets.token_hex(),  # code of one's own is never looked up

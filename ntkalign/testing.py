@@ -20,9 +20,10 @@ from typing import Literal
 
 import numpy as np
 
-from ntkalign.claims import RESOLUTION, Claim, Kind, judge
+from ntkalign.claims import Claim, Kind
 from ntkalign.errors import InputError
 from ntkalign.rates import Rate, fit
+from ntkalign.verdicts import RESOLUTION, judge
 
 
 def assert_rate(

@@ -16,11 +16,12 @@ import jax
 import pandas as pd
 
 from ntkalign import data as data_module
-from ntkalign.claims import MAIN, Finding, answer, questions, settle
+from ntkalign.claims import MAIN, questions
 from ntkalign.errors import InputError
 from ntkalign.horizon import choose_time
 from ntkalign.settings import Settings
 from ntkalign.sweep import Cell, run_sweep
+from ntkalign.verdicts import Finding, Terms, answer, settle
 from ntkalign.version import __version__
 
 WIDER, WIDEST = 4, 16384
@@ -128,6 +129,7 @@ def verify(
         while True:
             look += 1
             spend = 0.5**look if until_decided else 1.0
+            terms = Terms(settings.confidence, spend, settings.paired)
             sweep = run_sweep(
                 settings, data, settings.time, asked, store,
                 fresh=fresh and look == 1, progress=progress,
@@ -136,14 +138,11 @@ def verify(
             met = settings.family.meets_assumptions
             findings = settle(
                 (
-                    answer(
-                        q, sweep.table, assumptions_met=q.family == MAIN and met,
-                        confidence=settings.confidence, spend=spend,
-                    )
+                    answer(q, sweep.table, assumptions_met=q.family == MAIN and met, terms=terms)
                     for q in asked
                 ),
                 spend,
-            )  # fmt: skip
+            )
             larger = enlarged(settings, findings) if until_decided else None
             if larger is None:
                 break

@@ -45,7 +45,7 @@ class Mutant:
 
 NETWORKS, RULES, FLOW = ("test_networks",), ("test_rules",), ("test_flow",)
 MEASURES, SPECTRAL = ("test_measurements",), ("test_spectral",)
-RATES = ("test_rates", "test_claims")
+RATES, PAIRING = ("test_rates", "test_verdicts"), ("test_pairing",)
 
 MUTANTS = (
     # equation (1) and its chain rule
@@ -259,6 +259,28 @@ MUTANTS = (
         "values = np.linalg.norm(f - g, axis=-1).mean(axis=-1)",
         MEASURES,
     ),
+    # common random numbers
+    Mutant(
+        "initial outputs with a random sign",
+        "pairing.py",
+        "np.where(np.diag(r) < 0, -1.0, 1.0)",
+        "1.0",
+        PAIRING,
+    ),
+    Mutant(
+        "shared noise added to what was drawn",
+        "pairing.py",
+        "(shared - weight @ q) @ q.T",
+        "shared @ q.T",
+        PAIRING,
+    ),
+    Mutant(
+        "pooled variance with the seeds' own means in it",
+        "rates.py",
+        "np.stack(residuals) - np.mean(residuals, axis=0)",
+        "np.stack(residuals)",
+        RATES,
+    ),
     # exponents and verdicts
     Mutant(
         "slope against the width itself", "rates.py", "x = np.log(relative)", "x = relative", RATES
@@ -279,13 +301,13 @@ MUTANTS = (
     ),
     Mutant(
         "bound judged the other way round",
-        "claims.py",
+        "verdicts.py",
         "p_value = _p_value(rate, refute_line, -1)",
         "p_value = _p_value(rate, refute_line, 1)",
         RATES,
     ),
     Mutant(
-        "no correction for many verdicts", "claims.py", "(len(tested) - rank) * (", "1 * (", RATES
+        "no correction for many verdicts", "verdicts.py", "(len(tested) - rank) * (", "1 * (", RATES
     ),
 )
 

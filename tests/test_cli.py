@@ -36,6 +36,12 @@ def run(tmp_path_factory):
     return folder, printed
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Plots take seconds, and only some tests look at them."""
+    monkeypatch.setattr("ntkalign.report.files.scaling_plots", lambda findings, folder: {})
+
+
 def test_a_run_leaves_its_files(run):
     folder, _ = run
     assert {p.name for p in folder.iterdir()} == {
@@ -107,6 +113,7 @@ def test_the_terminal_shows_verdicts_and_the_reports_path(run):
     assert f"report: {folder / 'report.html'}" in words
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_second_run_reuses_every_network_and_a_fresh_one_none(run, capsys, monkeypatch):
     folder, _ = run
     before = (folder / "measurements.csv").read_bytes()
@@ -128,6 +135,7 @@ def test_a_second_run_reuses_every_network_and_a_fresh_one_none(run, capsys, mon
     assert (folder / "measurements.csv").read_bytes() == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_damaged_stored_network_is_measured_again(run, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(run[0], folder)
@@ -148,6 +156,7 @@ def test_a_report_is_rebuilt_from_stored_results(run, tmp_path, capsys):
     assert json.loads((folder / "report.json").read_text()) == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_strict_turns_an_undecided_claim_into_status_1(run):
     assert main([*SMALL, "--out", str(run[0]), "--strict"]) == 1
 
@@ -217,6 +226,7 @@ def test_version_and_help(capsys):
         assert flag in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_interrupt_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
     original, calls = sweep_module.measure_cell, []
 
@@ -241,12 +251,13 @@ def ascending(now, start, fixed, e):
     return tuple(-50.0 * s for s in ALIGN_ADA.feedback(now, start, fixed, e))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_flow_that_diverges_ends_as_labelled_rows_and_status_3(tmp_path, capsys, monkeypatch):
     bad = ALIGN_ADA.__class__("align-ada", ascending, ALIGN_ADA.activity)
     monkeypatch.setitem(sweep_module.RULES, "align-ada", bad)
     monkeypatch.setattr("ntkalign.settings.rule", lambda name: bad)
     flags = [*SMALL, "--out", str(tmp_path), "--rules", "align-ada", "--activation", "linear",
-             "--time", "20"]  # fmt: skip
+             "--time", "20", "--engine", "dense"]  # fmt: skip
     assert main(flags) == 3
     line = stderr_line(capsys)
     assert re.search(r"\d+ flows failed, first: .* rule align-ada: align-ada diverged: ", line)
@@ -261,6 +272,7 @@ def test_a_flow_that_diverges_ends_as_labelled_rows_and_status_3(tmp_path, capsy
     assert "flows failed" in verdicts["align-ada"]["reason"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_cell_that_runs_out_of_memory_is_a_labelled_row(tmp_path, capsys, monkeypatch):
     original = sweep_module.measure_cell
 
@@ -304,7 +316,7 @@ def test_dead_layers_are_labelled():
     """One ReLU unit per hidden layer: some networks never pass a signal."""
     settings = Settings(
         points=4, outputs=2, depth=3, widths=(1, 2, 3), seeds=3, time=1.0, activation="relu",
-        tolerance=1e-4,
+        engine="dense", tolerance=1e-4,
     )  # fmt: skip
     result = verify(settings, claims=["alignment-score"])
     assert any("undefined: nothing moves there" in line for line in result.failures)

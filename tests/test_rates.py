@@ -209,3 +209,40 @@ def test_too_few_widths_or_seeds_are_refused():
         fit((1, 2), [[1.0, 1.0]] * 2)
     with pytest.raises(ValueError, match="three widths and two seeds"):
         fit((1, 2, 3), [[1.0, 1.0], [1.0, 1.0], [1.0]])
+
+
+def shared_sweep(rng, seeds, common, own, exponent=-0.5, widths=STANDARD):
+    of_seed = common * rng.standard_normal(seeds)
+    return [m**exponent * np.exp(of_seed + own * rng.standard_normal(seeds)) for m in widths]
+
+
+def test_noise_that_seeds_share_cancels_and_the_interval_still_covers():
+    rng = np.random.default_rng(2)
+    covered, lengths = 0, []
+    for _ in range(400):
+        values = shared_sweep(rng, 8, 0.5, 0.1)
+        paired = fit(STANDARD, values, shared=True)
+        covered += paired.interval[0] <= -0.5 <= paired.interval[1]
+        lengths.append([fit(STANDARD, values).all.error, paired.all.error])
+    assert covered >= 0.95 * 400 - 3 * np.sqrt(400 * 0.95 * 0.05)
+    alone, together = np.mean(lengths, axis=0)
+    assert together < 0.5 * alone
+
+
+def test_weights_are_chosen_by_the_noise_that_is_left():
+    """Shared noise, however large, must not make the fit give up its extrapolation."""
+    rng = np.random.default_rng(0)
+    small = shared_sweep(rng, 16, 0.0, 0.02)
+    large = [q * np.exp(3.0 * np.linspace(-1, 1, 16)) for q in small]
+    apart, together = (fit(STANDARD, v, shared=True).all for v in (small, large))
+    assert together.shift == apart.shift
+    assert together.estimate == pytest.approx(apart.estimate)
+    assert fit(STANDARD, large).all.shift != apart.shift
+
+
+def test_a_quantile_of_shared_seeds_is_resampled_whole():
+    rng = np.random.default_rng(0)
+    values = shared_sweep(rng, 12, 0.5, 0.05)
+    apart, together = tail(STANDARD, values), tail(STANDARD, values, shared=True)
+    assert together.exponent == apart.exponent
+    assert np.diff(together.interval) < 0.5 * np.diff(apart.interval)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError, Settings, claims, verifier, verify
-from ntkalign.claims import Finding, Question, judge
+from ntkalign.claims import Question
 from ntkalign.rates import fit
+from ntkalign.verdicts import Finding, judge
 from ntkalign.verifier import enlarged
 
 WIDTHS = (64, 256, 1024)

@@ -11,12 +11,13 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from ntkalign.claims import CLAIMS, MAIN, Claim, Finding, Question, answer, settle
+from ntkalign.claims import CLAIMS, MAIN, Claim, Question
 from ntkalign.errors import InputError
 from ntkalign.report.groups import rows
 from ntkalign.report.plots import scaling_plots
-from ntkalign.report.terminal import summary, warnings
+from ntkalign.report.terminal import seeds, summary, warnings
 from ntkalign.sweep import read_table
+from ntkalign.verdicts import Finding, Terms, answer, settle
 from ntkalign.verifier import Verification
 
 SCHEMA = 1
@@ -45,6 +46,7 @@ def write_report(result: Verification, folder: Path) -> Path:
     view: dict[str, Any] = {
         "result": result,
         "summary": summary(result),
+        "seeds": seeds(result.config),
         "warnings": warnings(result),
         "claims": rows(result.claims),
         "controls": rows(result.controls),
@@ -95,14 +97,14 @@ def load_report(folder: Path) -> Verification:
         raise bad("another schema")
     try:
         config = stored["config"]
-        spend = config.get("spend", 1.0)
+        terms = Terms.of(config)
         findings = settle(
             (
-                _answer_again(entry, table, config["confidence"], spend, control)
+                _answer_again(entry, table, terms, control)
                 for kind, control in (("claims", False), ("controls", True))
                 for entry in stored[kind]
             ),
-            spend,
+            terms.spend,
         )
         return Verification(stored["config"], stored["environment"], findings, table)
     except (KeyError, TypeError, ValueError) as error:
@@ -129,12 +131,12 @@ def prepare(folder: Path) -> None:
 
 
 def _answer_again(
-    entry: dict[str, Any], table: pd.DataFrame, confidence: float, spend: float, control: bool
+    entry: dict[str, Any], table: pd.DataFrame, terms: Terms, control: bool
 ) -> Finding:
     claim = _claim(CLAIMS, entry["id"], entry["quantity"])
     question = Question(claim, entry["family"], entry["rule"], entry["layer"], control)
     met = bool(entry["assumptions_met"]) and question.family == MAIN
-    return answer(question, table, assumptions_met=met, confidence=confidence, spend=spend)
+    return answer(question, table, assumptions_met=met, terms=terms)
 
 
 def _claim(claims: Sequence[Claim], id: str, quantity: str) -> Claim:

@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
-from ntkalign.claims import BOTTLENECK, ZERO, Claim, Finding, Kind
+from ntkalign.claims import BOTTLENECK, Claim, Kind
 from ntkalign.report.groups import RULE_TITLES
+from ntkalign.verdicts import ZERO, Finding
 
 FORMATS = ("svg", "png")
 # Okabe and Ito's palette, safe for colour-blind readers
@@ -22,7 +23,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 STYLE: dict[Any, Any] = {
     "font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7, "axes.spines.top": False,
     "axes.spines.right": False, "svg.fonttype": "path", "svg.hashsalt": "ntkalign",
-    "savefig.dpi": 150, "savefig.bbox": "tight",
+    "savefig.dpi": 150,
     "legend.frameon": False, "axes.linewidth": 0.7, "svg.image_inline": True,
 }  # fmt: skip
 QUANTITIES = {
@@ -53,9 +54,14 @@ def scaling_plots(findings: Sequence[Finding], folder: Path) -> dict[Claim, Path
         own = [f for f in findings if f.question.claim == claim]
         with matplotlib.rc_context(STYLE):
             figure = draw(claim, own)
+            box = figure.get_tightbbox()  # once: each format would draw the figure to find it
             for suffix in FORMATS:
                 metadata = {"Date": None} if suffix == "svg" else None
-                figure.savefig(folder / f"{file_name(claim)}.{suffix}", metadata=metadata)
+                figure.savefig(
+                    folder / f"{file_name(claim)}.{suffix}",
+                    metadata=metadata,
+                    bbox_inches=box.padded(0.1),
+                )
         paths[claim] = folder / f"{file_name(claim)}.svg"
     return paths
 

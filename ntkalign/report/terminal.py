@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ntkalign.claims import FAMILY_LEVEL, Finding
 from ntkalign.report.groups import rows
+from ntkalign.verdicts import FAMILY_LEVEL, Finding
 from ntkalign.verifier import Verification
 
 COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}
@@ -22,7 +22,7 @@ def print_verdicts(result: Verification, console: Console) -> None:
     config = result.config
     console.print(
         f"[bold]{config['data']}[/]: {config['points']} points, depth {config['depth']}, "
-        f"{config['activation']}, widths {_list(config['widths'])}, {config['seeds']} seeds, "
+        f"{config['activation']}, widths {_list(config['widths'])}, {seeds(config)}, "
         f"time {config['time']:g}",
         highlight=False,
     )
@@ -32,6 +32,15 @@ def print_verdicts(result: Verification, console: Console) -> None:
     console.print(summary(result), highlight=False)
     for line in warnings(result):
         console.print(Text(line, style="bold red"))
+
+
+def seeds(config: dict[str, object]) -> str:
+    """How many networks a width has, and what those of one seed share."""
+    how = {
+        "shared": ", each with the same initial outputs at all widths",
+        "zero": ", initial outputs subtracted (the paper does not do this)",
+    }
+    return f"{config['seeds']} seeds" + how.get(str(config.get("initial_outputs")), "")
 
 
 def summary(result: Verification) -> str:

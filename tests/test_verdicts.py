@@ -1,0 +1,183 @@
+"""Verdicts on synthetic measurements whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from ntkalign import claims, verdicts
+from ntkalign.claims import Question
+from ntkalign.report import plots
+from ntkalign.verdicts import Terms, answer
+
+WIDTHS = (64, 128, 256, 512, 1024)
+
+
+def table(law, claim=claims.PROPOSITION_2, noise=0.05, seeds=6, error=1e-6, status="ok", seed=0):
+    rng = np.random.default_rng(seed)
+    rows = []
+    for m in WIDTHS:
+        for s in range(seeds):
+            value = law(m) * np.exp(noise * rng.standard_normal())
+            for quantity in (claim.quantity, claim.companion):
+                if quantity:
+                    rows.append(
+                        ("main", m, s, "align-ada", None, quantity, value, error * value, status)
+                    )
+    columns = ["family", "width", "seed", "rule", "layer", "quantity", "value", "error", "status"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def judge(data, claim=claims.PROPOSITION_2):
+    question = Question(claim, "main", "align-ada")
+    return answer(question, data, assumptions_met=True, terms=Terms())
+
+
+@pytest.mark.parametrize(
+    ("claim", "exponent", "verdict", "tightness"),
+    [
+        (claims.PROPOSITION_2, -0.5, "holds", "sharp"),
+        (claims.PROPOSITION_2, -1.0, "holds", "loose"),
+        (claims.PROPOSITION_2, -0.25, "refuted", None),
+        (claims.PROPOSITION_2, 0.0, "refuted", None),
+        (claims.PROPOSITION_2, -0.4, "refuted", None),
+        (claims.PROPOSITION_1, -1.0, "holds", "sharp"),
+        (claims.PROPOSITION_1, -0.5, "refuted", None),
+        (claims.SCORE, -0.5, "holds", None),
+        (claims.SCORE, 0.0, "refuted", None),
+        (claims.DELTA_PERSISTS, 0.0, "holds", None),
+        (claims.DELTA_PERSISTS, -0.5, "refuted", None),
+        (claims.DELTA_PERSISTS, 0.5, "holds", None),
+    ],
+)
+def test_verdicts_on_power_laws(claim, exponent, verdict, tightness):
+    finding = judge(table(lambda m: m**exponent, claim), claim)
+    assert (finding.verdict, finding.tightness) == (verdict, tightness), finding.reason
+    assert finding.rate.exponent == pytest.approx(exponent, abs=0.05)
+
+
+def test_a_true_bound_is_hardly_ever_refuted_and_a_false_one_hardly_ever_held():
+    """Of 100 sweeps; a shortfall of twice the resolution must not pass either."""
+    true, false = [], []
+    for seed in range(100):
+        true.append(judge(table(lambda m: m**-0.5, noise=0.3, seed=seed)).verdict)
+        false.append(judge(table(lambda m: m**-0.3, noise=0.3, seed=seed)).verdict)
+    assert true.count("refuted") <= 1
+    assert false.count("holds") <= 1
+
+
+def test_a_quantity_that_levels_off_does_not_pass_as_vanishing():
+    """It decays over the small widths only: a law that bends has to decay over the large ones."""
+    finding = judge(table(lambda m: 0.5 + (m / 64) ** -2.0, claims.SCORE, noise=0.01), claims.SCORE)
+    assert finding.rate.local[0] < verdicts.DECAY < finding.rate.local[-1]
+    assert finding.rate.bends
+    assert finding.verdict != "holds"
+
+
+def test_a_tail_that_does_not_follow_is_reported():
+    data = table(lambda m: m**-0.5, seeds=60)
+    slow = (data["seed"] < 18) & (data["quantity"] == "divergence")
+    data.loc[slow, "value"] *= data.loc[slow, "width"]
+    finding = judge(data)
+    assert finding.tail.disagrees
+    assert "the upper 90% quantile over seeds scales with exponent" in finding.reason
+    assert finding.as_json()["upper_quantile"]["level"] == 0.9
+
+
+def finding(p_value, verdict="refuted", layer=1, control=False):
+    question = Question(claims.WEIGHTS, "main", "normal", layer, control)
+    return verdicts.Finding(
+        question, verdict, "it decays too slowly", None, True, 0.0, (8, 16, 32), (), None, None,
+        None, p_value,
+    )  # fmt: skip
+
+
+def test_refutations_are_corrected_for_their_number():
+    """Holm: 0.004 of 4 is 0.016, then 0.009 of 3 is 0.027; 0.03 of 2 is 0.06, too much."""
+    asked = [finding(0.004), finding(0.03, layer=2), finding(0.009, layer=3)]
+    asked += [finding(0.5, "holds", 4), finding(0.008, layer=5, control=True)]
+    done = verdicts.settle(asked)
+    assert [f.adjusted_p for f in done] == pytest.approx([0.016, 0.06, 0.027, 0.5, None])
+    assert [f.verdict for f in done] == ["refuted", "undecided", "refuted", "holds", "refuted"]
+    assert done[1].reason == (
+        "it decays too slowly; but among 4 verdicts that may be chance (p = 0.06)"
+    )
+
+
+def test_the_family_of_true_claims_is_hardly_ever_refuted():
+    """Forty true claims at once, a hundred times: any false refutation in at most 5 %."""
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(100):
+        found = [
+            finding(p, "refuted" if p <= verdicts.LEVEL else "holds", layer)
+            for layer, p in enumerate(rng.uniform(size=40))
+        ]
+        wrong += any(f.verdict == "refuted" for f in verdicts.settle(found))
+    assert wrong <= 5 + 3 * np.sqrt(5)
+
+
+def test_numerical_error_forbids_a_verdict():
+    finding = judge(table(lambda m: m**-0.5, error=0.02))
+    assert finding.verdict == "undecided"
+    assert finding.reason == "numerical error reaches 2.0% of a value; tighten --tolerance"
+    assert finding.error_share == pytest.approx(0.02)
+
+
+def test_a_failed_flow_forbids_a_verdict_and_is_named():
+    data = table(lambda m: m**-0.5)
+    data.loc[4, ["value", "error", "status"]] = [np.nan, np.nan, "normal diverged: too large"]
+    finding = judge(data)
+    assert finding.verdict == "undecided"
+    assert finding.reason == "1 of 30 flows failed (width 64 seed 2): normal diverged: too large"
+    assert finding.as_json()["values"][0][2] is None
+
+
+def test_zero_is_zero_only_up_to_rounding():
+    data = table(lambda m: 0.0, claims.FEEDBACK, error=0.0)
+    assert judge(data, claims.FEEDBACK).verdict == "holds"
+    assert "identically zero" in judge(data, claims.FEEDBACK).reason
+    assert judge(table(lambda m: 0.0, claims.DELTA_PERSISTS), claims.DELTA_PERSISTS).verdict == (
+        "refuted"
+    )
+    small = judge(table(lambda m: 1e-13 * m**-0.2, claims.FEEDBACK), claims.FEEDBACK)
+    assert small.verdict == "refuted"  # tiny, but well resolved
+    data["error"] = 0.1
+    assert judge(data, claims.FEEDBACK).verdict == "undecided"  # zero, but not known to be
+
+
+def test_some_exact_zeros_are_reported():
+    data = table(lambda m: m**-0.5)
+    data.loc[0, ["value", "error"]] = 0.0
+    finding = judge(data)
+    assert (finding.verdict, finding.reason) == ("undecided", "1 of 30 values are exactly zero")
+
+
+def sampled(mean, spread):
+    rng = np.random.default_rng(0)
+    data = table(lambda m: 1.0, claims.SAMPLED_SCORE, noise=0.0)
+    data["value"] = mean + spread * rng.standard_normal(len(data))
+    data["error"] = spread
+    return judge(data, claims.SAMPLED_SCORE)
+
+
+def test_the_sampled_score_is_judged_by_equivalence():
+    assert sampled(0.0, 0.005).verdict == "holds"
+    assert sampled(0.05, 0.005).verdict == "refuted"
+    assert sampled(0.0, 0.5).verdict == "undecided"
+    assert "mean square in standard errors" in sampled(0.0, 0.005).reason
+
+
+def test_rounding_is_not_drawn():
+    question = Question(claims.FEEDBACK, claims.MAIN, "align-zero")
+    values = ((0.0, 2e-15), (1e-15, 1e-15), (0.0, 0.0))
+    finding = verdicts.Finding(
+        question, "holds", "zero", None, True, 0.0, (8, 16, 32), values, None, None
+    )
+    axis = Figure().subplots()
+    plots._draw_one(axis, finding, "k")
+    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axis.lines])
+    assert not np.isfinite(drawn).any()
+    assert axis.lines[-1].get_label() == "Align-zero: zero"
