@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from ntkalign.activations import ACTIVATIONS, activation
 from ntkalign.networks import Network
 
 SMOOTH = sorted(name for name, a in ACTIVATIONS.items() if a.meets_assumptions)
+
+
+def examples(count: int):
+    """So many examples, in a costly test; ten times as many under the deep profile."""
+    deep = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+    return settings(max_examples=10 * count if deep else count)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import jaxtyping
@@ -25,7 +26,9 @@ settings.register_profile(
     max_examples=8,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("derandomised")
+settings.register_profile("deep", deadline=None, print_blob=True, max_examples=80,
+                          suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "derandomised"))
 
 
 @pytest.fixture(scope="session")

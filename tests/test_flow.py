@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
@@ -25,7 +25,7 @@ from ntkalign.rules import (
     RULES,
     W_STAR,
 )
-from tests.cases import cases, make
+from tests.cases import cases, examples, make
 
 TIMES = np.array([0.5, 1.0, 2.0])
 
@@ -41,7 +41,7 @@ def run(case, rule=NORMAL, tolerance=1e-9, times=TIMES, engine="dense", **option
 
 @pytest.mark.parametrize("engine", ["dense", "spectral"])
 @given(case=cases(max_depth=3, widths=(1, 3, 6)))
-@settings(max_examples=5)
+@examples(5)
 def test_the_linearised_flow_is_the_closed_form(engine, case):
     """f_lin(t) = y + exp(−η Θ t/P) (f⁰ − y), with Θ by the layerwise identity."""
     kernel = empirical_kernel(Origin.of(case.network, case.start, case.x))
@@ -79,7 +79,7 @@ def test_a_deep_linear_network_conserves_what_it_must():
 
 
 @given(cases(max_depth=3, widths=(1, 3, 6)))
-@settings(max_examples=5)
+@examples(5)
 def test_gradient_flow_lowers_the_loss(case):
     """dL/dt = −‖∇L‖² < 0, at every saved time."""
     flow = run(case)
@@ -133,7 +133,7 @@ def test_rotating_outputs_rotates_the_flow():
 
 
 @given(cases(max_depth=3, widths=(1, 3, 6)), st.sampled_from(sorted(RULES)))
-@settings(max_examples=6)
+@examples(6)
 def test_a_looser_companion_bounds_the_error(case, name):
     """The error estimate (a 30 times looser flow) is not below the true error."""
     rule, key = RULES[name], jax.random.key(5)

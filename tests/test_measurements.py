@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkalign import Outcome, gradient_flow
@@ -25,7 +25,7 @@ from ntkalign.rules import (
     NORMAL,
 )
 from tests import reference
-from tests.cases import make
+from tests.cases import examples, make
 
 TIMES = np.array([0.5, 2.0])
 SHAPES = st.sampled_from(((3, 6, 2), (4, 5, 7, 1), (3, 4, 6, 5, 2)))
@@ -62,7 +62,7 @@ def observe(case, parameters):
 
 
 @given(SHAPES, st.sampled_from(("tanh", "softplus")), st.integers(0, 50))
-@settings(max_examples=4)
+@examples(4)
 def test_everything_about_normal_training_is_the_equations(shape, name, seed):
     case = make(shape, name, seed=seed, bias_std=0.3)
     flow, start = run(case)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,12 +20,11 @@ from ntkalign.report.terminal import seeds
 from ntkalign.rules import NORMAL
 from ntkalign.sweep import Cell, measure_cell
 from ntkalign.testing import assert_rate
-
-from .cases import cases, make
+from tests.cases import cases, examples, make
 
 
 @given(cases())
-@hypothesis.settings(max_examples=4)
+@examples(4)
 def test_only_what_the_data_see_of_the_last_layer_is_replaced(case):
     key = jax.random.key(1)
     shared = share_outputs(case.network, case.start, case.x, key)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import ntkalign.products as products
@@ -19,7 +19,7 @@ from ntkalign import measurements as measure
 from ntkalign.flow import DenseFlow
 from ntkalign.rules import LINEARISED, NORMAL, RULES, W_STAR
 from ntkalign.spectral import SpectralFlow
-from tests.cases import SMOOTH, make
+from tests.cases import SMOOTH, examples, make
 
 TOLERANCE = 1e-6
 
@@ -59,7 +59,7 @@ def problems(draw):
     name=st.sampled_from(("normal", "align-ada", "align-prop", "fa")),
     final=st.sampled_from((0.5, 4.0, 20.0)),
 )
-@settings(max_examples=5)
+@examples(4)
 def test_it_agrees_with_the_dense_engine(large, case, name, final):
     """Within 10 × tolerance, and within ten times what it says itself; ``large`` matrices too."""
     rule, times = RULES[name], final * np.array([0.1, 0.4, 1.0])
