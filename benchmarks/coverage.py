@@ -29,7 +29,9 @@ from ntkalign.verdicts import FAMILY_LEVEL, judge
 STATED = -0.5
 SHORTFALL = 0.25
 MANY = 44
-NOISES = ("normal 0.2", "normal 0.5", "normal 0.8", "t3 0.5")
+NOISES = ("normal 0.2", "normal 0.5", "normal 0.8", "t3 0.5", "shared 0.2")
+COMMON = 0.5
+"""Noise that a seed has at every width, where seeds are shared; the rest is each network's own."""
 DESIGNS: dict[str, tuple[tuple[int, ...], int]] = {
     "4 widths, 4 seeds": ((64, 128, 256, 512), 4),
     "4 widths, 32 seeds": ((64, 128, 256, 512), 32),
@@ -42,8 +44,9 @@ LAWS = ((0.0, 1.0), (0.5, 0.5), (1.0, 0.5), (1.0, 1.0), (-0.5, 0.5))
 def noise(kind: str, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Noise of log q: normal, or Student's t with 3 degrees of freedom and the same scale."""
     name, scale = kind.split()
-    draws = rng.standard_normal(size) if name == "normal" else rng.standard_t(3, size)
-    return float(scale) * draws
+    draws = rng.standard_t(3, size) if name == "t3" else rng.standard_normal(size)
+    common = COMMON * rng.standard_normal((size[0], 1)) if name == "shared" else 0.0
+    return common + float(scale) * draws
 
 
 def case(sweeps: int, design: str, kind: str, law: tuple[float, float]) -> dict[str, float | str]:
@@ -61,7 +64,7 @@ def case(sweeps: int, design: str, kind: str, law: tuple[float, float]) -> dict[
         for wrong in (False, True):
             p = STATED + SHORTFALL * wrong
             logs = p * np.log(m) + bent + noise(kind, (seeds, len(m)), rng)
-            rate = fit(widths, np.exp(logs.T))
+            rate = fit(widths, np.exp(logs.T), shared=kind.startswith("shared"))
             verdict, _, _, p_value = judge(FEEDBACK, rate)
             among_many = verdict == "refuted" and p_value * MANY <= FAMILY_LEVEL
             low, high = rate.interval

@@ -21,17 +21,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.lowrank import triangle
+from ntkalign.march import march
 from ntkalign.modes import time_modes
 from ntkalign.networks import backpropagate
 from ntkalign.origin import Origin, Trace, moving_weights, output_basis
-from ntkalign.relaxation import (
-    Relaxation,
-    Solution,
-    Solved,
-    combined,
-    mixed,
-    observe,
-)
+from ntkalign.panels import Solution, Solved, combined, mixed, observe
+from ntkalign.relaxation import Relaxation
 from ntkalign.rules import NORMAL, Rule, current_jacobian
 from ntkalign.trajectory import Flow, Outcome, Split, Work
 
@@ -53,7 +48,7 @@ def spectral_flow(
     near = guess.solution if isinstance(guess, SpectralFlow) and guess.solution.panels else None
     teacher, work = None, 0
     if rule.error == "normal":
-        normal = Relaxation(origin, NORMAL, (), targets, tolerance).solve(final)
+        normal = march(Relaxation(origin, NORMAL, (), targets, tolerance), final)
         teacher, near, work = normal.error_at, None, normal.iterations
     relaxation = Relaxation(origin, rule, fixed, targets, tolerance, teacher)
     same = False
@@ -63,7 +58,7 @@ def spectral_flow(
     if teacher is not None and normal.outcome is not Outcome.REACHED:
         solution = replace(normal, panels=())
     elif same or relaxation.is_rowwise():
-        solution = relaxation.solve(final, near)
+        solution = march(relaxation, final, near)
     else:
         solution = Solution(rule, (), Outcome.NOT_ROWWISE, 0, 0)
     reached = solution.outcome is Outcome.REACHED

@@ -1,6 +1,7 @@
 """Faults in the mathematics, planted one at a time: the tests must catch every one.
 
     make mutants
+    python -m tests.mutants moving.py rates.py    # those of some files only
 
 A mutant names a file, a text that must occur in it exactly once, what to put in its place, and the
 tests that should notice. A text that no longer occurs fails too, so the list stays current.
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +46,7 @@ class Mutant:
 
 
 NETWORKS, RULES, FLOW = ("test_networks",), ("test_rules",), ("test_flow",)
-MEASURES, SPECTRAL = ("test_measurements",), ("test_spectral",)
+MEASURES, SPECTRAL = ("test_measurements",), ("test_spectral.py::test_every_rule_runs_on_it",)
 RATES, PAIRING = ("test_rates", "test_verdicts"), ("test_pairing",)
 
 MUTANTS = (
@@ -321,7 +323,7 @@ def survives(mutant: Mutant) -> str | None:
         shutil.copy(ROOT / "pyproject.toml", copy)
         (copy / "ntkalign" / mutant.file).write_text(mutant.planted)
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        tests = [f"tests/{name}.py" for name in mutant.tests]
+        tests = [f"tests/{name}" if "::" in name else f"tests/{name}.py" for name in mutant.tests]
         done = subprocess.run(
             [*command, *tests], cwd=copy, env=os.environ | {"PYTHONPATH": folder},
             capture_output=True, text=True, check=False,
@@ -331,16 +333,18 @@ def survives(mutant: Mutant) -> str | None:
     return "not caught" if done.returncode == 0 else f"tests did not run: {done.stdout[-300:]}"
 
 
-def main() -> int:
-    """Plant every fault; returns 1 if one survives."""
+def main(files: Sequence[str]) -> int:
+    """Plant every fault of these files (of all, if none is named); returns 1 if one survives."""
+    chosen = [m for m in MUTANTS if not files or m.file in files]
+    found = []
     with ThreadPoolExecutor(2) as pool:
-        found = list(zip(MUTANTS, pool.map(survives, MUTANTS), strict=True))
-    for mutant, fate in found:
-        print(f"{fate or 'caught':12} {mutant.what} ({mutant.file})")
+        for mutant, fate in zip(chosen, pool.map(survives, chosen), strict=True):
+            print(f"{fate or 'caught':12} {mutant.what} ({mutant.file})", flush=True)
+            found.append((mutant, fate))
     lost = [mutant for mutant, fate in found if fate]
     print(f"{len(found) - len(lost)} of {len(found)} caught")
     return 1 if lost else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,188 @@
+"""From panel to panel: how long they are, how many nodes they get, where the next one starts.
+
+Wide networks take few iterations (:mod:`ntkalign.relaxation`) on one panel; narrow ones and long
+times take more panels. A panel whose coefficients have not decayed gets more nodes and starts from
+what fewer found; one on which the iteration does not contract is halved.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from ntkalign.collocation import SCALE, Panel, tail
+from ntkalign.modes import Modes, time_modes
+from ntkalign.moving import History
+from ntkalign.origin import feedback_rows, kernel, output_basis, repeated, weights
+from ntkalign.panels import (
+    NODES,
+    Base,
+    Draft,
+    Solution,
+    Solved,
+    TooCoarseError,
+    TooLongError,
+    observe,
+)
+from ntkalign.relaxation import TAIL, Relaxation
+from ntkalign.trajectory import Outcome
+
+SHORTEST = 0.02
+"""If even a panel as short as this (in s) does not work out, the flow has not converged."""
+MAX_PANELS = 200
+
+
+@np.errstate(over="ignore", invalid="ignore")  # growth ends in non-finite numbers: checked
+def march(relaxation: Relaxation, final: float, guess: Solution | None = None) -> Solution:
+    """The flow up to the time ``final``; a looser one or another rule's helps."""
+    rates = (
+        np.abs(np.linalg.eigvals(relaxation.first.kernel))
+        * relaxation.network.rate
+        / relaxation.points
+    )
+    tau = SCALE / max(float(rates.max()), 1.0 / final)
+    if guess is not None:
+        tau = guess.panels[0].panel.tau
+    whole = math.log1p(final / tau)
+    done: list[Solved] = []
+    base, begin, reach = relaxation.first, 0.0, whole
+    while begin < whole:
+        if reach < SHORTEST or len(done) == MAX_PANELS:
+            return _solution(relaxation, done, Outcome.NOT_CONVERGED)
+        pieces = math.ceil((whole - begin) / reach - 1e-9)
+        end = whole if pieces == 1 else begin + (whole - begin) / pieces
+        old = next((p for p in guess.panels if p.panel.begin == begin), None) if guess else None
+        if old is not None and old.panel.end <= end:
+            end = old.panel.end
+        else:
+            old = None
+        same = guess is not None and guess.rule == relaxation.rule
+        solved = _panel(relaxation, base, done, Panel(begin, end, 0, tau), old, same)
+        if solved is None:
+            reach = (end - begin) / 2
+            continue
+        done.append(solved)
+        begin, reach = end, 2 * (end - begin)
+        if begin < whole:
+            base = _next(relaxation, solved)
+    return _solution(relaxation, done, Outcome.REACHED)
+
+
+def _solution(relaxation: Relaxation, done: list[Solved], outcome: Outcome) -> Solution:
+    return Solution(
+        relaxation.rule, tuple(done), outcome, relaxation.iterations, relaxation.tape.columns
+    )
+
+
+def _panel(
+    relaxation: Relaxation,
+    base: Base,
+    done: list[Solved],
+    panel: Panel,
+    old: Solved | None,
+    same: bool,
+) -> Solved | None:
+    """The panel solved with as few nodes as will do, starting from fewer.
+
+    Args:
+        relaxation: the iteration.
+        base: the network at its start.
+        done: the panels before it.
+        panel: its interval.
+        old: a solution of about the same thing, at least for a start.
+        same: whether it is the same thing, solved more loosely.
+
+    Returns:
+        None if the panel is too long.
+    """
+    modes = Modes.of(base.kernel * relaxation.network.rate / relaxation.points)
+    for count in NODES:  # as many as it takes if the network did not move
+        trial = replace(panel, nodes=count)
+        linear = modes.decay(trial.times - trial.times[0], base.error)
+        size = np.linalg.norm(linear)
+        if tail(linear.reshape(count, -1)) <= TAIL * relaxation.tolerance * size:
+            break
+    else:
+        return None
+    draft, nodes = Draft(trial, linear, {}), count
+    if old is not None:
+        draft = Draft(old.panel, old.error, old.memory)
+        if same:
+            draft = replace(draft, feedback=old.feedback, preactivations=old.preactivations)
+            nodes = min(old.panel.nodes + 4, NODES[-1])
+    elif done:
+        before = Draft(done[-1].panel, done[-1].error, done[-1].memory)
+        draft = replace(draft, memory=before.on(trial).memory)
+    while nodes:
+        try:
+            return relaxation.on_panel(base, modes, draft.on(replace(panel, nodes=nodes)))
+        except TooLongError:
+            return None
+        except TooCoarseError as found:
+            draft, nodes = found.draft, found.nodes()
+    return None
+
+
+def _next(relaxation: Relaxation, solved: Solved) -> Base:
+    """The base at the end of a panel."""
+    end = solved.panel.weights[-1]
+    base, rate = solved.base, relaxation.network.rate / relaxation.points
+    biases = tuple(
+        b + rate * np.repeat(end, relaxation.points) @ g
+        for b, g in zip(base.biases, solved.feedback, strict=True)
+    )
+    history = tuple(
+        _extend(h, g, a, rate / math.sqrt(a.shape[1]) * end, 1e-3 * relaxation.goal)
+        for h, g, a in zip(base.history, solved.feedback, solved.activity, strict=True)
+    )
+    now = observe(
+        relaxation.network,
+        relaxation.origin.x,
+        tuple(z[-relaxation.points :] for z in solved.preactivations),
+    )
+    tape = replace(relaxation.tape, memory={})
+    resting = tuple(
+        replace(layer.weight, history=past)
+        for layer, past in zip(weights(tape, relaxation.origin.start), history, strict=True)
+    )
+    now = now._replace(weights=resting)
+    linear = relaxation.rule.output == "linear"
+    if linear:
+        jacobian, feedback, k = base.jacobian, base.feedback, relaxation.first.kernel
+    else:
+        jacobian = feedback_rows(relaxation.network, now, tape)
+        own = replace(tape, memory={})  # the rule's rows are not the Jacobian's
+        many = repeated(now, relaxation.network.widths[-1])._replace(
+            weights=tuple(replace(weight, tape=own) for weight in resting)
+        )
+        feedback = relaxation.feedback(
+            many, output_basis(relaxation.network, relaxation.points), own
+        )
+        k = kernel(jacobian, feedback, now.activities, relaxation.activity(now))
+    relaxation.tape.columns = tape.columns
+    return Base(now._replace(weights=()), biases, history, solved.error[-1], jacobian, feedback, k)
+
+
+def _extend(
+    history: History | None, feedback: Array, activity: Array, weights: np.ndarray, share: float
+) -> History:
+    """The history with Σ_k weights_k G_kᵀ h_k added, compressed in time."""
+    n = len(weights)
+    g, h = (
+        np.asarray(a).reshape(-1, len(feedback) // n * a.shape[1]) for a in (feedback, activity)
+    )
+    if len(h) == 1:
+        left, right = weights[None] @ g, h
+    else:
+        basis = time_modes(h, share)[0]
+        left, right = (weights[:, None] * basis).T @ g, basis.T @ h
+    new = left.reshape(-1, feedback.shape[1]), right.reshape(-1, activity.shape[1])
+    if history is not None:
+        new = np.concatenate([history[0], new[0]]), np.concatenate([history[1], new[1]])
+    if len(new[0]) >= min(new[0].shape[1], new[1].shape[1]):  # full rank: cheaper as one matrix
+        new = new[1].T @ new[0], np.eye(new[1].shape[1])
+    return jnp.asarray(new[0]), jnp.asarray(new[1])

@@ -1,0 +1,203 @@
+"""What the spectral engine passes around: panels of time, solved or as drafts, and flat rows.
+
+A trajectory at n nodes is kept as rows, (n·P, m), points fastest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntkalign.collocation import Panel
+from ntkalign.moving import History
+from ntkalign.networks import Network, Pass, Signals
+from ntkalign.products import Memory
+from ntkalign.rules import Rule
+from ntkalign.trajectory import Outcome
+
+NODES = (12, 16, 20, 24)
+"""How many nodes a panel may have."""
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """The network at a panel's start.
+
+    Attributes:
+        now: the pass over the data.
+        biases: b_l.
+        history: the weights' change since time 0.
+        error: e, or the teacher's.
+        jacobian: ∇_{z_l} f, (C·P, m_l).
+        feedback: the rule's feedback for unit errors, (C·P, m_l).
+        kernel: K of the rule.
+    """
+
+    now: Pass
+    biases: tuple[Array, ...]
+    history: tuple[History | None, ...]
+    error: Float[np.ndarray, "P C"]
+    jacobian: Signals
+    feedback: Signals
+    kernel: Float[np.ndarray, "PC PC"]
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A converged panel: all that is needed to evaluate the network anywhere on it."""
+
+    panel: Panel
+    base: Base
+    error: Float[np.ndarray, "n P C"]
+    output: Float[np.ndarray, "n P C"]
+    feedback: Signals  # G_l, (n·P, m_l)
+    activity: tuple[Array, ...]  # the rule's, (n·P, m_{l−1}), or (P, m_{l−1}) if frozen
+    preactivations: tuple[Array, ...]  # z_l, (n·P, m_l)
+    memory: Memory
+    estimate: float
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A flow, panel by panel.
+
+    Attributes:
+        panels: in order of time.
+        outcome: REACHED, or why the last panel did not work out.
+        iterations: over all panels, those given up included.
+        columns: how many columns met a large weight matrix.
+    """
+
+    rule: Rule
+    panels: tuple[Solved, ...]
+    outcome: Outcome
+    iterations: int
+    columns: int
+
+    @property
+    def estimate(self) -> float:
+        """The largest estimated relative error of e, z_l − z_l(0) and G_l."""
+        return max(p.estimate for p in self.panels)
+
+    def panel_at(self, time: float) -> Solved:
+        """The panel that a time belongs to."""
+        return next((p for p in self.panels if time <= p.panel.times[-1]), self.panels[-1])
+
+    def integrals(self, time: float) -> list[tuple[Solved, Float[np.ndarray, " n"]]]:
+        """The panels up to a time, each with its nodes' weights in ∫₀ᵗ."""
+        found = []
+        for solved in self.panels:
+            panel = solved.panel
+            end = min(time, float(panel.times[-1]))
+            found.append((solved, panel.integral(np.array([end]))[0]))
+            if time <= panel.times[-1]:
+                break
+        return found
+
+    def at(self, time: float) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P C"]]:
+        """δ/η and f at a time."""
+        delta = sum(np.tensordot(v, solved.error, 1) for solved, v in self.integrals(time))
+        last = self.panel_at(time)
+        across = last.panel.interpolation(np.array([time]))[0]
+        return np.asarray(delta), np.tensordot(across, last.output, 1)
+
+    def error_at(self, times: np.ndarray) -> Float[np.ndarray, "q P C"]:
+        """The error at some times."""
+        found = [(self.panel_at(t), t) for t in times]
+        return np.stack(
+            [np.tensordot(p.panel.interpolation(np.array([t]))[0], p.error, 1) for p, t in found]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A trajectory that is not good enough yet, and what is known of its products."""
+
+    panel: Panel
+    error: Float[np.ndarray, "n P C"]
+    memory: Memory
+    feedback: Signals = ()
+    preactivations: tuple[Array, ...] = ()
+
+    def on(self, panel: Panel) -> Draft:
+        """The same at the nodes of another panel; beyond its own it stays where it ends."""
+        across = self.panel.interpolation(panel.times)
+        return Draft(
+            panel=panel,
+            error=np.tensordot(across, self.error, 1),
+            memory={
+                key: (mixed(across, seen), mixed(across, made))
+                for key, (seen, made) in self.memory.items()
+            },
+            feedback=tuple(mixed(across, g) for g in self.feedback),
+            preactivations=tuple(mixed(across, z) for z in self.preactivations),
+        )
+
+
+class TooLongError(Exception):
+    """The iteration does not converge on a panel."""
+
+
+class TooCoarseError(Exception):
+    """A panel needs more nodes.
+
+    Args:
+        draft: as far as the present nodes go.
+        left: the share that their last coefficients still have.
+        allowed: the share that they may have.
+    """
+
+    def __init__(self, draft: Draft, left: float, allowed: float):
+        super().__init__()
+        self.draft, self.left, self.allowed = draft, left, allowed
+
+    def nodes(self) -> int:
+        """How many will do, if coefficients go on falling geometrically; 0 if none."""
+        now = self.draft.panel.nodes
+        needed = now * math.log(self.allowed) / min(math.log(self.left), -1.0)
+        return next((n for n in NODES if n > now and n >= min(needed, NODES[-1])), 0)
+
+
+def observe(network: Network, x: Array, preactivations: tuple[Array, ...]) -> Pass:
+    """The pass that has these preactivations, each (P, m_l)."""
+    shaped = [_activate(network.activation, z) for z in preactivations[:-1]]
+    return Pass(
+        weights=(),
+        preactivations=preactivations,
+        activities=(x, *(h for h, _ in shaped)),
+        slopes=tuple(s for _, s in shaped),
+        output=network.output_scale * preactivations[-1],
+    )
+
+
+def combined(
+    columns: Array | np.ndarray, e: Float[np.ndarray, "n P C"]
+) -> Float[np.ndarray, "nP m"]:
+    """Σ_c columns_c e_c: feedback times the error, from feedback for unit errors (C·P, m)."""
+    n, points, outputs = e.shape
+    stacked = np.asarray(columns).reshape(outputs, points, -1)
+    out = np.zeros((n, points, stacked.shape[2]))
+    for c in range(outputs):
+        out += e[:, :, c, None] * stacked[c]
+    return out.reshape(n * points, -1)
+
+
+def mixed(mixing: Any, rows: Array) -> Array:
+    """Other moments of flat rows: Σ_k mixing_jk rows_k."""
+    return _mixed(jnp.asarray(mixing, rows.dtype), rows)
+
+
+@jax.jit
+def _mixed(mixing: Array, rows: Array) -> Array:
+    return (mixing @ rows.reshape(mixing.shape[1], -1)).reshape(-1, rows.shape[1])
+
+
+_activate = jax.jit(
+    lambda activation, z: activation.value_and_slope(z), static_argnames="activation"
+)
