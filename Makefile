@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test lint bench coverage mutants lock clean
+.PHONY: verify test lint bench coverage mutants kernels-jax lock clean
 
 verify: .venv/ready
 	$(BIN)/ntkalign verify
@@ -37,6 +37,11 @@ mutants: .venv/ready
 # How often intervals cover and verdicts err; two minutes.
 coverage: .venv/ready
 	$(BIN)/python benchmarks/coverage.py
+
+# The adapter to neural-tangents on the oldest, the pinned and the newest JAX, each in an environment
+# of its own under build/; a few minutes and 2 GB.
+kernels-jax: .venv/ready
+	$(BIN)/python -m tests.jax_versions
 
 # Pin every dependency with its hashes; records no address it was downloaded from.
 lock: .venv/ready

@@ -97,6 +97,50 @@ LAYERWISE = (
 CLAIMS = (ACTIVATIONS, WEIGHTS, JACOBIAN, FEEDBACK, *LAYERWISE, PROPOSITION_2, APPENDIX_D)
 LEMMA_RULES = (NORMAL, ALIGN_ZERO, ALIGN_ADA)  # the rules that Lemma 1 speaks of
 
+KERNEL_NTK = Claim(
+    "kernels/ntk", "§5", "‖Θ^0 − Θ^∞‖/‖Θ^∞‖ is O(m^-1/2)", "ntk-gap", Kind.BOUND, -0.5,
+)  # fmt: skip
+KERNEL_NNGP = Claim(
+    "kernels/nngp", "§5", "‖K^0 − K^∞‖/‖K^∞‖ is O(m^-1/2)", "nngp-gap", Kind.BOUND, -0.5,
+)  # fmt: skip
+KERNEL_GAMMA = Claim(
+    "kernels/gamma", "(6)", "‖Γ_l^0 − Γ_l^∞‖/‖Γ_l^∞‖ is O(m^-1/2)", "gamma-gap", Kind.BOUND, -0.5,
+)  # fmt: skip
+KERNEL_SPECTRUM = Claim(
+    "kernels/spectrum", "(3), (7)", "the spectrum of P²Σ_l/m_{l−1} tends to its limit as O(m^-1/2)",
+    "spectrum-gap", Kind.BOUND, -0.5,
+)  # fmt: skip
+KERNEL_DRIFT = Claim(
+    "kernels/drift", "Lemma 1", "sup_t ‖Θ^t − Θ^0‖/‖Θ^0‖ is O(m^-1/2)",
+    "ntk-drift", Kind.BOUND, -0.5,
+)  # fmt: skip
+FLOW_EMPIRICAL = Claim(
+    "kernels/flow-empirical", "(57)", "max ‖f^t − f_lin^t‖ under Θ^0 is O(m^-1/2), training points",
+    "flow-gap-empirical", Kind.BOUND, -0.5,
+)  # fmt: skip
+FLOW_EMPIRICAL_NEW = Claim(
+    "kernels/flow-empirical/held-out", "(57)", "the same on held-out points",
+    "flow-gap-empirical-held-out", Kind.BOUND, -0.5,
+)  # fmt: skip
+FLOW_ANALYTIC = Claim(
+    "kernels/flow-analytic", "§5", "max ‖f^t − f_∞^t‖ under Θ^∞ is O(m^-1/2), training points",
+    "flow-gap-analytic", Kind.BOUND, -0.5,
+)  # fmt: skip
+FLOW_ANALYTIC_NEW = Claim(
+    "kernels/flow-analytic/held-out", "§5", "the same on held-out points",
+    "flow-gap-analytic-held-out", Kind.BOUND, -0.5,
+)  # fmt: skip
+LINEARISED_FLOW = Claim(
+    "kernels/align-zero", "(57)", "max ‖f_al·0^t − f_lin^t‖ under Θ^0 tends to 0",
+    "align-zero-gap", Kind.VANISHES,
+)  # fmt: skip
+
+KERNEL_CLAIMS = (
+    KERNEL_NTK, KERNEL_NNGP, KERNEL_GAMMA, KERNEL_SPECTRUM, KERNEL_DRIFT, FLOW_EMPIRICAL,
+    FLOW_EMPIRICAL_NEW, FLOW_ANALYTIC, FLOW_ANALYTIC_NEW, LINEARISED_FLOW,
+)  # fmt: skip
+"""About gradient descent and its kernels; norms over data points are Frobenius norms."""
+
 MAIN, BOTTLENECK = "main", "bottleneck"
 
 
@@ -133,6 +177,37 @@ def questions(family: Family, rules: Sequence[Rule], only: Iterable[str] = ()) -
         *(Question(PROPOSITION_2, MAIN, r) for r in names if r != NORMAL.name),
         *(Question(APPENDIX_D, MAIN, r) for r in names if r == ALIGN_ZERO.name),
         *_controls(family, names, [rule.name for rule in controls]),
+    ]
+    wanted = set(only)
+    return [q for q in asked if not wanted or q.claim.id in wanted]
+
+
+def kernel_questions(family: Family, only: Iterable[str] = ()) -> list[Question]:
+    """All questions of ``ntkalign kernels``: each claim, and the same of a fixed bottleneck.
+
+    A bottleneck's kernel stays random, so it must not be found to tend to the wide network's, nor
+    to stand still. Below the bottleneck's own layer every Γ_l sees it.
+    """
+    layers: dict[Claim, tuple[int | None, ...]] = {
+        KERNEL_GAMMA: tuple(range(1, family.depth)),
+        KERNEL_SPECTRUM: tuple(range(1, family.depth + 1)),
+    }
+    neck = family.bottleneck_layer
+
+    def rule(claim: Claim) -> str:
+        return ALIGN_ZERO.name if claim is LINEARISED_FLOW else NORMAL.name
+
+    asked = [
+        *(
+            Question(c, MAIN, rule(c), layer)
+            for c in KERNEL_CLAIMS
+            for layer in layers.get(c, (None,))
+        ),
+        *(
+            Question(c, BOTTLENECK, rule(c), neck if c in layers else None, control=True)
+            for c in KERNEL_CLAIMS
+            if c is not KERNEL_NNGP or neck == family.depth - 1
+        ),
     ]
     wanted = set(only)
     return [q for q in asked if not wanted or q.claim.id in wanted]

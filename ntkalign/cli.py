@@ -1,4 +1,4 @@
-"""The command line: ``ntkalign verify``, ``ntkalign report DIR``, ``ntkalign --version``.
+"""The command line: ``ntkalign verify``, ``kernels``, ``report DIR`` and ``--version``.
 
 Exit status: 0 the run completed, whatever the verdicts; 1 with --strict, a claim was refuted or
 undecided, or a control passed; 2 bad input; 3 the run could not complete; 130 interrupted.
@@ -22,18 +22,20 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError, InputError, unknown_name
+from ntkalign.kernels.checks import HELD_OUT, kernel_suite
 from ntkalign.report import load_report, print_verdicts, write_report
 from ntkalign.report.files import prepare
 from ntkalign.settings import PRESETS, Settings
 from ntkalign.sweep import Cell
-from ntkalign.verifier import Verification, verify
+from ntkalign.verifier import THEORY, Suite, Verification, verify
 from ntkalign.version import __version__
 
 T = TypeVar("T")
 CELLS = "cells"
 DEFAULTS = Settings()
-COMMANDS = ("verify", "report")
+COMMANDS = ("verify", "kernels", "report")
 
 
 def _flag(help: str, metavar: str | None = None) -> Any:
@@ -104,6 +106,9 @@ class VerifyFlags:
     budget: Annotated[
         float | None, _flag("time after which --until-decided adds no more", "MINUTES")
     ] = None
+    device: Annotated[str, _flag("where to compute; auto is JAX's own choice", "auto|cpu|gpu")] = (
+        "auto"
+    )
     out: Annotated[Path, _flag("folder for the report", "DIR")] = Path("figures/latest")
     resume: Annotated[
         bool, tyro.conf.FlagCreatePairsOff, _flag("reuse networks stored in DIR (the default)")
@@ -145,6 +150,15 @@ class VerifyFlags:
 
 
 @dataclass(frozen=True)
+class KernelsFlags(VerifyFlags):
+    """Compare networks with their kernels: at time 0, over training, and what kernels predict."""
+
+    rules: tyro.conf.Suppress[str] = VerifyFlags.rules  # gradient descent is what kernels describe
+    held_out: Annotated[int, _flag("points that are predicted and not trained on", "Q")] = HELD_OUT
+    out: Annotated[Path, _flag("folder for the report", "DIR")] = Path("figures/kernels")
+
+
+@dataclass(frozen=True)
 class ReportFlags:
     """Rebuild a report from its stored results."""
 
@@ -158,12 +172,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ntkalign {__version__}")
         return 0
     if not argv or argv[0] in ("-h", "--help"):
-        print("usage: ntkalign [--version] {verify,report} [flags]; ntkalign COMMAND --help\n")
+        print(
+            "usage: ntkalign [--version] {verify,kernels,report} [flags]; ntkalign COMMAND --help\n"
+        )
         print("  verify      measure every claim of the theory and judge it")
+        print("  kernels     compare networks with their kernels, finite and infinite")
         print("  report DIR  rebuild a report from its stored results")
         return 0
     if argv[0] == "verify":
         return guarded("ntkalign verify", lambda: _verify(argv[1:]))
+    if argv[0] == "kernels":
+        return guarded("ntkalign kernels", lambda: _kernels(argv[1:]))
     if argv[0] == "report":
         return guarded("ntkalign report", lambda: _report(argv[1:]))
     error = unknown_name("COMMAND", argv[0], COMMANDS, "only these exist")
@@ -198,13 +217,18 @@ def guarded(program: str, action: Callable[[], int]) -> int:
 
 
 def run_verification(
-    flags: VerifyFlags, settings: Settings | None = None, *, claims: Sequence[str] = ()
+    flags: VerifyFlags,
+    settings: Settings | None = None,
+    *,
+    suite: Suite = THEORY,
+    claims: Sequence[str] = (),
 ) -> int:
     """Verify, print the verdicts and write the report; returns the exit status.
 
     Args:
         flags: where to and how.
         settings: what to run; by default what the flags say.
+        suite: what is asked; the paper's claims by default.
         claims: ids of the claims to ask about; all if empty.
 
     Raises:
@@ -213,11 +237,13 @@ def run_verification(
     """
     console = terminal()
     settings = (settings or flags.settings()).checked()
+    use(flags.device)
     prepare(flags.out)
     result = with_progress(
         console,
         lambda progress: verify(
             settings,
+            suite=suite,
             claims=claims,
             cells=flags.out / CELLS,
             fresh=flags.fresh,
@@ -226,7 +252,7 @@ def run_verification(
             progress=progress,
         ),
     )
-    chosen = {n: getattr(flags, n) for n in ("preset", "resume", "fresh", "strict")}
+    chosen = {n: getattr(flags, n) for n in ("preset", "device", "resume", "fresh", "strict")}
     result = dataclasses.replace(result, config=result.config | chosen | {"out": str(flags.out)})
     with Console(stderr=True).status("drawing the plots"):
         page = write_report(result, flags.out)
@@ -261,6 +287,11 @@ def with_progress(
             bar.update(task, description=str(cell), completed=done, total=total)
 
         return work(progress)
+
+
+def run_kernels(flags: KernelsFlags) -> int:
+    """The same for kernels."""
+    return run_verification(flags, suite=kernel_suite(flags.held_out))
 
 
 def script(
@@ -308,6 +339,10 @@ def parse(
 
 def _verify(argv: Sequence[str]) -> int:
     return run_verification(parse(VerifyFlags, argv, prog="ntkalign verify"))
+
+
+def _kernels(argv: Sequence[str]) -> int:
+    return run_kernels(parse(KernelsFlags, argv, prog="ntkalign kernels"))
 
 
 def _report(argv: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Weights over several devices, by JAX's own sharding."""
+"""Which device computes, and weights over several of them, by JAX's own sharding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,36 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ntkalign.errors import InputError, unknown_name
 from ntkalign.networks import Parameters
+
+DEVICES = ("auto", "cpu", "gpu")
+
+
+def use(device: str) -> None:
+    """Compute on a CPU or a GPU from now on; "auto" leaves the choice to JAX.
+
+    Raises:
+        InputError: if JAX has no such device.
+    """
+    if device not in DEVICES:
+        raise unknown_name("device", device, DEVICES, "JAX may have others, which were never tried")
+    if device == "auto":
+        return
+    try:
+        found = jax.devices(device)
+    except RuntimeError as error:
+        raise InputError(
+            "device", device, must="be one that JAX has", got=f"only {jax.default_backend()}",
+            because="nothing falls back silently", do="pip install 'ntkalign[gpu]', or pass auto",
+        ) from error  # fmt: skip
+    jax.config.update("jax_default_device", found[0])  # type: ignore[no-untyped-call]
+
+
+def devices() -> list[jax.Device]:
+    """All devices of the kind in use."""
+    chosen = jax.config.values["jax_default_device"]
+    return jax.devices() if chosen is None else jax.devices(chosen.platform)
 
 
 def shard(parameters: Parameters) -> Parameters:
@@ -14,14 +43,14 @@ def shard(parameters: Parameters) -> Parameters:
 
     Every product in the spectral engine then runs on all devices; XLA moves what must be moved.
     """
-    devices = jax.devices()
-    if len(devices) == 1:
+    every = devices()
+    if len(every) == 1:
         return parameters
-    mesh = Mesh(np.array(devices), ("units",))
+    mesh = Mesh(np.array(every), ("units",))
     rows = NamedSharding(mesh, PartitionSpec("units", None))  # type: ignore[no-untyped-call]
     return tuple(
         layer._replace(weight=jax.device_put(layer.weight, rows))
-        if layer.weight.shape[0] % len(devices) == 0
+        if layer.weight.shape[0] % len(every) == 0
         else layer
         for layer in parameters
     )

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from jaxtyping import Array, Float
 
 from ntkalign import measurements as measure
 from ntkalign.activations import ACTIVATIONS
@@ -48,12 +49,23 @@ LARGE = 8192
 CONTROL_WIDTH = 1024
 """Controls, which fail at any width, are not run above this one if there are enough below."""
 NO_WIDTH = 0
+LOSS = "loss-at-"
+"""Quantities of this name, and the number of a saved time, are points of the training curve."""
 SAMPLES = 100
 """Gaussian vectors of the sampled alignment score, as in the paper."""
 
+HIDDEN_LAYERS = {"activation-drift", "gamma-gap"}
+EVERY_LAYER = {
+    "weight-drift", "discrepancy", "alignment-gap", "delta-norm", "sigma-norm", "misalignment",
+    "sampled-score-error", "spectrum-gap",
+}  # fmt: skip
+"""Which quantities there are for one layer; the others are of the whole network."""
 UNDEFINED = "undefined: nothing moves there (dead units?), so it has no share or direction"
 
+Needs = dict[str, frozenset[str]]
+"""Rule → quantities."""
 Row = tuple[str, int, int, str, int | None, str, float, float, str]
+Measure = Callable[[Settings, Data, float, "Cell", Needs], list[Row]]
 COLUMNS = [
     "family", "width", "seed", "rule", "layer", "quantity", "value", "error", "status",
 ]  # fmt: skip
@@ -87,6 +99,7 @@ def run_sweep(
     questions: Iterable[Question],
     folder: Path | None = None,
     *,
+    measure: Measure | None = None,
     fresh: bool = False,
     progress: Callable[[Cell, int, int], None] = lambda cell, done, total: None,
 ) -> Sweep:
@@ -98,6 +111,7 @@ def run_sweep(
         time: T.
         questions: decide which rules run and what is measured.
         folder: where cells are stored and looked for; None stores nothing.
+        measure: of one cell; :func:`measure_cell` if None.
         fresh: ignore stored cells.
         progress: called when a cell is finished, with it, how many are done and how many there are.
 
@@ -128,10 +142,11 @@ def run_sweep(
             return stored, True
         try:
             with alone if cell.width >= LARGE else nullcontext():
-                table = _table(measure_cell(settings, data, time, cell, wanted))
+                rows = (measure or measure_cell)(settings, data, time, cell, wanted)
         except (MemoryError, jax.errors.JaxRuntimeError) as error:
             reason = f"could not run: {' '.join(str(error).split())[:120] or 'out of memory'}"
-            return _table(_failed(cell, wanted, settings.depth, reason)), False
+            return _table(failed(cell, wanted, settings.depth, reason)), False
+        table = _table(rows)
         if path:
             _store(table, path)
         return table, False
@@ -157,9 +172,7 @@ def _count(family: str, settings: Settings) -> int:
     return settings.seeds if family == MAIN else max(MIN_SEEDS, settings.seeds // 2)
 
 
-def _wanted(
-    needs: dict[str, frozenset[str]], family: str, width: int, settings: Settings
-) -> dict[str, frozenset[str]]:
+def _wanted(needs: Needs, family: str, width: int, settings: Settings) -> Needs:
     """What is measured at one width: controls are left out of the largest."""
     if width <= max(CONTROL_WIDTH, settings.widths[MIN_WIDTHS - 1]):
         return needs
@@ -195,7 +208,8 @@ def _stored(path: Path) -> pd.DataFrame | None:
     return table if list(table.columns) == COLUMNS and len(table) else None
 
 
-def _failed(cell: Cell, needs: dict[str, frozenset[str]], depth: int, status: str) -> list[Row]:
+def failed(cell: Cell, needs: Needs, depth: int, status: str) -> list[Row]:
+    """Labelled rows for all that could not be measured."""
     return [
         (cell.family, cell.width, cell.seed, rule, layer, quantity, np.nan, np.nan, status)
         for rule, quantities in needs.items()
@@ -204,7 +218,7 @@ def _failed(cell: Cell, needs: dict[str, frozenset[str]], depth: int, status: st
     ]
 
 
-def _needs(questions: Iterable[Question]) -> dict[str, dict[str, frozenset[str]]]:
+def _needs(questions: Iterable[Question]) -> dict[str, Needs]:
     """Family → rule → quantities; the main family first."""
     needs: dict[str, dict[str, set[str]]] = {MAIN: {}, BOTTLENECK: {}}
     for q in questions:
@@ -216,51 +230,91 @@ def _needs(questions: Iterable[Question]) -> dict[str, dict[str, frozenset[str]]
     }
 
 
-def measure_cell(
-    settings: Settings, data: Data, time: float, cell: Cell, needs: dict[str, frozenset[str]]
-) -> list[Row]:
-    """All rows of one cell: flows at the tolerance and at a looser one, then measurements."""
-    family = settings.family
-    if cell.family == BOTTLENECK:
-        family = replace(family, bottleneck=settings.bottleneck)
-    network = family.network(cell.width, data.x.shape[1], data.y.shape[1])
-    of_seed = jax.random.fold_in(jax.random.key(0), cell.seed)
-    key = jax.random.fold_in(of_seed, cell.width)
-    rules = _rules_to_run(settings, needs)
-    x, y = jnp.asarray(data.x), jnp.asarray(data.y)
-    start = network.initialise(key, jnp.float32)
-    if settings.initial_outputs == "shared":
-        start = share_outputs(network, start, x, jax.random.fold_in(of_seed, NO_WIDTH))
-    origin = Origin.of(network, shard(start), x)
-    if settings.initial_outputs == "zero":  # f − f⁰ learns y as f learns y + f⁰
-        y = y + origin.first.output
-    times = time * (np.arange(1, SAVED_TIMES + 1) / SAVED_TIMES) ** 2  # denser where change is fast
+def saved_times(time: float) -> Float[np.ndarray, " n"]:
+    """When flows are looked at: more often at first, where they are fast."""
+    return time * (np.arange(1, SAVED_TIMES + 1) / SAVED_TIMES) ** 2
 
-    def run(rule: Rule, guess: Flow | None) -> tuple[Flow, Flow]:
+
+def losses(table: pd.DataFrame) -> pd.DataFrame:
+    """Of gradient descent's networks: ½‖e‖² averaged over points, one column per saved time."""
+    names = [f"{LOSS}{i}" for i in range(1, SAVED_TIMES + 1)]
+    chosen = table[(table["family"] == MAIN) & table["quantity"].isin(names)]
+    return chosen.pivot_table(index=["width", "seed"], columns="quantity", values="value")
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A network of a sweep at its start, ready to be trained.
+
+    Attributes:
+        settings: checked settings.
+        origin: the network at time 0.
+        y: what it learns.
+        times: saved times.
+        key: of the network.
+        among: rules for the dense engine to compile together.
+    """
+
+    settings: Settings
+    origin: Origin
+    y: Array
+    times: np.ndarray
+    key: Array
+    among: tuple[Rule, ...] = ()
+
+    @classmethod
+    def of(
+        cls, settings: Settings, data: Data, time: float, cell: Cell, among: tuple[Rule, ...] = ()
+    ) -> Trial:
+        """Draw the network of a cell."""
+        family = settings.family
+        if cell.family == BOTTLENECK:
+            family = replace(family, bottleneck=settings.bottleneck)
+        network = family.network(cell.width, data.x.shape[1], data.y.shape[1])
+        of_seed = jax.random.fold_in(jax.random.key(0), cell.seed)
+        key = jax.random.fold_in(of_seed, cell.width)
+        x, y = jnp.asarray(data.x), jnp.asarray(data.y)
+        start = network.initialise(key, jnp.float32)
+        if settings.initial_outputs == "shared":
+            start = share_outputs(network, start, x, jax.random.fold_in(of_seed, NO_WIDTH))
+        origin = Origin.of(network, shard(start), x)
+        if settings.initial_outputs == "zero":  # f − f⁰ learns y as f learns y + f⁰
+            y = y + origin.first.output
+        return cls(settings, origin, y, saved_times(time), key, among)
+
+    def run(self, rule: Rule, guess: Flow | None = None) -> tuple[Flow, Flow]:
         """The flow, and the looser one that its error is estimated with."""
-        loose = COARSER * settings.tolerance
+        tolerance = self.settings.tolerance
         flow = partial(
-            gradient_flow, network, rule, origin.start, x, y, times,
-            key=key, among=rules, origin=origin,
+            gradient_flow, self.origin.network, rule, self.origin.start, self.origin.x, self.y,
+            self.times, key=self.key, among=self.among, origin=self.origin,
         )  # fmt: skip
-        coarse = flow(engine=settings.engine, tolerance=loose, guess=guess)
+        coarse = flow(engine=self.settings.engine, tolerance=COARSER * tolerance, guess=guess)
         # both by one engine: the difference of two engines' errors is not an error estimate
-        engine = settings.engine if isinstance(coarse, SpectralFlow) else "dense"
-        fine = flow(engine=engine, tolerance=settings.tolerance, guess=coarse)
+        engine = self.settings.engine if isinstance(coarse, SpectralFlow) else "dense"
+        fine = flow(engine=engine, tolerance=tolerance, guess=coarse)
         if type(fine) is not type(coarse):
-            coarse = flow(engine="dense", tolerance=loose)
+            coarse = flow(engine="dense", tolerance=COARSER * tolerance)
         return fine, coarse
 
+
+def measure_cell(
+    settings: Settings, data: Data, time: float, cell: Cell, needs: Needs
+) -> list[Row]:
+    """All rows of one cell: flows at the tolerance and at a looser one, then measurements."""
+    rules = _rules_to_run(settings, needs)
+    trial = Trial.of(settings, data, time, cell, rules)
+    depth = settings.depth
     references: dict[str, tuple[Flow, Flow]] = {}
     for name in (NORMAL.name, LINEARISED.name):
         if any(r.name == name for r in rules):
-            references[name] = run(RULES[name], None)
+            references[name] = trial.run(RULES[name])
     rows: list[Row] = []
     for rule in rules:
         if rule.name not in needs:
             continue
         near = None if rule.control else references[NORMAL.name][1]
-        pair = references.get(rule.name) or run(rule, near)
+        pair = references.get(rule.name) or trial.run(rule, near)
         wanted = set(needs[rule.name])
         for other, quantity in (
             (rule.name, None), (NORMAL.name, "divergence"), (LINEARISED.name, "linearisation-gap"),
@@ -270,7 +324,7 @@ def measure_cell(
             bad = next((f for f in flows if f.outcome is not Outcome.REACHED), None)
             if lost and bad is not None:
                 status = f"{other} {bad.outcome.value}"
-                rows += _failed(cell, {rule.name: frozenset(lost)}, network.depth, status)
+                rows += failed(cell, {rule.name: frozenset(lost)}, depth, status)
                 wanted = wanted - lost
         measured = _measure(pair, references, wanted, cell)
         for (layer, quantity), (value, error, status) in measured.items():
@@ -290,7 +344,7 @@ def measure_cell(
     return rows
 
 
-def _rules_to_run(settings: Settings, needs: dict[str, frozenset[str]]) -> tuple[Rule, ...]:
+def _rules_to_run(settings: Settings, needs: Needs) -> tuple[Rule, ...]:
     own = {rule.name: rule for rule in settings.rules}
     rules = [NORMAL, *(own.get(n) or RULES[n] for n in needs if n != NORMAL.name)]
     if any("linearisation-gap" in quantities for quantities in needs.values()):
@@ -341,6 +395,10 @@ def _measure(
     if work.estimate is not None:
         measured[None, "panels"] = float(work.panels), 0.0, "ok"
         measured[None, "estimated-error"] = work.estimate, 0.0, "ok"
+    if pair[0].rule is NORMAL:
+        for i, f in enumerate(pair[0].output, start=1):
+            value, slack = (float(np.sum((pair[0].y - f) ** 2)) / (2 * len(f)), pair[0].work)
+            measured[None, f"{LOSS}{i}"] = value, 2 * value * (slack.estimate or 0.0), "ok"
     if "sampled-score-error" in wanted:
         for layer in range(1, depth + 1):
             exact, sampled, error = measure.sampled_score(
@@ -353,9 +411,9 @@ def _measure(
 
 
 def _layers(quantity: str, depth: int) -> Iterable[int | None]:
-    if quantity in ("jacobian-drift", "feedback-drift", "divergence", "linearisation-gap"):
-        return (None,)
-    return range(1, depth if quantity == "activation-drift" else depth + 1)
+    if quantity in HIDDEN_LAYERS:
+        return range(1, depth)
+    return range(1, depth + 1) if quantity in EVERY_LAYER else (None,)
 
 
 def _store(table: pd.DataFrame, path: Path) -> None:
@@ -365,9 +423,7 @@ def _store(table: pd.DataFrame, path: Path) -> None:
     unfinished.replace(path)
 
 
-def _digest(
-    settings: Settings, data: Data, time: float, cell: Cell, needs: dict[str, frozenset[str]]
-) -> str:
+def _digest(settings: Settings, data: Data, time: float, cell: Cell, needs: Needs) -> str:
     """A name for everything that decides a cell's numbers, the package's own code included."""
     built_in = ACTIVATIONS.get(settings.activation.name) is settings.activation and all(
         RULES.get(r.name) is r for r in settings.rules
@@ -376,6 +432,7 @@ def _digest(
         [
             [settings.depth, settings.multipliers, settings.bias_std, settings.output_exponent],
             [settings.bottleneck, settings.tolerance, settings.activation.name, time],
+            settings.points,
             [settings.engine, settings.initial_outputs],
             [cell.family, cell.width, cell.seed],
             sorted((rule, sorted(quantities)) for rule, quantities in needs.items()),
@@ -387,6 +444,6 @@ def _digest(
         digest.update(importlib.metadata.version(package).encode())
     for array in (data.x, data.y):
         digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:20]

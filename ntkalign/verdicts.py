@@ -89,6 +89,7 @@ class Finding:
     tail: Tail | None = None
     p_value: float | None = None
     adjusted_p: float | None = None
+    limit: tuple[float, ...] | None = None  # at each width, by the kernels of infinite width
 
     def as_json(self) -> dict[str, object]:
         """The finding in the report's stable schema."""
@@ -128,6 +129,7 @@ class Finding:
             },
             "quantity": q.claim.quantity,
             "family": q.family,
+            "infinite_width": self.limit and list(self.limit),
             "widths": list(self.widths),
             "values": [[v if np.isfinite(v) else None for v in row] for row in self.values],
         }

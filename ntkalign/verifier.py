@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import jax
 import pandas as pd
 
 from ntkalign import data as data_module
-from ntkalign.claims import MAIN, questions
+from ntkalign.claims import MAIN, Question, questions
+from ntkalign.data import Data
+from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.horizon import choose_time
+from ntkalign.kernels.limits import Predictions, predictions
 from ntkalign.settings import Settings
-from ntkalign.sweep import Cell, run_sweep
+from ntkalign.sweep import Cell, Measure, run_sweep
 from ntkalign.verdicts import Finding, Terms, answer, settle
 from ntkalign.version import __version__
 
@@ -37,12 +39,14 @@ class Verification:
         environment: versions, device, precision, revision, seconds, memory.
         findings: the claims, then the controls.
         table: the tidy table of measurements.
+        limit_loss: the loss at the saved times at infinite width, if it was predicted.
     """
 
     config: dict[str, object]
     environment: dict[str, object]
     findings: tuple[Finding, ...]
     table: pd.DataFrame
+    limit_loss: tuple[float, ...] | None = None
 
     @property
     def spend(self) -> float:
@@ -75,9 +79,34 @@ class Verification:
         ]
 
 
+@dataclass(frozen=True)
+class Suite:
+    """What is asked of a family of networks, and how one of them is measured.
+
+    Attributes:
+        ask: the questions, from checked settings and the ids of claims.
+        prepare: from checked settings and all data, how one network is measured; None is the
+            theory's way.
+        predict: from checked settings, the training points and T, what infinitely wide networks
+            do, if the plots are to show it.
+        held_out: data points that are not trained on, after the P that are.
+    """
+
+    ask: Callable[[Settings, Iterable[str]], list[Question]]
+    prepare: Callable[[Settings, Data], Measure | None]
+    predict: Callable[[Settings, Data, float], Predictions] | None = None
+    held_out: int = 0
+
+
+THEORY = Suite(
+    lambda s, only: questions(s.family, s.rules, only), lambda s, data: None, predictions
+)
+
+
 def verify(
     settings: Settings | None = None,
     *,
+    suite: Suite = THEORY,
     claims: Iterable[str] = (),
     cells: Path | None = None,
     fresh: bool = False,
@@ -93,6 +122,7 @@ def verify(
 
     Args:
         settings: what to run; the defaults if None.
+        suite: what is asked; the paper's claims by default.
         claims: ids of the claims to ask about; all if empty.
         cells: a folder where finished networks are stored and looked for; None stores nothing.
         fresh: ignore what is stored there.
@@ -114,15 +144,18 @@ def verify(
     settings = (settings or Settings()).checked()
     data = data_module.load(
         settings.data,
-        points=settings.points,
+        points=settings.points + suite.held_out,
         inputs=settings.inputs,
         outputs=settings.outputs,
         directory=settings.data_dir,
     )
     if settings.time is None:
-        settings = replace(settings, time=choose_time(settings.family, data))
-    assert settings.time is not None
-    asked = questions(settings.family, settings.rules, claims)
+        train = replace(data, x=data.x[: settings.points], y=data.y[: settings.points])
+        settings = replace(settings, time=choose_time(settings.family, train))
+    time = settings.time
+    assert time is not None
+    asked = suite.ask(settings, claims)
+    measure = suite.prepare(settings, data)
     with tempfile.TemporaryDirectory() as scratch:
         store = cells or (Path(scratch) if until_decided else None)
         measured, look = 0, 0
@@ -131,8 +164,8 @@ def verify(
             spend = 0.5**look if until_decided else 1.0
             terms = Terms(settings.confidence, spend, settings.paired)
             sweep = run_sweep(
-                settings, data, settings.time, asked, store,
-                fresh=fresh and look == 1, progress=progress,
+                settings, data, time, asked, store,
+                measure=measure, fresh=fresh and look == 1, progress=progress,
             )  # fmt: skip
             measured += sweep.measured
             met = settings.family.meets_assumptions
@@ -150,8 +183,23 @@ def verify(
             if budget and seconds * _work(larger) / _work(settings) > 60 * budget:
                 break
             settings = larger
+    predicted = None
+    if suite.predict is not None and settings.output_exponent == 0:
+        predicted = suite.predict(settings, data, time)
+        findings = tuple(
+            replace(f, limit=predicted.values.get((f.question.claim.quantity, f.question.layer)))
+            if f.question.family == MAIN
+            else f
+            for f in findings
+        )
     config = settings.as_json() | {"inputs": data.x.shape[1], "outputs": data.y.shape[1]}
-    config |= {"until_decided": until_decided, "budget": budget, "looks": look, "spend": spend}
+    config |= {
+        "held_out": suite.held_out,
+        "until_decided": until_decided,
+        "budget": budget,
+        "looks": look,
+        "spend": spend,
+    }
     environment = _environment() | {
         "seconds": round(clock.monotonic() - began, 1),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -159,7 +207,8 @@ def verify(
         "networks_measured": measured,
         "networks_reused": sweep.measured + sweep.reused - measured,
     }
-    return Verification(config, environment, findings, sweep.table)
+    loss = None if predicted is None else predicted.loss
+    return Verification(config, environment, findings, sweep.table, loss)
 
 
 def enlarged(settings: Settings, findings: Iterable[Finding]) -> Settings | None:
@@ -205,7 +254,7 @@ def _environment() -> dict[str, object]:
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in packages},
         },
-        "device": str(jax.devices()[0].device_kind),
+        "device": str(devices()[0].device_kind),
         "precision": "float64",
         "git_revision": _revision(),
     }

@@ -40,6 +40,7 @@ def run(tmp_path_factory):
 def undrawn(monkeypatch):
     """Plots take seconds, and only some tests look at them."""
     monkeypatch.setattr("ntkalign.report.files.scaling_plots", lambda findings, folder: {})
+    monkeypatch.setattr("ntkalign.report.files.training_curve", lambda result, folder: None)
 
 
 def test_a_run_leaves_its_files(run):

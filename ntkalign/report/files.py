@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
 
-from ntkalign.claims import CLAIMS, MAIN, Claim, Question
+from ntkalign.claims import CLAIMS, KERNEL_CLAIMS, MAIN, Claim, Question
 from ntkalign.errors import InputError
 from ntkalign.report.groups import rows
-from ntkalign.report.plots import scaling_plots
+from ntkalign.report.plots import scaling_plots, training_curve
 from ntkalign.report.terminal import seeds, summary, warnings
 from ntkalign.sweep import read_table
 from ntkalign.verdicts import Finding, Terms, answer, settle
@@ -36,6 +37,7 @@ def write_report(result: Verification, folder: Path) -> Path:
     result.table.to_csv(folder / TABLE, index=False)
     (folder / JSON).write_text(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
     plots = scaling_plots(result.findings, folder / PLOTS)
+    curve = training_curve(result, folder / PLOTS)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ntkalign.report"),
         autoescape=jinja2.select_autoescape(["html.j2"], default=False),
@@ -52,6 +54,7 @@ def write_report(result: Verification, folder: Path) -> Path:
         "controls": rows(result.controls),
         "findings": result.findings,
         "plots": {claim: path.relative_to(folder) for claim, path in plots.items()},
+        "curve": curve and (curve.relative_to(folder), _embedded(curve)),
         "images": {claim: _embedded(path) for claim, path in plots.items()},
     }
     for name in (HTML, MARKDOWN):
@@ -66,6 +69,7 @@ def as_json(result: Verification) -> dict[str, object]:
         "schema": SCHEMA,
         "config": result.config,
         "environment": result.environment,
+        "infinite_width_loss": result.limit_loss and list(result.limit_loss),
         "claims": [f.as_json() for f in result.claims],
         "controls": [f.as_json() for f in result.controls],
     }
@@ -106,7 +110,9 @@ def load_report(folder: Path) -> Verification:
             ),
             terms.spend,
         )
-        return Verification(stored["config"], stored["environment"], findings, table)
+        loss = stored.get("infinite_width_loss")
+        loss = None if loss is None else tuple(loss)
+        return Verification(stored["config"], stored["environment"], findings, table, loss)
     except (KeyError, TypeError, ValueError) as error:
         raise bad(f"a damaged one ({type(error).__name__}: {error})") from None
 
@@ -133,10 +139,12 @@ def prepare(folder: Path) -> None:
 def _answer_again(
     entry: dict[str, Any], table: pd.DataFrame, terms: Terms, control: bool
 ) -> Finding:
-    claim = _claim(CLAIMS, entry["id"], entry["quantity"])
+    claim = _claim((*CLAIMS, *KERNEL_CLAIMS), entry["id"], entry["quantity"])
     question = Question(claim, entry["family"], entry["rule"], entry["layer"], control)
     met = bool(entry["assumptions_met"]) and question.family == MAIN
-    return answer(question, table, assumptions_met=met, terms=terms)
+    finding = answer(question, table, assumptions_met=met, terms=terms)
+    limit = entry.get("infinite_width")
+    return finding if limit is None else replace(finding, limit=tuple(limit))
 
 
 def _claim(claims: Sequence[Claim], id: str, quantity: str) -> Claim:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarForm
 
 from ntkalign.claims import BOTTLENECK, Claim, Kind
 from ntkalign.report.groups import RULE_TITLES
+from ntkalign.sweep import losses, saved_times
 from ntkalign.verdicts import ZERO, Finding
+from ntkalign.verifier import Verification
 
 FORMATS = ("svg", "png")
 # Okabe and Ito's palette, safe for colour-blind readers
@@ -38,6 +41,16 @@ QUANTITIES = {
     "misalignment": r"$1-S_l$",
     "sampled-score-error": r"$S_l$ sampled $-$ exact",
     "divergence": r"$\max_x\|f^t-f_{\mathrm{rule}}^t\|$",
+    "ntk-gap": r"$\|\Theta^0-\Theta^\infty\|/\|\Theta^\infty\|$",
+    "nngp-gap": r"$\|K^0-K^\infty\|/\|K^\infty\|$",
+    "gamma-gap": r"$\|\Gamma_l^0-\Gamma_l^\infty\|/\|\Gamma_l^\infty\|$",
+    "spectrum-gap": r"spectrum of $\Sigma_l/m_{l-1}$, relative to its limit",
+    "ntk-drift": r"$\sup_t\|\Theta^t-\Theta^0\|/\|\Theta^0\|$",
+    "flow-gap-empirical": r"$\max\|f^t-f_{\mathrm{lin}}^t\|$",
+    "flow-gap-empirical-held-out": r"$\max\|f^t-f_{\mathrm{lin}}^t\|$, held out",
+    "flow-gap-analytic": r"$\max\|f^t-f_\infty^t\|$",
+    "flow-gap-analytic-held-out": r"$\max\|f^t-f_\infty^t\|$, held out",
+    "align-zero-gap": r"$\max\|f_{\mathrm{al}\cdot 0}^t-f_{\mathrm{lin}}^t\|$",
     "linearisation-gap": r"$\max_x\|f_{\mathrm{al}\cdot 0}^t-f_{\mathrm{lin}}^t\|$",
 }
 
@@ -54,14 +67,7 @@ def scaling_plots(findings: Sequence[Finding], folder: Path) -> dict[Claim, Path
         own = [f for f in findings if f.question.claim == claim]
         with matplotlib.rc_context(STYLE):
             figure = draw(claim, own)
-            box = figure.get_tightbbox()  # once: each format would draw the figure to find it
-            for suffix in FORMATS:
-                metadata = {"Date": None} if suffix == "svg" else None
-                figure.savefig(
-                    folder / f"{file_name(claim)}.{suffix}",
-                    metadata=metadata,
-                    bbox_inches=box.padded(0.1),
-                )
+            _save(figure, folder / file_name(claim))
         paths[claim] = folder / f"{file_name(claim)}.svg"
     return paths
 
@@ -93,6 +99,44 @@ def draw(claim: Claim, findings: Sequence[Finding]) -> Figure:
     figure.draw_without_rendering()  # lay out once, then save in several formats as it is
     figure.set_layout_engine("none")
     return figure
+
+
+def training_curve(result: Verification, folder: Path) -> Path | None:
+    """The loss of gradient descent over time, one colour per width, and its limit.
+
+    Returns:
+        The path of the SVG; None if no losses were measured.
+    """
+    table = losses(result.table)
+    if table.empty:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    times = saved_times(float(str(result.config["time"])))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+        axis = figure.subplots()
+        for colour, (width, rows) in zip(cycle(PALETTE), table.groupby("width"), strict=False):
+            curves = rows.to_numpy()
+            axis.plot(times, curves.T, color=colour, alpha=0.15, linewidth=0.6)
+            typical = np.exp(np.log(curves).mean(axis=0))
+            axis.plot(times, typical, color=colour, linewidth=1.4, label=f"$m$ = {width}")
+        if result.limit_loss is not None:
+            axis.plot(times, result.limit_loss, "k:", linewidth=1.6, label="infinite width")
+        axis.set_yscale("log")
+        axis.set_xlabel("time $t$ ($\\eta = 1$)")
+        axis.set_ylabel(r"loss $\frac{1}{2}\mathrm{E}\,\|y-f^t\|^2$")
+        axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), handlelength=1.8)
+        figure.suptitle("Training by gradient descent", fontsize=9)
+        _save(figure, folder / "training-curve")
+    return folder / "training-curve.svg"
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """In every format, cut to what is drawn."""
+    box = figure.get_tightbbox().padded(0.1)  # once: each format would draw the figure to find it
+    for suffix in FORMATS:
+        metadata = {"Date": None} if suffix == "svg" else None
+        figure.savefig(f"{path}.{suffix}", metadata=metadata, bbox_inches=box)
 
 
 def _stated(claim: Claim) -> str:
@@ -153,6 +197,9 @@ def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str)
         axis.set_yscale("log")
         axis.yaxis.set_minor_formatter(NullFormatter())
         axis.yaxis.set_major_locator(LogLocator(numticks=6))
+        limits = {f.limit for f in findings if f.limit is not None}
+        for limit in limits:  # all rules have the same one
+            axis.plot(widths, limit, "k-.", linewidth=1.0, label="infinite-width prediction")
         rated = [f.rate for f in findings if f.rate is not None and not f.question.control]
         if claim.stated_exponent is not None and rated:
             top = max(r.typical[0] for r in rated) * 1.3
