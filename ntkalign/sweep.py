@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float
+from threadpoolctl import threadpool_limits
 
 from ntkalign import measurements as measure
 from ntkalign.activations import ACTIVATIONS
@@ -151,7 +152,8 @@ def run_sweep(
             _store(table, path)
         return table, False
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    # NumPy's matrices are small here: its BLAS threads would only wait for those of the others
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
         futures = {cell: pool.submit(work, cell) for cell in _staggered(groups)}
         names = {future: cell for cell, future in futures.items()}
         try:

@@ -12,8 +12,10 @@ with jaxtyping.install_import_hook("ntkalign", "beartype.beartype"):
 
 import jax
 import pytest
+import threadpoolctl
 from hypothesis import HealthCheck, Phase, settings
 
+threadpoolctl.threadpool_limits(1, user_api="blas")  # tests run side by side
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
