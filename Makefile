@@ -3,13 +3,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test lint bench coverage mutants kernels-jax lock clean
+.PHONY: verify test test-deep lint bench coverage mutants kernels-jax lock clean
 
 verify: .venv/ready
 	$(BIN)/ntkalign verify
 
 test: .venv/ready lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist worksteal
+
+# Generated networks at random, ten times as many in the costly tests; an hour or more.
+test-deep: .venv/ready
+	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -n 2 --dist worksteal
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -29,6 +33,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/flow.py floor --widths 4096,8192
 	$(BIN)/python benchmarks/flow.py scale --widths 2048,4096,8192,16384
 	$(BIN)/python benchmarks/flow.py rules --widths 4096,16384
+	$(BIN)/python benchmarks/noise.py
 
 # Plant faults in the mathematics one at a time: the tests must catch every one.
 mutants: .venv/ready

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# most of the time goes into compiling small programs: the quickest that run will do
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 import jaxtyping
 
 with jaxtyping.install_import_hook("ntkalign", "beartype.beartype"):

@@ -53,7 +53,9 @@ def test_a_run_leaves_its_files(run):
 def test_the_json_keeps_its_schema(run):
     report = json.loads((run[0] / "report.json").read_text())
     assert report["schema"] == 1
-    assert set(report) == {"schema", "config", "environment", "claims", "controls"}
+    assert set(report) == {
+        "schema", "config", "environment", "infinite_width_loss", "claims", "controls",
+    }  # fmt: skip
     assert report["config"]["widths"] == [8, 16, 32]
     assert report["config"]["preset"] == "standard"
     assert {"versions", "device", "precision", "git_revision", "seconds"} <= set(
@@ -88,7 +90,7 @@ def test_the_table_is_tidy(run):
 def test_every_claim_has_a_plot_in_two_formats(run):
     folder, _ = run
     plots = {p.stem for p in (folder / "plots").iterdir()}
-    assert len(plots) == 12
+    assert len(plots) == 12 + 1  # and the training curve
     for name in plots:
         ElementTree.parse(folder / "plots" / f"{name}.svg")
         pixels = matplotlib.image.imread(folder / "plots" / f"{name}.png")
@@ -99,7 +101,7 @@ def test_every_claim_has_a_plot_in_two_formats(run):
 def test_the_page_is_self_contained_and_shows_every_claim(run):
     page = (run[0] / "report.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
-    assert page.count('src="data:image/svg+xml;base64,') == 12
+    assert page.count('src="data:image/svg+xml;base64,') == 12 + 1  # and the training curve
     markdown = (run[0] / "report.md").read_text()
     for text in (page, markdown):
         for name in ("lemma-1/weights", "proposition-1", "proposition-2", "appendix-d"):
@@ -202,7 +204,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_computed(
 
 def test_an_unknown_command_is_refused(capsys):
     assert main(["verfy"]) == 2
-    assert "COMMAND (verfy) must be one of verify, report" in stderr_line(capsys)
+    assert "COMMAND (verfy) must be one of verify, kernels, report" in stderr_line(capsys)
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"schema": 2}', '{"schema": 1}'])

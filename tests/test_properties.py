@@ -56,7 +56,7 @@ def choices(draw):
 
 
 @given(choices())
-@examples(3)
+@examples(2)
 def test_rates_agree_with_each_other_and_with_the_theorems(chosen):
     settings = Settings(**chosen)
     result = verify(settings)
