@@ -98,10 +98,12 @@ CLAIMS = (ACTIVATIONS, WEIGHTS, JACOBIAN, FEEDBACK, *LAYERWISE, PROPOSITION_2, A
 LEMMA_RULES = (NORMAL, ALIGN_ZERO, ALIGN_ADA)  # the rules that Lemma 1 speaks of
 
 KERNEL_NTK = Claim(
-    "kernels/ntk", "[Jacot et al. 2018]", "‖Θ^0 − Θ^∞‖/‖Θ^∞‖ is O(m^-1/2)", "ntk-gap", Kind.BOUND, -0.5,
+    "kernels/ntk", "[Jacot et al. 2018]", "‖Θ^0 − Θ^∞‖/‖Θ^∞‖ is O(m^-1/2)",
+    "ntk-gap", Kind.BOUND, -0.5,
 )  # fmt: skip
 KERNEL_NNGP = Claim(
-    "kernels/nngp", "[Lee et al. 2018]", "‖K^0 − K^∞‖/‖K^∞‖ is O(m^-1/2)", "nngp-gap", Kind.BOUND, -0.5,
+    "kernels/nngp", "[Lee et al. 2018]", "‖K^0 − K^∞‖/‖K^∞‖ is O(m^-1/2)",
+    "nngp-gap", Kind.BOUND, -0.5,
 )  # fmt: skip
 KERNEL_GAMMA = Claim(
     "kernels/gamma", "(6)", "‖Γ_l^0 − Γ_l^∞‖/‖Γ_l^∞‖ is O(m^-1/2)", "gamma-gap", Kind.BOUND, -0.5,
@@ -123,7 +125,8 @@ FLOW_EMPIRICAL_NEW = Claim(
     "flow-gap-empirical-held-out", Kind.BOUND, -0.5,
 )  # fmt: skip
 FLOW_ANALYTIC = Claim(
-    "kernels/flow-analytic", "[Lee et al. 2019]", "max ‖f^t − f_∞^t‖ under Θ^∞ is O(m^-1/2), training points",
+    "kernels/flow-analytic", "[Lee et al. 2019]",
+    "max ‖f^t − f_∞^t‖ under Θ^∞ is O(m^-1/2), training points",
     "flow-gap-analytic", Kind.BOUND, -0.5,
 )  # fmt: skip
 FLOW_ANALYTIC_NEW = Claim(
