@@ -11,7 +11,7 @@ verify: .venv/ready
 test: .venv/ready lint
 	$(BIN)/pytest -n 2 --dist worksteal
 
-# Generated networks at random, ten times as many in the costly tests; an hour or more.
+# Generated networks at random, ten times as many in the costly tests; takes long.
 test-deep: .venv/ready
 	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -n 2 --dist worksteal
 

@@ -109,7 +109,7 @@ KERNEL_GAMMA = Claim(
     "kernels/gamma", "(6)", "‖Γ_l^0 − Γ_l^∞‖/‖Γ_l^∞‖ is O(m^-1/2)", "gamma-gap", Kind.BOUND, -0.5,
 )  # fmt: skip
 KERNEL_SPECTRUM = Claim(
-    "kernels/spectrum", "(3), (7)", "the spectrum of P²Σ_l/m_{l−1} tends to its limit as O(m^-1/2)",
+    "kernels/spectrum", "(3), (7)", "the spectrum of Σ_l/m_{l−1} tends to its limit as O(m^-1/2)",
     "spectrum-gap", Kind.BOUND, -0.5,
 )  # fmt: skip
 KERNEL_DRIFT = Claim(

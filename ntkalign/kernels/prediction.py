@@ -66,9 +66,10 @@ def spectrum(
     backward: Float[np.ndarray, "P P C C"],
     delta: Float[np.ndarray, "P C"],
 ) -> Float[np.ndarray, " P"]:
-    """The non-zero eigenvalues of Σ_l/m_{l−1}, (3), falling: those of q_l ⊙ … in P dimensions.
+    """The eigenvalues of Σ_l/m_{l−1}, (3), that can differ from zero, falling.
 
-    With H = σ(z_{l−1}) of shape (P, m), Σ = Hᵀ q H/P², whose eigenvalues are those of q H Hᵀ/P².
+    With H = σ(z_{l−1}) of shape (P, m), Σ = Hᵀ q H/P²; those of Σ/m are those of the P × P matrix
+    q (H Hᵀ/m)/P².
 
     Args:
         features: H Hᵀ/m.
