@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test test-deep lint bench coverage mutants kernels-jax lock clean
+.PHONY: verify test test-deep test-gpu lint bench coverage mutants kernels-jax lock clean
 
 verify: .venv/ready
 	$(BIN)/ntkalign verify
@@ -14,6 +14,10 @@ test: .venv/ready lint
 # Generated networks at random, ten times as many in the costly tests; takes long.
 test-deep: .venv/ready
 	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -n 2 --dist worksteal
+
+# A GPU against the CPU; skips where JAX has no GPU (pip install 'ntkalign[gpu]').
+test-gpu: .venv/ready
+	$(BIN)/pytest -m gpu tests/test_gpu.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

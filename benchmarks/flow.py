@@ -42,7 +42,7 @@ from ntkalign.origin import Origin
 from ntkalign.rules import NORMAL
 from ntkalign.settings import Settings
 from ntkalign.spectral import SpectralFlow
-from ntkalign.sweep import Cell, measure_cell
+from ntkalign.trial import Cell, measure_cell
 
 DEPTH, POINTS, OUTPUTS = 4, 16, 2
 ERROR = 1e-8

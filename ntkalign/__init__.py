@@ -2,12 +2,14 @@
 
     networks → rules → flow → measurements → rates → claims → report
 
-Importing this package switches JAX to float64: claims are never measured in less.
+Importing this package switches JAX to float64, in which all claims are measured, and its float32
+products to full precision, which some GPUs would cut.
 """
 
 import jax
 
 jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_default_matmul_precision", "highest")
 
 from ntkalign.activations import ACTIVATIONS, Activation  # noqa: E402
 from ntkalign.errors import IncompleteRunError, InputError  # noqa: E402

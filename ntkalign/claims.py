@@ -108,6 +108,10 @@ KERNEL_NNGP = Claim(
 KERNEL_GAMMA = Claim(
     "kernels/gamma", "(6)", "‖Γ_l^0 − Γ_l^∞‖/‖Γ_l^∞‖ is O(m^-1/2)", "gamma-gap", Kind.BOUND, -0.5,
 )  # fmt: skip
+KERNEL_Q = Claim(
+    "kernels/q", "(7)", "sup_t ‖q_l^t − q_l^∞,t‖/‖q_l^∞,t‖ is O(m^-1/2)",
+    "q-gap", Kind.BOUND, -0.5,
+)  # fmt: skip
 KERNEL_SPECTRUM = Claim(
     "kernels/spectrum", "(3), (7)", "the spectrum of Σ_l/m_{l−1} tends to its limit as O(m^-1/2)",
     "spectrum-gap", Kind.BOUND, -0.5,
@@ -139,8 +143,8 @@ LINEARISED_FLOW = Claim(
 )  # fmt: skip
 
 KERNEL_CLAIMS = (
-    KERNEL_NTK, KERNEL_NNGP, KERNEL_GAMMA, KERNEL_SPECTRUM, KERNEL_DRIFT, FLOW_EMPIRICAL,
-    FLOW_EMPIRICAL_NEW, FLOW_ANALYTIC, FLOW_ANALYTIC_NEW, LINEARISED_FLOW,
+    KERNEL_NTK, KERNEL_NNGP, KERNEL_GAMMA, KERNEL_Q, KERNEL_SPECTRUM, KERNEL_DRIFT,
+    FLOW_EMPIRICAL, FLOW_EMPIRICAL_NEW, FLOW_ANALYTIC, FLOW_ANALYTIC_NEW, LINEARISED_FLOW,
 )  # fmt: skip
 """About gradient descent and its kernels; norms over data points are Frobenius norms."""
 
@@ -188,13 +192,13 @@ def questions(family: Family, rules: Sequence[Rule], only: Iterable[str] = ()) -
 def kernel_questions(family: Family, only: Iterable[str] = ()) -> list[Question]:
     """All questions of ``ntkalign kernels``: each claim, and the same of a fixed bottleneck.
 
-    A bottleneck's kernel stays random, so it must not be found to tend to the wide network's, nor
-    to stand still. Below the bottleneck's own layer every Γ_l sees it.
+    A bottleneck's kernels stay random, those of the wide layers above and below it too, so they
+    must not be found to tend to the wide network's, nor to stand still.
     """
+    hidden, every = tuple(range(1, family.depth)), tuple(range(1, family.depth + 1))
     layers: dict[Claim, tuple[int | None, ...]] = {
-        KERNEL_GAMMA: tuple(range(1, family.depth)),
-        KERNEL_SPECTRUM: tuple(range(1, family.depth + 1)),
-    }
+        KERNEL_GAMMA: hidden, KERNEL_Q: every, KERNEL_SPECTRUM: every,
+    }  # fmt: skip
     neck = family.bottleneck_layer
 
     def rule(claim: Claim) -> str:
@@ -209,7 +213,6 @@ def kernel_questions(family: Family, only: Iterable[str] = ()) -> list[Question]
         *(
             Question(c, BOTTLENECK, rule(c), neck if c in layers else None, control=True)
             for c in KERNEL_CLAIMS
-            if c is not KERNEL_NNGP or neck == family.depth - 1
         ),
     ]
     wanted = set(only)

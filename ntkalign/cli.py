@@ -28,7 +28,7 @@ from ntkalign.kernels.checks import HELD_OUT, kernel_suite
 from ntkalign.report import load_report, print_verdicts, write_report
 from ntkalign.report.files import prepare
 from ntkalign.settings import PRESETS, Settings
-from ntkalign.sweep import Cell
+from ntkalign.trial import Cell
 from ntkalign.verifier import THEORY, Suite, Verification, verify
 from ntkalign.version import __version__
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -38,14 +41,23 @@ def devices() -> list[jax.Device]:
     return jax.devices() if chosen is None else jax.devices(chosen.platform)
 
 
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw on the CPU whatever device computes: the same network to the last bit on each."""
+    with jax.default_device(jax.devices("cpu")[0]):
+        yield
+
+
 def shard(parameters: Parameters) -> Parameters:
-    """The same parameters, each weight matrix split by rows over all devices where that divides.
+    """The same parameters where they are computed with.
+
+    Each weight matrix is split by rows over all devices where that divides.
 
     Every product in the spectral engine then runs on all devices; XLA moves what must be moved.
     """
     every = devices()
     if len(every) == 1:
-        return parameters
+        return parameters if every[0].platform == "cpu" else jax.device_put(parameters, every[0])
     mesh = Mesh(np.array(every), ("units",))
     rows = NamedSharding(mesh, PartitionSpec("units", None))  # type: ignore[no-untyped-call]
     return tuple(

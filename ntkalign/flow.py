@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ntkalign.dense import DenseFlow, dense_flow
+from ntkalign.devices import drawing
 from ntkalign.errors import InputError, unknown_name
 from ntkalign.networks import Network, Parameters
 from ntkalign.origin import Origin
@@ -79,7 +80,8 @@ def gradient_flow(
 
     @cache
     def draw(rule: Rule) -> Any:
-        return rule.draw(key, network)
+        with drawing():
+            return rule.draw(key, network)
 
     if engine != "dense":
         flow = spectral_flow(origin, rule, draw(rule), y, moments, tolerance, guess)

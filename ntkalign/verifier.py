@@ -22,7 +22,8 @@ from ntkalign.errors import InputError
 from ntkalign.horizon import choose_time
 from ntkalign.kernels.limits import Predictions, predictions
 from ntkalign.settings import Settings
-from ntkalign.sweep import Cell, Measure, run_sweep
+from ntkalign.sweep import Measure, run_sweep
+from ntkalign.trial import Cell
 from ntkalign.verdicts import Finding, Terms, answer, settle
 from ntkalign.version import __version__
 
@@ -47,6 +48,11 @@ class Verification:
     findings: tuple[Finding, ...]
     table: pd.DataFrame
     limit_loss: tuple[float, ...] | None = None
+
+    @property
+    def title(self) -> str:
+        """What the run was about; reports of before there were several said nothing of it."""
+        return str(self.config.get("title", THEORY.title))
 
     @property
     def spend(self) -> float:
@@ -84,6 +90,7 @@ class Suite:
     """What is asked of a family of networks, and how one of them is measured.
 
     Attributes:
+        title: the report's heading.
         ask: the questions, from checked settings and the ids of claims.
         prepare: from checked settings and all data, how one network is measured; None is the
             theory's way.
@@ -92,6 +99,7 @@ class Suite:
         held_out: data points that are not trained on, after the P that are.
     """
 
+    title: str
     ask: Callable[[Settings, Iterable[str]], list[Question]]
     prepare: Callable[[Settings, Data], Measure | None]
     predict: Callable[[Settings, Data, float], Predictions] | None = None
@@ -99,7 +107,10 @@ class Suite:
 
 
 THEORY = Suite(
-    lambda s, only: questions(s.family, s.rules, only), lambda s, data: None, predictions
+    "Does it hold at finite width? Boopathy & Fiete (ICML 2022), measured",
+    lambda s, only: questions(s.family, s.rules, only),
+    lambda s, data: None,
+    predictions,
 )
 
 
@@ -194,6 +205,7 @@ def verify(
         )
     config = settings.as_json() | {"inputs": data.x.shape[1], "outputs": data.y.shape[1]}
     config |= {
+        "title": suite.title,
         "held_out": suite.held_out,
         "until_decided": until_decided,
         "budget": budget,

@@ -18,8 +18,8 @@ from ntkalign.measurements import jacobian_drift
 from ntkalign.pairing import share_outputs
 from ntkalign.report.terminal import seeds
 from ntkalign.rules import NORMAL
-from ntkalign.sweep import Cell, measure_cell
 from ntkalign.testing import assert_rate
+from ntkalign.trial import Cell, measure_cell
 from tests.cases import cases, examples, make
 
 

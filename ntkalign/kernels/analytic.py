@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -28,7 +28,7 @@ from ntkalign.kernels.adapter import jax_defaults, load
 from ntkalign.networks import Family
 
 DEGREE = 128
-"""Nodes of the quadrature in each direction; its error is the difference to half as many."""
+"""Nodes of the quadrature in each direction."""
 CLOSED_FORMS = {
     "erf": "Erf", "sin": "Sin", "gelu": "Gelu", "relu": "Relu", "linear": "Identity",
 }  # fmt: skip
@@ -43,13 +43,14 @@ class Limit:
         features: H_0 … H_{N−1}, each (P, P).
         forward: K_1 … K_N.
         backward: Γ_1 … Γ_N, the factor before the identity over outputs.
-        error: the largest error of quadrature, as a share of a kernel's largest entry.
+        coarser: the same by half as many nodes of quadrature; None where no quadrature was needed.
+            A quantity's error by quadrature is its difference between the two.
     """
 
     features: tuple[np.ndarray, ...]
     forward: tuple[np.ndarray, ...]
     backward: tuple[np.ndarray, ...]
-    error: float
+    coarser: Limit | None = None
 
     @property
     def nngp(self) -> Float[np.ndarray, "P P"]:
@@ -85,13 +86,11 @@ def _known(
     family = Family(depth, activation, bias_std=bias_std)
     name = family.activation.name
     if ACTIVATIONS.get(name) is family.activation and name in CLOSED_FORMS:
-        return _limit(family, x, getattr(load().stax, CLOSED_FORMS[name])(), 0.0)
+        return _limit(family, x, getattr(load().stax, CLOSED_FORMS[name])())
     fine, coarse = (
-        _limit(family, x, _numerical(family.activation, n), 0.0) for n in (DEGREE, DEGREE // 2)
+        _limit(family, x, _numerical(family.activation, n)) for n in (DEGREE, DEGREE // 2)
     )
-    kernels = [(*k.features, *k.forward, *k.backward) for k in (fine, coarse)]
-    error = max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in zip(*kernels, strict=True))
-    return Limit(fine.features, fine.forward, fine.backward, error)
+    return replace(fine, coarser=coarse)
 
 
 def _numerical(activation: Activation, degree: int) -> Any:
@@ -100,7 +99,7 @@ def _numerical(activation: Activation, degree: int) -> Any:
         return load().stax.ElementwiseNumerical(activation.function, deg=degree)
 
 
-def _limit(family: Family, x: Array, activation: Any, error: float) -> Limit:
+def _limit(family: Family, x: Array, activation: Any) -> Limit:
     stax = load().stax
     _, _, dense = stax.Dense(1, W_std=1.0, b_std=family.bias_std or None, parameterization="ntk")
     through: Callable[[Any], Any] = activation[2]
@@ -123,5 +122,4 @@ def _limit(family: Family, x: Array, activation: Any, error: float) -> Limit:
         tuple(np.asarray(h) for h in features),
         tuple(np.asarray(k) for k in forward),
         tuple(reversed(backward)),
-        error,
     )

@@ -18,18 +18,21 @@ from ntkalign.data import Data
 from ntkalign.errors import InputError
 from ntkalign.flow import Flow, Outcome
 from ntkalign.kernels.analytic import Limit, limit
-from ntkalign.kernels.empirical import assembled
-from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum
+from ntkalign.kernels.empirical import Empirical, assembled
+from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum, weighted
 from ntkalign.measurements import Series, supremum
 from ntkalign.networks import Pass, Signals
 from ntkalign.origin import Trace
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
 from ntkalign.settings import Settings
-from ntkalign.sweep import UNDEFINED, Cell, Needs, Row, Trial, failed
+from ntkalign.trial import Cell, Needs, Row, Trial, failed, labelled, with_status
 from ntkalign.verifier import Suite
 
+TITLE = "Are networks of finite width what their kernels say? Measured"
 HELD_OUT = 8
 ROUNDING = 1e-13
+Values = dict[tuple[int | None, str], np.ndarray]
+"""(layer or None, quantity) → its value at each saved time; quantities of time 0 have only one."""
 
 
 def kernel_suite(held_out: int = HELD_OUT) -> Suite:
@@ -43,7 +46,7 @@ def kernel_suite(held_out: int = HELD_OUT) -> Suite:
             "held_out", held_out, must="be at least 1", got=repr(held_out),
             because="predictions are checked where the network was not trained", do="pass 8, say",
         )  # fmt: skip
-    return Suite(_ask, _prepare, held_out=held_out)
+    return Suite(TITLE, _ask, _prepare, held_out=held_out)
 
 
 def _ask(settings: Settings, only: Iterable[str]) -> list[Question]:
@@ -87,89 +90,100 @@ def measure_kernels(
     points, everything = settings.points, len(data.x)
     normal, zero = (held_out(rule, points, everything) for rule in (NORMAL, ALIGN_ZERO))
     trial = Trial.of(settings, data, time, cell, (normal, zero))
-    owner = {quantity: name for name, quantities in needs.items() for quantity in quantities}
     pairs = {normal: trial.run(normal)}
     if zero.name in needs:
         pairs[zero] = trial.run(zero, pairs[normal][1])
-    bad = [f for pair in pairs.values() for f in pair if f.outcome is not Outcome.REACHED]
-    if bad:
-        return failed(cell, needs, settings.depth, f"{bad[0].rule.name} {bad[0].outcome.value}")
-    series: list[Series] = []
-    for i in range(2):
-        flow = pairs[normal][i]
-        other = pairs[zero][i] if zero in pairs else None
-        series.append(_measured(flow, other, np.asarray(trial.y), points, limit))
-    fine, coarse = ({n: v for n, v in s.items() if n[1] in owner} for s in series)
-    found = supremum(fine, coarse, pairs[normal][0].work.estimate)
-    rows: list[Row] = [
-        (cell.family, cell.width, cell.seed, owner[quantity], layer, quantity, value, error,
-         "ok" if np.isfinite(value + error) else UNDEFINED)
-        for (layer, quantity), (value, error) in found.items()
-    ]  # fmt: skip
-    work = pairs[normal][0].work
-    rows.append((cell.family, cell.width, cell.seed, NORMAL.name, None, f"{work.engine}-steps",
-                 float(work.steps), 0.0, "ok"))  # fmt: skip
+    y = np.asarray(trial.y)
+    rows: list[Row] = []
+    for rule, (flow, looser) in pairs.items():
+        wanted = needs.get(rule.name, frozenset())
+        bad = next((f for f in (flow, looser) if f.outcome is not Outcome.REACHED), None)
+        if bad is not None:
+            status = f"{rule.name} {bad.outcome.value}"
+            rows += failed(cell, {rule.name: wanted}, settings.depth, status)
+            continue
+        fine, coarse = (_measured(f, wanted, y, points, limit) for f in (flow, looser))
+        measured = with_status(supremum(fine, coarse, flow.work.estimate))
+        measured[None, f"{flow.work.engine}-steps"] = float(flow.work.steps), 0.0, "ok"
+        rows += labelled(cell, rule.name, measured)
     return rows
 
 
 def _measured(
-    flow: Flow, zero: Flow | None, y: Float[np.ndarray, "A C"], points: int, limit: Limit
+    flow: Flow, wanted: frozenset[str], y: Float[np.ndarray, "A C"], points: int, limit: Limit
 ) -> Series:
-    """Every quantity at the saved times, with bounds on what the measuring adds to its error."""
-    trace, start = flow.trace(), flow.origin.trace
-    outputs = y.shape[1]
-    eye = np.eye(outputs)
-    features, backward = _parts(start, 0)
-    theta = assembled(features, backward)
-    exact = limit.ntk[:, :, None, None] * eye
-    initial, n = np.asarray(flow.origin.first.output), len(flow.times)
-    series: Series = {}
-
-    def add(
-        name: str, values: list[float] | np.ndarray, layer: int | None = None, error: float = 0.0
-    ) -> None:
-        series[layer, name] = np.asarray(values), np.full(len(values), ROUNDING + error)
-
-    add("ntk-gap", [distance(theta, exact)], error=limit.error)
-    beta = flow.network.bias_std**2
-    nngp = flow.origin.first.activities[-1]
-    gram = np.asarray(nngp @ nngp.T) / nngp.shape[1] + beta
-    add("nngp-gap", [distance(gram, limit.nngp)], error=limit.error)
-    gammas = [g[:, :, None, None] * eye for g in limit.backward]
-    for layer in range(1, flow.network.depth):
-        found = distance(backward[layer - 1], gammas[layer - 1])
-        add("gamma-gap", [found], layer, limit.error)
-    add("ntk-drift", [distance(assembled(*_parts(trace, i)), theta) for i in range(n)])
-
-    train = slice(0, points)
-    e0 = y[train] - initial[train]
-    delta = predicted_delta(exact[train, train], e0, flow.times)
-    for layer in range(1, flow.network.depth + 1):
-        h, g = features[layer - 1][train, train], backward[layer - 1][train, train]
-        h8, g8 = limit.features[layer - 1][train, train], gammas[layer - 1][train, train]
-        gaps = []
-        for i in range(n):
-            ours = spectrum(h, g, flow.delta[i, train] / flow.network.rate)
-            theirs = spectrum(h8, g8, delta[i])
-            gaps.append(float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)))
-        add("spectrum-gap", gaps, layer, 10 * limit.error)
-
-    for name, kernel, error in (("empirical", theta, 0.0), ("analytic", exact, 10 * limit.error)):
-        predicted = predicted_outputs(kernel, y[train], initial, flow.times)
-        apart = np.linalg.norm(flow.output - predicted, axis=-1)
-        add(f"flow-gap-{name}", apart[:, train].max(axis=-1), error=error)
-        add(f"flow-gap-{name}-held-out", apart[:, points:].max(axis=-1), error=error)
-        if zero is not None and name == "empirical":
-            apart = np.linalg.norm(zero.output - predicted, axis=-1)
-            add("align-zero-gap", apart[:, train].max(axis=-1))
-    return series
+    """The wanted quantities, with bounds on what the measuring adds to their errors."""
+    start = _kernels(flow.origin.trace, 0)
+    values: Values = {}
+    if "ntk-drift" in wanted:
+        trace = flow.trace()
+        drift = [distance(_kernels(trace, i).ntk, start.ntk) for i in range(len(flow.times))]
+        values[None, "ntk-drift"] = np.array(drift)
+    train, held_out = prediction_gaps(start.ntk, flow, y, points)
+    for name in ("flow-gap-empirical", "align-zero-gap"):
+        values[None, name], values[None, f"{name}-held-out"] = train, held_out
+    beyond = _against(limit, flow, start, y, points)
+    rough = beyond if limit.coarser is None else _against(limit.coarser, flow, start, y, points)
+    series = {n: (v, np.full(len(v), ROUNDING)) for n, v in values.items()} | {
+        n: (v, ROUNDING + np.abs(v - rough[n])) for n, v in beyond.items()
+    }
+    return {name: found for name, found in series.items() if name[1] in wanted}
 
 
-def _parts(trace: Trace, i: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """σσᵀ/m and Γ of every layer at one time of a trace."""
-    features = [h[i] @ h[i].T / h.shape[2] for h in trace.activities]
-    backward = [np.einsum("pmc,qmd->pqcd", g[i], g[i], optimize=True) for g in trace.jacobian]
-    return features, backward
+def _against(
+    limit: Limit, flow: Flow, start: Empirical, y: Float[np.ndarray, "A C"], points: int
+) -> Values:
+    """The quantities that compare a network with the infinitely wide one."""
+    network, eye, some = flow.network, np.eye(y.shape[1]), np.s_[:points, :points]
+    theta, gammas = (
+        limit.ntk[:, :, None, None] * eye,
+        [gamma[:, :, None, None] * eye for gamma in limit.backward],
+    )
+    last = flow.origin.first.activities[-1]
+    nngp = np.asarray(last @ last.T) / last.shape[1] + network.bias_std**2
+    train, held_out = prediction_gaps(theta, flow, y, points)
+    values: Values = {
+        (None, "ntk-gap"): np.array([distance(start.ntk, theta)]),
+        (None, "nngp-gap"): np.array([distance(nngp, limit.nngp)]),
+        (None, "flow-gap-analytic"): train,
+        (None, "flow-gap-analytic-held-out"): held_out,
+    }
+    e0 = (y - np.asarray(flow.origin.first.output))[:points]
+    theirs = predicted_delta(theta[some], e0, flow.times)
+    ours = np.asarray(flow.delta)[:, :points] / network.rate
+    for i in range(network.depth):
+        h, g, h8, g8 = start.features[i], start.backward[i], limit.features[i], gammas[i]
+        pairs = list(zip(ours, theirs, strict=True))
+        quantities = {
+            "q-gap": [
+                distance(weighted(g[some], d), weighted(g8[some], d8)) for d, d8 in pairs
+            ],
+            "spectrum-gap": [
+                distance(spectrum(h[some], g[some], d), spectrum(h8[some], g8[some], d8))
+                for d, d8 in pairs
+            ],
+        }  # fmt: skip
+        if i + 1 < network.depth:  # Γ_N is 1
+            quantities["gamma-gap"] = [distance(g, g8)]
+        values |= {(i + 1, name): np.array(v) for name, v in quantities.items()}
+    return values
+
+
+def prediction_gaps(
+    kernel: Float[np.ndarray, "A A C C"], flow: Flow, y: Float[np.ndarray, "A C"], points: int
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """max_x ‖f^t − predicted f^t‖ over the training points, and over the others, at each time."""
+    initial = np.asarray(flow.origin.first.output)
+    predicted = predicted_outputs(kernel, y[:points], initial, flow.times)
+    apart = np.linalg.norm(np.asarray(flow.output) - predicted, axis=-1)
+    return apart[:, :points].max(axis=-1), apart[:, points:].max(axis=-1)
+
+
+def _kernels(trace: Trace, i: int) -> Empirical:
+    """Of the network at one time of a trace."""
+    features = tuple(h[i] @ h[i].T / h.shape[2] for h in trace.activities)
+    backward = tuple(np.einsum("pmc,qmd->pqcd", g[i], g[i], optimize=True) for g in trace.jacobian)
+    return Empirical(assembled(features, backward), features, backward)
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -61,6 +61,13 @@ def predicted_delta(
     return ((growth * (modes.T @ error.ravel())) @ modes.T).reshape(len(t), points, outputs)
 
 
+def weighted(
+    backward: Float[np.ndarray, "P P C C"], delta: Float[np.ndarray, "P C"]
+) -> Float[np.ndarray, "P P"]:
+    """q_l = δᵀ Γ_l δ, (7)."""
+    return np.asarray(np.einsum("xc,xycd,yd->xy", delta, backward, delta))
+
+
 def spectrum(
     features: Float[np.ndarray, "P P"],
     backward: Float[np.ndarray, "P P C C"],
@@ -76,7 +83,7 @@ def spectrum(
         backward: Γ_l.
         delta: δ.
     """
-    q = np.einsum("xc,xycd,yd->xy", delta, backward, delta)  # (7)
+    q = weighted(backward, delta)
     values, vectors = np.linalg.eigh(features)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     return np.linalg.eigvalsh(root.T @ q @ root)[::-1] / len(delta) ** 2

@@ -16,7 +16,7 @@ from ntkalign.claims import CLAIMS, KERNEL_CLAIMS, MAIN, Claim, Question
 from ntkalign.errors import InputError
 from ntkalign.report.groups import rows
 from ntkalign.report.plots import scaling_plots, training_curve
-from ntkalign.report.terminal import seeds, summary, warnings
+from ntkalign.report.terminal import held_out, seeds, summary, warnings
 from ntkalign.sweep import read_table
 from ntkalign.verdicts import Finding, Terms, answer, settle
 from ntkalign.verifier import Verification
@@ -49,6 +49,7 @@ def write_report(result: Verification, folder: Path) -> Path:
         "result": result,
         "summary": summary(result),
         "seeds": seeds(result.config),
+        "held_out": held_out(result.config),
         "warnings": warnings(result),
         "claims": rows(result.claims),
         "controls": rows(result.controls),

@@ -16,7 +16,8 @@ from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarForm
 
 from ntkalign.claims import BOTTLENECK, Claim, Kind
 from ntkalign.report.groups import RULE_TITLES
-from ntkalign.sweep import losses, saved_times
+from ntkalign.sweep import losses
+from ntkalign.trial import saved_times
 from ntkalign.verdicts import ZERO, Finding
 from ntkalign.verifier import Verification
 
@@ -44,6 +45,7 @@ QUANTITIES = {
     "ntk-gap": r"$\|\Theta^0-\Theta^\infty\|/\|\Theta^\infty\|$",
     "nngp-gap": r"$\|K^0-K^\infty\|/\|K^\infty\|$",
     "gamma-gap": r"$\|\Gamma_l^0-\Gamma_l^\infty\|/\|\Gamma_l^\infty\|$",
+    "q-gap": r"$\sup_t\|q_l^t-q_l^{\infty,t}\|/\|q_l^{\infty,t}\|$",
     "spectrum-gap": r"spectrum of $\Sigma_l/m_{l-1}$, relative to its limit",
     "ntk-drift": r"$\sup_t\|\Theta^t-\Theta^0\|/\|\Theta^0\|$",
     "flow-gap-empirical": r"$\max\|f^t-f_{\mathrm{lin}}^t\|$",

@@ -21,9 +21,9 @@ def print_verdicts(result: Verification, console: Console) -> None:
     """Print the claims, the controls and one line that sums up."""
     config = result.config
     console.print(
-        f"[bold]{config['data']}[/]: {config['points']} points, depth {config['depth']}, "
-        f"{config['activation']}, widths {_list(config['widths'])}, {seeds(config)}, "
-        f"time {config['time']:g}",
+        f"[bold]{config['data']}[/]: {config['points']} points, {held_out(config)}"
+        f"depth {config['depth']}, {config['activation']}, widths {_list(config['widths'])}, "
+        f"{seeds(config)}, time {config['time']:g}",
         highlight=False,
     )
     console.print(_table("Claims", result.claims, control=False))
@@ -32,6 +32,11 @@ def print_verdicts(result: Verification, console: Console) -> None:
     console.print(summary(result), highlight=False)
     for line in warnings(result):
         console.print(Text(line, style="bold red"))
+
+
+def held_out(config: dict[str, object]) -> str:
+    """How many points are only predicted, with a comma after it; nothing if there are none."""
+    return f"{config['held_out']} more held out, " if config.get("held_out") else ""
 
 
 def seeds(config: dict[str, object]) -> str:

@@ -1,0 +1,89 @@
+"""A GPU against the CPU, to 1e-10: ``make test-gpu`` where there is one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from ntkalign import RULES, Settings
+from ntkalign.claims import kernel_questions, questions
+from ntkalign.data import Data
+from ntkalign.devices import use
+from ntkalign.kernels.analytic import limit
+from ntkalign.kernels.checks import measure_kernels
+from ntkalign.trial import Cell, Trial, measure_cell
+
+pytestmark = pytest.mark.gpu
+SETTINGS = Settings(points=4, tolerance=1e-12, rules=("align-zero", "align-ada")).checked()
+CELL = Cell("main", 256, 0)
+
+
+@pytest.fixture(autouse=True)
+def _one_is_there():
+    try:
+        jax.devices("gpu")
+    except RuntimeError:
+        pytest.skip("JAX has no GPU here")
+    yield
+    jax.config.update("jax_default_device", None)
+
+
+def trial_data():
+    rng = np.random.default_rng(0)
+    return Data("trial", rng.standard_normal((6, 8)), rng.standard_normal((6, 2)))
+
+
+def on_each(work):
+    results = []
+    for device in ("cpu", "gpu"):
+        use(device)
+        results.append(work())
+    return results
+
+
+def test_networks_are_drawn_alike():
+    def draw():
+        start = Trial.of(SETTINGS, trial_data(), 1.0, CELL).origin.start
+        return [np.asarray(a) for a in jax.tree.leaves(start)]
+
+    for ours, theirs in zip(*on_each(draw), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("engine", ["spectral", "dense"])
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_flows_agree(name, engine):
+    settings = replace(SETTINGS, engine=engine)
+
+    def outputs():
+        return Trial.of(settings, trial_data(), 2.0, CELL).run(RULES[name])[0].output
+
+    cpu, gpu = on_each(outputs)
+    np.testing.assert_allclose(gpu, cpu, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("suite", ["theory", "kernels"])
+def test_measurements_agree(suite):
+    data, family = trial_data(), SETTINGS.family
+    asked = questions(family, SETTINGS.rules) if suite == "theory" else kernel_questions(family)
+    needs: dict[str, set[str]] = {}
+    for q in asked:
+        if not q.control:
+            needs.setdefault(q.rule, set()).add(q.claim.quantity)
+    wanted = {rule: frozenset(quantities) for rule, quantities in needs.items()}
+
+    def measured():
+        if suite == "theory":
+            rows = measure_cell(SETTINGS, data, 2.0, CELL, wanted)
+        else:
+            kernels = limit(family, data.x)
+            rows = measure_kernels(SETTINGS, data, 2.0, CELL, wanted, limit=kernels)
+        return {row[3:6]: row[6] for row in rows if "steps" not in row[5] and row[7] != 0}
+
+    cpu, gpu = on_each(measured)
+    assert cpu.keys() == gpu.keys()
+    for name, value in cpu.items():
+        np.testing.assert_allclose(gpu[name], value, rtol=1e-10, atol=1e-10, err_msg=str(name))
