@@ -21,6 +21,8 @@ from ntkalign.networks import Network, Parameters, backpropagate
 from ntkalign.origin import output_basis
 
 BATCH = 512
+Parts = tuple[list[np.ndarray], list[np.ndarray]]
+"""σσᵀ/m and Γ, layer by layer."""
 
 
 class Empirical(NamedTuple):
@@ -48,18 +50,27 @@ def empirical(
         other: more data; the same if None.
         batch: so many points are held at once.
     """
-    x = jnp.asarray(x, jnp.float64)
-    other = x if other is None else jnp.asarray(other, jnp.float64)
-    rows = []
-    for left in _batches(x, batch):
+    lefts = _batches(x, batch)
+    rights = lefts if other is None else _batches(other, batch)
+    blocks: dict[tuple[int, int], Parts] = {}
+    for i, left in enumerate(lefts):
         of_left = signals(network, parameters, left)
-        blocks = []
-        for right in _batches(other, batch):
+        for j, right in enumerate(rights):
+            if rights is lefts and j < i:  # Θ(x′, x) = Θ(x, x′)ᵀ
+                features, backward = blocks[j, i]
+                blocks[i, j] = [h.T for h in features], [g.transpose(1, 0, 3, 2) for g in backward]
+                continue
             of_right = of_left if right is left else signals(network, parameters, right)
             parts = _kernels(of_left, of_right, len(left), len(right))
-            blocks.append(jax.tree.map(np.asarray, parts))
+            blocks[i, j] = jax.tree.map(np.asarray, parts)
             del of_right
-        rows.append(jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *blocks))
+    rows = [
+        jax.tree.map(
+            lambda *parts: np.concatenate(parts, axis=1),
+            *(blocks[i, j] for j in range(len(rights))),
+        )
+        for i in range(len(lefts))
+    ]
     features, backward = jax.tree.map(lambda *parts: np.concatenate(parts, axis=0), *rows)
     return Empirical(assembled(features, backward), tuple(features), tuple(backward))
 
@@ -99,5 +110,6 @@ def _kernels(
     return features, backward
 
 
-def _batches(x: Array, size: int) -> list[Array]:
+def _batches(x: Array | np.ndarray, size: int) -> list[Array]:
+    x = jnp.asarray(x, jnp.float64)
     return [x[i : i + size] for i in range(0, len(x), size)]

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullLocator, ScalarFormatter
 
 from ntkalign.claims import BOTTLENECK, Claim, Kind
 from ntkalign.report.groups import RULE_TITLES
@@ -197,7 +197,7 @@ def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str)
         axis.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
     else:
         axis.set_yscale("log")
-        axis.yaxis.set_minor_formatter(NullFormatter())
+        axis.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(1.3, 0.4)))
         axis.yaxis.set_major_locator(LogLocator(numticks=6))
         limits = {f.limit for f in findings if f.limit is not None}
         for limit in limits:  # all rules have the same one
