@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntkalign.errors import InputError
 from ntkalign.lowrank import LowRank, compress, triangle
 from ntkalign.networks import Layer, Network, Parameters, Pass, backpropagate
 from ntkalign.origin import Origin, Trace, by_point, columns
@@ -96,7 +97,17 @@ def dense_flow(
     among: tuple[Rule, ...],
     max_steps: int,
 ) -> DenseFlow:
-    """Integrate; arguments as for :func:`ntkalign.flow.gradient_flow`."""
+    """Integrate; arguments as for :func:`ntkalign.flow.gradient_flow`.
+
+    Raises:
+        InputError: if diffrax is too old, as it is beside JAX 0.4.36 and 0.4.37.
+    """
+    if not hasattr(diffrax, "ClipStepSizeController"):
+        raise InputError(
+            "diffrax", diffrax.__version__, must="be 0.6.2 or later", got=diffrax.__version__,
+            because="the dense engine's steps end at the saved times",
+            do="pip install 'jax>=0.4.38' 'diffrax>=0.7', or choose the spectral engine",
+        )  # fmt: skip
     network, x = origin.network, origin.x
     start = _double(origin.start)
     rules = together(rule, among)

@@ -6,15 +6,20 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
 from ntkalign.activations import ACTIVATIONS, activation
 from ntkalign.networks import Network
 
+needs_dense = pytest.mark.skipif(
+    not hasattr(diffrax, "ClipStepSizeController"), reason="diffrax is too old for the dense engine"
+)
 SMOOTH = sorted(name for name, a in ACTIVATIONS.items() if a.meets_assumptions)
 
 

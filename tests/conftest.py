@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
-# most of the time goes into compiling small programs: the quickest that run will do
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Most of the time goes into compiling small programs: the quickest that run will do. XLA ends the
+# process at a flag that it does not know, and older ones do not know all of these.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0"
+    + " --xla_cpu_use_fusion_emitters=false --xla_llvm_disable_expensive_passes=true"
+    * version("jax").startswith("0.10."),
+)
 
 import jaxtyping
 

@@ -52,6 +52,12 @@ def test_the_linearised_flow_is_the_closed_form(engine, case):
         np.testing.assert_allclose(np.asarray(case.y - f).ravel(), error, atol=1e-7)
 
 
+def test_a_diffrax_that_is_too_old_is_refused(monkeypatch):
+    monkeypatch.delattr("diffrax.ClipStepSizeController")
+    with pytest.raises(InputError, match=r"diffrax \(.*\) must be 0.6.2 or later; got .*; because"):
+        run(make((3, 4, 2)), NORMAL, engine="dense")
+
+
 def test_the_empirical_kernel_is_the_product_of_jacobians():
     case = make((3, 5, 4, 2), bias_std=0.3)
     jacobian = jax.jacrev(lambda p: case.network.forward(p, case.x).output)(case.start)
