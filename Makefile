@@ -47,7 +47,7 @@ mutants: .venv/ready
 coverage: .venv/ready
 	$(BIN)/python benchmarks/coverage.py
 
-# The adapter to neural-tangents on the oldest, the pinned and the newest JAX, each in an environment
+# Kernels and neural-tangents on the oldest, the pinned and the newest JAX, each in an environment
 # of its own under build/; a few minutes and 2 GB.
 kernels-jax: .venv/ready
 	$(BIN)/python -m tests.jax_versions

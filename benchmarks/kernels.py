@@ -108,12 +108,12 @@ def one(job: One) -> None:
 
 
 def operations(widths: tuple[int, ...], points: int) -> float:
-    """Multiplications and additions: forward, backward for every output, and Gram matrices."""
+    """Multiplications and additions: forward, backward for every output, half the Gram matrices."""
     weights = [m * k for m, k in itertools.pairwise(widths)]
     rows = points * widths[-1]
     passes = points * sum(weights) + rows * sum(weights[1:])
     grams = points**2 * sum(widths[:-1]) + rows**2 * sum(widths[1:])
-    return 2.0 * (passes + grams)
+    return 2.0 * passes + grams
 
 
 def per_operation(size: int = 3072) -> float:

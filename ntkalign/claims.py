@@ -121,11 +121,12 @@ KERNEL_DRIFT = Claim(
     "ntk-drift", Kind.BOUND, -0.5,
 )  # fmt: skip
 FLOW_EMPIRICAL = Claim(
-    "kernels/flow-empirical", "(57)", "max ‖f^t − f_lin^t‖ under Θ^0 is O(m^-1/2), training points",
+    "kernels/flow-empirical", "[Lee et al. 2019]",
+    "max ‖f^t − f_lin^t‖ under Θ^0 is O(m^-1/2), training points",
     "flow-gap-empirical", Kind.BOUND, -0.5,
 )  # fmt: skip
 FLOW_EMPIRICAL_NEW = Claim(
-    "kernels/flow-empirical/held-out", "(57)", "the same on held-out points",
+    "kernels/flow-empirical/held-out", "[Lee et al. 2019]", "the same on held-out points",
     "flow-gap-empirical-held-out", Kind.BOUND, -0.5,
 )  # fmt: skip
 FLOW_ANALYTIC = Claim(
@@ -138,7 +139,7 @@ FLOW_ANALYTIC_NEW = Claim(
     "flow-gap-analytic-held-out", Kind.BOUND, -0.5,
 )  # fmt: skip
 LINEARISED_FLOW = Claim(
-    "kernels/align-zero", "(57)", "max ‖f_al·0^t − f_lin^t‖ under Θ^0 tends to 0",
+    "kernels/align-zero", "(57)", "max ‖f_al·0^t − f_lin^t‖ under Θ^0 tends to 0, training points",
     "align-zero-gap", Kind.VANISHES,
 )  # fmt: skip
 

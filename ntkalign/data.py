@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +29,48 @@ class Data:
     x: Float[np.ndarray, "P d"]
     y: Float[np.ndarray, "P C"]
 
+    def first(self, points: int) -> Data:
+        """So many of the points."""
+        return replace(self, x=self.x[:points], y=self.y[:points])
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How many points are asked for."""
+
+    points: int
+    held_out: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.points + self.held_out
+
+    def check(self, name: str, available: int) -> None:
+        """Are there so many?
+
+        Raises:
+            InputError: if there are not.
+        """
+        if self.points > available:
+            raise InputError(
+                "points", self.points, must=f"be at most {available}", got=repr(self.points),
+                because=f"{name} has no more points", do=f"pass {available} or less",
+            )  # fmt: skip
+        if self.total > available:
+            raise InputError(
+                "held_out", self.held_out, must=f"be at most {available - self.points}",
+                got=repr(self.held_out),
+                because=f"{name} has {available} points and {self.points} are trained on",
+                do="pass less, or fewer --points",
+            )  # fmt: skip
+
 
 def load(
     name: str,
     *,
     points: int,
+    held_out: int = 0,
     inputs: int | None = None,
     outputs: int | None = None,
     directory: Path | None = None,
@@ -44,8 +81,9 @@ def load(
         name: ``digits`` (scikit-learn's handwritten digits, bundled), ``sphere`` (random points
             and Gaussian targets), ``cifar10`` or ``kmnist`` (read from ``directory``), or the
             path of an ``.npz`` file with arrays ``x`` (P, d) and ``y`` (P, C), used as they are.
-        points: P. Images are drawn without replacement in one fixed random order, so a larger P
-            contains a smaller one; a file gives its first P points.
+        points: P. Images are drawn without replacement in one fixed random order, and a larger
+            sphere contains a smaller one; a file gives its first P points.
+        held_out: so many more, after the P, that are not trained on.
         inputs: d, for ``sphere`` only (default 32).
         outputs: C: target dimensions of ``sphere`` (default 2), or the number of classes to
             keep of an image set (default all).
@@ -59,18 +97,23 @@ def load(
             "points", points, must="be at least 2", got=points.__repr__(),
             because="alignment compares pairs of points", do="pass 16, say",
         )  # fmt: skip
+    wanted = Wanted(points, held_out)
     if name.endswith(".npz"):
         _refuse("inputs", inputs, "the file fixes the number of inputs")
         _refuse("outputs", outputs, "the file fixes the number of outputs")
-        data = _from_file(Path(name), points)
+        data = _from_file(Path(name), wanted)
     elif name == "sphere":
-        data = _sphere(points, 32 if inputs is None else inputs, 2 if outputs is None else outputs)
+        data = _sphere(
+            wanted.total, 32 if inputs is None else inputs, 2 if outputs is None else outputs
+        )
     elif name in IMAGES:
         _refuse("inputs", inputs, "the images fix the number of inputs")
-        data = _from_images(name, IMAGES[name](directory), points, outputs)
+        data = _from_images(name, IMAGES[name](directory), wanted, outputs)
     else:
         raise unknown_name("data", name, (*IMAGES, "sphere", "FILE.npz"), "only these can be read")
     _check(data)
+    if held_out:
+        _check(data.first(points))
     return data
 
 
@@ -117,7 +160,7 @@ IMAGES: dict[str, Callable[[Path | None], Images]] = {
 }
 
 
-def _from_images(name: str, images: Images, points: int, outputs: int | None) -> Data:
+def _from_images(name: str, images: Images, wanted: Wanted, outputs: int | None) -> Data:
     pixels, labels = images
     classes = int(labels.max()) + 1
     kept = classes if outputs is None else outputs
@@ -128,8 +171,8 @@ def _from_images(name: str, images: Images, points: int, outputs: int | None) ->
         )  # fmt: skip
     order = np.random.default_rng(0).permutation(len(labels))
     order = order[labels[order] < kept]
-    _enough(name, points, len(order))
-    chosen = order[:points]
+    wanted.check(name, len(order))
+    chosen = order[: wanted.total]
     return Data(name, _to_norm_sqrt_d(pixels[chosen]), np.eye(kept)[labels[chosen]] - 1 / kept)
 
 
@@ -140,12 +183,12 @@ def _sphere(points: int, inputs: int, outputs: int) -> Data:
                 name, value, must="be at least 1", got=value.__repr__(),
                 because="it is a number of dimensions", do="pass a positive number",
             )  # fmt: skip
-    rng = np.random.default_rng(0)
-    x = _to_norm_sqrt_d(rng.standard_normal((points, inputs)))
-    return Data("sphere", x, rng.standard_normal((points, outputs)))
+    of_x, of_y = np.random.default_rng(0).spawn(2)  # more points leave the first as they are
+    x = _to_norm_sqrt_d(of_x.standard_normal((points, inputs)))
+    return Data("sphere", x, of_y.standard_normal((points, outputs)))
 
 
-def _from_file(path: Path, points: int) -> Data:
+def _from_file(path: Path, wanted: Wanted) -> Data:
     def bad(got: str, do: str = "save it with numpy.savez(file, x=x, y=y)") -> InputError:
         return InputError(
             "data", path, must="be an .npz file with numeric arrays x (P, d) and y (P, C)",
@@ -171,8 +214,8 @@ def _from_file(path: Path, points: int) -> Data:
     x, y = (arrays[key].astype(np.float64) for key in ("x", "y"))
     if len(x) != len(y):
         raise bad(f"{len(x)} rows of x and {len(y)} of y")
-    _enough(str(path), points, len(x))
-    return Data(path.name, x[:points], y[:points])
+    wanted.check(str(path), len(x))
+    return Data(path.name, x[: wanted.total], y[: wanted.total])
 
 
 def _check(data: Data) -> None:
@@ -206,14 +249,6 @@ def _check(data: Data) -> None:
 def _to_norm_sqrt_d(x: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(x, axis=1, keepdims=True)
     return x / np.where(norms == 0, 1.0, norms) * np.sqrt(x.shape[1])
-
-
-def _enough(name: str, points: int, available: int) -> None:
-    if points > available:
-        raise InputError(
-            "points", points, must=f"be at most {available}", got=points.__repr__(),
-            because=f"{name} has no more points", do=f"pass {available} or less",
-        )  # fmt: skip
 
 
 def _refuse(name: str, value: int | None, because: str) -> None:

@@ -37,14 +37,28 @@ def use(device: str) -> None:
 
 def devices() -> list[jax.Device]:
     """All devices of the kind in use."""
-    chosen = jax.config.values["jax_default_device"]
-    return jax.devices() if chosen is None else jax.devices(chosen.platform)
+    chosen = jax.config.values["jax_default_device"]  # JAX_DEFAULT_DEVICE is a name
+    if chosen is None:
+        return jax.devices()
+    return jax.devices(chosen if isinstance(chosen, str) else chosen.platform)
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw on the CPU whatever device computes: the same network to the last bit on each."""
-    with jax.default_device(jax.devices("cpu")[0]):
+    """Draw on the CPU whatever device computes: the same network to the last bit on each.
+
+    Raises:
+        InputError: if JAX was told to leave the CPU alone.
+    """
+    try:
+        cpu = jax.devices("cpu")[0]
+    except RuntimeError as error:
+        raise InputError(
+            "jax_platforms", jax.config.values["jax_platforms"], must="include cpu",
+            got="others alone", because="networks are drawn there, the same for every device",
+            do="set JAX_PLATFORMS=cuda,cpu, say, or leave it out",
+        ) from error  # fmt: skip
+    with jax.default_device(cpu):
         yield
 
 

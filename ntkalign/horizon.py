@@ -16,6 +16,7 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 
 from ntkalign.data import Data
+from ntkalign.devices import drawing
 from ntkalign.errors import InputError
 from ntkalign.networks import Family
 from ntkalign.origin import Origin, kernel
@@ -34,7 +35,8 @@ def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:
         InputError: if the kernel is singular on the error, so that the loss never falls so far.
     """
     network = family.network(WIDE, data.x.shape[1], data.y.shape[1])
-    start = network.initialise(jax.random.key(_SEED))
+    with drawing():
+        start = network.initialise(jax.random.key(_SEED))
     origin = Origin.of(network, start, jnp.asarray(data.x))
     theta = empirical_kernel(origin)
     error = origin.error(jnp.asarray(data.y)).ravel()

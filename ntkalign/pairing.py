@@ -10,7 +10,8 @@ Hᵀ = Q R (Q with orthonormal columns, R's diagonal positive),
 where ξ has independent N(0, 1) entries whatever H is, because W_N is independent of it. So ξ may
 be drawn from the seed alone, W_N ← W_N + (ξ − W_N Q) Qᵀ, and W_N still has independent N(0, 1)
 entries. RᵀR/m tends to the limit's covariance, so outputs of one seed agree ever better as
-widths grow, and what they do to a measured quantity cancels in its exponent.
+widths grow, and what they do to a measured quantity cancels in its exponent. The last bias, which
+is part of f⁰ where β > 0, is drawn from the seed too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ntkalign.networks import Network, Parameters
+from ntkalign.networks import Layer, Network, Parameters
 
 INITIAL_OUTPUTS = ("shared", "independent", "zero")
 """How f⁰ is drawn: from the seed, by each network itself, or not at all (subtracted)."""
@@ -45,4 +46,5 @@ def share_outputs(
     weight = np.asarray(last.weight, np.float64)
     shared = np.asarray(jax.random.normal(key, (len(weight), len(x))))[:, : q.shape[1]]
     weight = weight + (shared - weight @ q) @ q.T
-    return (*parameters[:-1], last._replace(weight=jnp.asarray(weight, last.weight.dtype)))
+    bias = network.bias_std * jax.random.normal(jax.random.fold_in(key, 1), last.bias.shape)
+    return (*parameters[:-1], Layer(jnp.asarray(weight, last.weight.dtype), bias))

@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from ntkalign.activations import ACTIVATIONS
 from ntkalign.claims import BOTTLENECK, MAIN, Question
 from ntkalign.data import Data
+from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.rules import CONTROLS, RULES
 from ntkalign.settings import MIN_SEEDS, MIN_WIDTHS, Settings
@@ -211,7 +212,8 @@ def _digest(settings: Settings, data: Data, time: float, cell: Cell, needs: Need
         ]
     )
     digest = hashlib.sha256(text.encode())
-    for package in ("jax", "jaxlib", "diffrax", "numpy"):
+    digest.update(repr([device.device_kind for device in devices()]).encode())
+    for package in ("jax", "jaxlib", "diffrax", "neural-tangents", "numpy"):
         digest.update(importlib.metadata.version(package).encode())
     for array in (data.x, data.y):
         digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())

@@ -19,7 +19,7 @@ from ntkalign import measurements as measure
 from ntkalign.claims import BOTTLENECK
 from ntkalign.data import Data
 from ntkalign.devices import drawing, shard
-from ntkalign.flow import Flow, Outcome, gradient_flow
+from ntkalign.flow import Flow, Outcome, Work, gradient_flow
 from ntkalign.measurements import Series
 from ntkalign.origin import Origin
 from ntkalign.pairing import share_outputs
@@ -167,6 +167,15 @@ def labelled(cell: Cell, rule: str, measured: Measured) -> list[Row]:
     ]
 
 
+def what_it_took(work: Work) -> Measured:
+    """Steps or iterations, and what the flow says of its error."""
+    rows: Measured = {(None, f"{work.engine}-steps"): (float(work.steps), 0.0, "ok")}
+    if work.estimate is not None:
+        rows[None, "panels"] = float(work.panels), 0.0, "ok"
+        rows[None, "estimated-error"] = work.estimate, 0.0, "ok"
+    return rows
+
+
 def with_status(found: Mapping[tuple[int | None, str], tuple[float, float]]) -> Measured:
     """Values and errors with "ok", or why there is none."""
     return {
@@ -216,10 +225,7 @@ def _measure(
             series |= measure.divergence("linearisation-gap", flow, linear, output0)
     work = pair[0].work
     measured = with_status(measure.supremum(fine, coarse, work.estimate))
-    measured[None, f"{work.engine}-steps"] = float(work.steps), 0.0, "ok"
-    if work.estimate is not None:
-        measured[None, "panels"] = float(work.panels), 0.0, "ok"
-        measured[None, "estimated-error"] = work.estimate, 0.0, "ok"
+    measured |= what_it_took(work)
     if pair[0].rule is NORMAL:
         for i, f in enumerate(pair[0].output, start=1):
             value, slack = (float(np.sum((pair[0].y - f) ** 2)) / (2 * len(f)), pair[0].work)

@@ -48,6 +48,7 @@ class Mutant:
 NETWORKS, RULES, FLOW = ("test_networks",), ("test_rules",), ("test_flow",)
 MEASURES, SPECTRAL = ("test_measurements",), ("test_spectral.py::test_every_rule_runs_on_it",)
 RATES, PAIRING = ("test_rates", "test_verdicts"), ("test_pairing",)
+KERNELS = ("test_kernels",)
 
 MUTANTS = (
     # equation (1) and its chain rule
@@ -310,6 +311,129 @@ MUTANTS = (
     ),
     Mutant(
         "no correction for many verdicts", "verdicts.py", "(len(tested) - rank) * (", "1 * (", RATES
+    ),
+    # kernels
+    Mutant(
+        "limit: Γ from the wrong end",
+        "kernels/analytic.py",
+        "for slope in reversed(slopes):",
+        "for slope in slopes:",
+        KERNELS,
+    ),
+    Mutant(
+        "limit: biases' own gradient left out",
+        "kernels/analytic.py",
+        "gamma * (h + 1)",
+        "gamma * h",
+        KERNELS,
+    ),
+    Mutant(
+        "limit: the bias's variance squared",
+        "kernels/analytic.py",
+        "b_std=family.bias_std or None",
+        "b_std=family.bias_std**2 or None",
+        KERNELS,
+    ),
+    Mutant(
+        "limit: inputs without 1/d",
+        "kernels/analytic.py",
+        "features, forward = [x @ x.T / x.shape[1]], []",
+        "features, forward = [x @ x.T], []",
+        KERNELS,
+    ),
+    Mutant(
+        "kernel: outputs of mirrored blocks not exchanged",
+        "kernels/empirical.py",
+        "g.transpose(1, 0, 3, 2)",
+        "g.transpose(1, 0, 2, 3)",
+        KERNELS,
+    ),
+    Mutant(
+        "kernel: biases' own gradient left out",
+        "kernels/empirical.py",
+        "(h + 1)[:, :, None, None]",
+        "h[:, :, None, None]",
+        KERNELS,
+    ),
+    Mutant(
+        "prediction: time divided by the outputs",
+        "kernels/prediction.py",
+        "jnp.asarray(times) * outputs",
+        "jnp.asarray(times)",
+        KERNELS,
+    ),
+    Mutant(
+        "q with outputs exchanged",
+        "kernels/prediction.py",
+        '"xc,xycd,yd->xy"',
+        '"xc,xydc,yd->xy"',
+        KERNELS,
+    ),
+    Mutant(
+        "spectrum with 1/P",
+        "kernels/prediction.py",
+        "[::-1] / len(delta) ** 2",
+        "[::-1] / len(delta)",
+        KERNELS,
+    ),
+    Mutant(
+        "held-out points change the mean",
+        "kernels/checks.py",
+        "all_points / points, 0.0",
+        "1.0, 0.0",
+        KERNELS,
+    ),
+    Mutant(
+        "quadrature's error left out",
+        "kernels/checks.py",
+        "errors + np.abs(values - rough[name][0])",
+        "errors",
+        KERNELS,
+    ),
+    Mutant(
+        "infinite width: ‖ΔW‖ without its root",
+        "kernels/limits.py",
+        "np.sqrt(top / fan_in)",
+        "top / fan_in",
+        KERNELS,
+    ),
+    Mutant(
+        "infinite width: twice the loss", "kernels/limits.py", "/ (2 * points)", "/ points", KERNELS
+    ),
+    Mutant(
+        "measured: features without 1/m",
+        "kernels/empirical.py",
+        "h @ k.T / h.shape[1]",
+        "h @ k.T",
+        KERNELS,
+    ),
+    Mutant(
+        "measured: the NNGP without its bias",
+        "kernels/checks.py",
+        "last.shape[1] + network.bias_std**2",
+        "last.shape[1]",
+        KERNELS,
+    ),
+    Mutant(
+        "measured: training points for held-out ones",
+        "kernels/checks.py",
+        '(("", np.s_[:points]), ("-held-out", np.s_[points:]))',
+        '(("-held-out", np.s_[:points]), ("", np.s_[points:]))',
+        KERNELS,
+    ),
+    Mutant(
+        "measured: q against twice its limit",
+        "kernels/checks.py",
+        "predicted_delta(theta[some], e0, flow.times)",
+        "predicted_delta(theta[some], 2 * e0, flow.times)",
+        KERNELS,
+    ),
+    Mutant(
+        "measured: not relative",
+        "kernels/checks.py",
+        "np.linalg.norm(a - b) / np.linalg.norm(b)",
+        "np.linalg.norm(a - b)",
+        KERNELS,
     ),
 )
 

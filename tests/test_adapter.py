@@ -1,7 +1,6 @@
 """neural-tangents through the adapter, against formulas written out.
 
-Of ntkalign it needs the adapter and the errors only: ``tests/jax_versions.py`` runs it beside a
-copy of those two on releases of JAX that the rest of ntkalign does not support.
+``make kernels-jax`` runs this on several releases of JAX.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-import ntkalign
 from ntkalign.errors import InputError
 from ntkalign.kernels import adapter
 from ntkalign.kernels.adapter import jax_defaults
@@ -419,7 +417,6 @@ def test_what_neural_tangents_needs_may_be_missing(monkeypatch):
     assert adapter.load().stax  # what the failed attempt left behind does no harm
 
 
-@pytest.mark.skipif(not hasattr(ntkalign, "verify"), reason="a copy with the adapter only")
 def test_the_package_exports_it():
     from ntkalign.kernels import nt as exported
 

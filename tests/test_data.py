@@ -27,6 +27,13 @@ def test_fewer_classes_can_be_kept():
     np.testing.assert_allclose(np.abs(data.y), 0.5)
 
 
+def test_more_points_of_the_sphere_leave_the_first_as_they_are():
+    few, more = load("sphere", points=5), load("sphere", points=5, held_out=4)
+    np.testing.assert_array_equal(more.first(5).x, few.x)
+    np.testing.assert_array_equal(more.first(5).y, few.y)
+    assert len(more.x) == 9
+
+
 def test_the_sphere_is_generated():
     data = load("sphere", points=5, inputs=7, outputs=3)
     np.testing.assert_allclose(np.linalg.norm(data.x, axis=1), np.sqrt(7))
@@ -139,6 +146,12 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, kind):
         ("digits", {"outputs": 11}, r"outputs \(11\) must be between 2 and 10"),
         ("digits", {"points": 1}, r"points \(1\) must be at least 2"),
         ("digits", {"points": 5000}, r"points \(5000\) must be at most 1797"),
+        ("sphere", {"points": 0, "held_out": 8}, r"points \(0\) must be at least 2"),
+        (
+            "digits",
+            {"held_out": 5000},
+            r"held_out \(5000\) must be at most 1793; got 5000; because",
+        ),
         ("sphere", {"inputs": 0}, r"inputs \(0\) must be at least 1"),
         ("kmnist", {}, r"data_dir \(None\) must be the folder of the kmnist files; got nothing"),
     ],
@@ -167,3 +180,10 @@ def test_damaged_image_files_are_refused(tmp_path):
     (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(bytes(8 + 2)))
     with pytest.raises(InputError, match="784 pixels for 2 labels"):
         load("kmnist", points=4, directory=tmp_path)
+
+
+def test_points_are_checked_without_those_held_out(tmp_path):
+    y = np.array([[1.0], [1.0], [2.0]])
+    path = save(tmp_path / "mine.npz", x=X[:3], y=y)
+    with pytest.raises(InputError, match="must have targets that differ between points"):
+        load(str(path), points=2, held_out=1)

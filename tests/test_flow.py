@@ -14,6 +14,8 @@ from scipy.linalg import expm
 from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity, gradient_flow
 from ntkalign.dense import _outcome, frozen_change
 from ntkalign.horizon import empirical_kernel
+from ntkalign.kernels.empirical import empirical
+from ntkalign.kernels.prediction import predicted_delta, predicted_outputs
 from ntkalign.networks import Layer
 from ntkalign.origin import Origin
 from ntkalign.rules import (
@@ -43,13 +45,20 @@ def run(case, rule=NORMAL, tolerance=1e-9, times=TIMES, engine="dense", **option
 @given(case=cases(max_depth=3, widths=(1, 3, 6)))
 @examples(5)
 def test_the_linearised_flow_is_the_closed_form(engine, case):
-    """f_lin(t) = y + exp(−η Θ t/P) (f⁰ − y), with Θ by the layerwise identity."""
+    """f_lin(t) = y + exp(−η Θ t/P) (f⁰ − y), written out and by neural-tangents."""
     kernel = empirical_kernel(Origin.of(case.network, case.start, case.x))
+    theta = empirical(case.network, case.start, case.x).ntk
+    flat = theta.transpose(0, 2, 1, 3).reshape(kernel.shape)
+    np.testing.assert_allclose(flat, kernel, atol=1e-12 * np.abs(kernel).max())
     f0 = np.asarray(case.network.forward(case.start, case.x).output)
     flow = run(case, LINEARISED, engine=engine)
     for t, f in zip(TIMES, flow.output, strict=True):
         error = expm(-kernel * t / len(f0)) @ (np.asarray(case.y) - f0).ravel()
         np.testing.assert_allclose(np.asarray(case.y - f).ravel(), error, atol=1e-7)
+    theirs = predicted_outputs(theta, case.y, f0, TIMES)
+    np.testing.assert_allclose(flow.output, theirs, atol=1e-7)
+    delta = predicted_delta(theta, np.asarray(case.y) - f0, TIMES)
+    np.testing.assert_allclose(flow.delta, delta, atol=1e-7 * (1 + np.abs(delta).max()))
 
 
 def test_a_diffrax_that_is_too_old_is_refused(monkeypatch):

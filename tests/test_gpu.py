@@ -12,8 +12,7 @@ from ntkalign import RULES, Settings
 from ntkalign.claims import kernel_questions, questions
 from ntkalign.data import Data
 from ntkalign.devices import use
-from ntkalign.kernels.analytic import limit
-from ntkalign.kernels.checks import measure_kernels
+from ntkalign.kernels.checks import prepare
 from ntkalign.trial import Cell, Trial, measure_cell
 
 pytestmark = pytest.mark.gpu
@@ -65,6 +64,18 @@ def test_flows_agree(name, engine):
     np.testing.assert_allclose(gpu, cpu, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("name", ["normal", "align-zero"])
+def test_large_networks_agree_to_the_tolerance(name):
+    """Where deviations are multiplied in float32, and iterations stop at the tolerance."""
+    settings, cell = replace(SETTINGS, tolerance=1e-6), Cell("main", 2048, 0)
+
+    def outputs():
+        return Trial.of(settings, trial_data(), 2.0, cell).run(RULES[name])[0].output
+
+    cpu, gpu = on_each(outputs)
+    np.testing.assert_allclose(gpu, cpu, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("suite", ["theory", "kernels"])
 def test_measurements_agree(suite):
     data, family = trial_data(), SETTINGS.family
@@ -79,8 +90,7 @@ def test_measurements_agree(suite):
         if suite == "theory":
             rows = measure_cell(SETTINGS, data, 2.0, CELL, wanted)
         else:
-            kernels = limit(family, data.x)
-            rows = measure_kernels(SETTINGS, data, 2.0, CELL, wanted, limit=kernels)
+            rows = prepare(SETTINGS, data)(SETTINGS, data, 2.0, CELL, wanted)
         return {row[3:6]: row[6] for row in rows if "steps" not in row[5] and row[7] != 0}
 
     cpu, gpu = on_each(measured)

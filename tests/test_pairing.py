@@ -38,18 +38,19 @@ def test_only_what_the_data_see_of_the_last_layer_is_replaced(case):
     np.testing.assert_allclose(after @ unseen, before @ unseen, atol=1e-4)
     drawn = np.asarray(jax.random.normal(key, (len(after), case.points)))[:, :rank]
     np.testing.assert_allclose((after @ q) ** 2, drawn**2, atol=1e-3)  # up to signs of columns
-    np.testing.assert_array_equal(shared[-1].bias, case.start[-1].bias)
+    bias = jax.random.normal(jax.random.fold_in(key, 1), shared[-1].bias.shape)
+    np.testing.assert_allclose(shared[-1].bias, case.bias_std * np.asarray(bias), rtol=1e-12)
 
 
 def test_entries_stay_independent_and_standard_normal():
     """Over many seeds: covariance of all entries of W_N within four standard errors."""
-    case = make((3, 5, 2), points=3)
+    case = make((3, 5, 2), points=3, bias_std=1.0)
     network, count = case.network, 1000
 
     def draw(seed):
         start = network.initialise(jax.random.key(seed))
         out = share_outputs(network, start, case.x, jax.random.key(10_000 + seed))
-        return np.concatenate([np.ravel(layer.weight) for layer in out])
+        return np.concatenate([np.ravel(a) for layer in out for a in layer])
 
     entries = np.array([draw(s) for s in range(count)])
     covariance = entries.T @ entries / count

@@ -24,6 +24,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.activations import ACTIVATIONS, Activation
+from ntkalign.devices import devices
+from ntkalign.errors import InputError
 from ntkalign.kernels.adapter import jax_defaults, load
 from ntkalign.networks import Family
 
@@ -73,14 +75,29 @@ def limit(family: Family, x: Float[Array | np.ndarray, "P d"]) -> Limit:
     Args:
         family: depth, activation and bias_std are used.
         x: the data.
+
+    Raises:
+        InputError: if an expectation is not finite.
     """
-    x = np.ascontiguousarray(x, np.float64)
-    return _known(family.activation, family.depth, family.bias_std, x.shape, x.tobytes())
+    x, device = np.ascontiguousarray(x, np.float64), str(devices()[0])
+    found = _known(family.activation, family.depth, family.bias_std, x.shape, x.tobytes(), device)
+    if not np.isfinite([*found.forward, *found.backward]).all():
+        raise InputError(
+            "activation", family.activation.name, must="have finite Gaussian moments",
+            got="E[σ(u)σ(v)] or E[σ′(u)σ′(v)] that is not a number",
+            because="the limit of infinite width is made of them", do="choose another",
+        )  # fmt: skip
+    return found
 
 
 @lru_cache(maxsize=8)  # quadrature takes seconds, and one run may ask more than once
 def _known(
-    activation: Activation, depth: int, bias_std: float, shape: tuple[int, ...], data: bytes
+    activation: Activation,
+    depth: int,
+    bias_std: float,
+    shape: tuple[int, ...],
+    data: bytes,
+    device: str,
 ) -> Limit:
     x = jnp.asarray(np.frombuffer(data).reshape(shape))
     family = Family(depth, activation, bias_std=bias_std)

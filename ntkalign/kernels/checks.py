@@ -6,8 +6,8 @@ rule like any other, so that one flow gives outputs and kernels on all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache, partial
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,21 +18,18 @@ from ntkalign.data import Data
 from ntkalign.errors import InputError
 from ntkalign.flow import Flow, Outcome
 from ntkalign.kernels.analytic import Limit, limit
-from ntkalign.kernels.empirical import Empirical, assembled
+from ntkalign.kernels.empirical import Empirical, at_once
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum, weighted
 from ntkalign.measurements import Series, supremum
 from ntkalign.networks import Pass, Signals
-from ntkalign.origin import Trace
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
 from ntkalign.settings import Settings
-from ntkalign.trial import Cell, Needs, Row, Trial, failed, labelled, with_status
+from ntkalign.trial import Cell, Needs, Row, Trial, failed, labelled, what_it_took, with_status
 from ntkalign.verifier import Suite
 
 TITLE = "Are networks of finite width what their kernels say? Measured"
 HELD_OUT = 8
 ROUNDING = 1e-13
-Values = dict[tuple[int | None, str], np.ndarray]
-"""(layer or None, quantity) → its value at each saved time; quantities of time 0 have only one."""
 
 
 def kernel_suite(held_out: int = HELD_OUT) -> Suite:
@@ -46,7 +43,7 @@ def kernel_suite(held_out: int = HELD_OUT) -> Suite:
             "held_out", held_out, must="be at least 1", got=repr(held_out),
             because="predictions are checked where the network was not trained", do="pass 8, say",
         )  # fmt: skip
-    return Suite(TITLE, _ask, _prepare, held_out=held_out)
+    return Suite(TITLE, _ask, prepare, held_out=held_out)
 
 
 def _ask(settings: Settings, only: Iterable[str]) -> list[Question]:
@@ -58,11 +55,16 @@ def _ask(settings: Settings, only: Iterable[str]) -> list[Question]:
     return kernel_questions(settings.family, only)
 
 
-def _prepare(settings: Settings, data: Data) -> partial[list[Row]]:
-    return partial(measure_kernels, limit=limit(settings.family, data.x))
+def prepare(settings: Settings, data: Data) -> partial[list[Row]]:
+    """How one network is measured.
+
+    Raises:
+        InputError: if the activation has no limit.
+    """
+    normal, zero = (held_out(rule, settings.points, len(data.x)) for rule in (NORMAL, ALIGN_ZERO))
+    return partial(measure_kernels, limit=limit(settings.family, data.x), rules=(normal, zero))
 
 
-@cache
 def held_out(rule: Rule, points: int, all_points: int) -> Rule:
     """The rule on the first ``points`` of all points; the others are only looked at."""
     share = jnp.where(jnp.arange(all_points) < points, all_points / points, 0.0)
@@ -75,7 +77,14 @@ def held_out(rule: Rule, points: int, all_points: int) -> Rule:
 
 
 def measure_kernels(
-    settings: Settings, data: Data, time: float, cell: Cell, needs: Needs, *, limit: Limit
+    settings: Settings,
+    data: Data,
+    time: float,
+    cell: Cell,
+    needs: Needs,
+    *,
+    limit: Limit,
+    rules: tuple[Rule, Rule],
 ) -> list[Row]:
     """All rows of one network: its kernels, and its flow beside their predictions.
 
@@ -86,9 +95,10 @@ def measure_kernels(
         cell: which network.
         needs: the quantities wanted.
         limit: the kernels of the infinitely wide network on all points.
+        rules: gradient descent and Align-zero, with points held out.
     """
-    points, everything = settings.points, len(data.x)
-    normal, zero = (held_out(rule, points, everything) for rule in (NORMAL, ALIGN_ZERO))
+    points = settings.points
+    normal, zero = rules
     trial = Trial.of(settings, data, time, cell, (normal, zero))
     pairs = {normal: trial.run(normal)}
     if zero.name in needs:
@@ -104,8 +114,7 @@ def measure_kernels(
             continue
         fine, coarse = (_measured(f, wanted, y, points, limit) for f in (flow, looser))
         measured = with_status(supremum(fine, coarse, flow.work.estimate))
-        measured[None, f"{flow.work.engine}-steps"] = float(flow.work.steps), 0.0, "ok"
-        rows += labelled(cell, rule.name, measured)
+        rows += labelled(cell, rule.name, measured | what_it_took(flow.work))
     return rows
 
 
@@ -113,26 +122,22 @@ def _measured(
     flow: Flow, wanted: frozenset[str], y: Float[np.ndarray, "A C"], points: int, limit: Limit
 ) -> Series:
     """The wanted quantities, with bounds on what the measuring adds to their errors."""
-    start = _kernels(flow.origin.trace, 0)
-    values: Values = {}
+    start = at_once(flow.origin.first.activities, flow.origin.jacobian)
+    series = prediction_gaps("empirical", start.ntk, flow, y, points)
+    series[None, "align-zero-gap"] = series[None, "flow-gap-empirical"]
     if "ntk-drift" in wanted:
-        trace = flow.trace()
-        drift = [distance(_kernels(trace, i).ntk, start.ntk) for i in range(len(flow.times))]
-        values[None, "ntk-drift"] = np.array(drift)
-    train, held_out = prediction_gaps(start.ntk, flow, y, points)
-    for name in ("flow-gap-empirical", "align-zero-gap"):
-        values[None, name], values[None, f"{name}-held-out"] = train, held_out
+        drift = [distance(theta, start.ntk) for theta in _kernels_over_time(flow)]
+        series[None, "ntk-drift"] = np.array(drift), np.full(len(drift), ROUNDING)
     beyond = _against(limit, flow, start, y, points)
     rough = beyond if limit.coarser is None else _against(limit.coarser, flow, start, y, points)
-    series = {n: (v, np.full(len(v), ROUNDING)) for n, v in values.items()} | {
-        n: (v, ROUNDING + np.abs(v - rough[n])) for n, v in beyond.items()
-    }
+    for name, (values, errors) in beyond.items():
+        series[name] = values, errors + np.abs(values - rough[name][0])
     return {name: found for name, found in series.items() if name[1] in wanted}
 
 
 def _against(
     limit: Limit, flow: Flow, start: Empirical, y: Float[np.ndarray, "A C"], points: int
-) -> Values:
+) -> Series:
     """The quantities that compare a network with the infinitely wide one."""
     network, eye, some = flow.network, np.eye(y.shape[1]), np.s_[:points, :points]
     theta, gammas = (
@@ -141,12 +146,9 @@ def _against(
     )
     last = flow.origin.first.activities[-1]
     nngp = np.asarray(last @ last.T) / last.shape[1] + network.bias_std**2
-    train, held_out = prediction_gaps(theta, flow, y, points)
-    values: Values = {
-        (None, "ntk-gap"): np.array([distance(start.ntk, theta)]),
-        (None, "nngp-gap"): np.array([distance(nngp, limit.nngp)]),
-        (None, "flow-gap-analytic"): train,
-        (None, "flow-gap-analytic-held-out"): held_out,
+    found: dict[tuple[int | None, str], list[float]] = {
+        (None, "ntk-gap"): [distance(start.ntk, theta)],
+        (None, "nngp-gap"): [distance(nngp, limit.nngp)],
     }
     e0 = (y - np.asarray(flow.origin.first.output))[:points]
     theirs = predicted_delta(theta[some], e0, flow.times)
@@ -154,36 +156,52 @@ def _against(
     for i in range(network.depth):
         h, g, h8, g8 = start.features[i], start.backward[i], limit.features[i], gammas[i]
         pairs = list(zip(ours, theirs, strict=True))
-        quantities = {
-            "q-gap": [
-                distance(weighted(g[some], d), weighted(g8[some], d8)) for d, d8 in pairs
-            ],
-            "spectrum-gap": [
-                distance(spectrum(h[some], g[some], d), spectrum(h8[some], g8[some], d8))
-                for d, d8 in pairs
-            ],
-        }  # fmt: skip
         if i + 1 < network.depth:  # Γ_N is 1
-            quantities["gamma-gap"] = [distance(g, g8)]
-        values |= {(i + 1, name): np.array(v) for name, v in quantities.items()}
-    return values
+            found[i + 1, "gamma-gap"] = [distance(g, g8)]
+        found[i + 1, "q-gap"] = [
+            distance(weighted(g[some], d), weighted(g8[some], d8)) for d, d8 in pairs
+        ]
+        found[i + 1, "spectrum-gap"] = [
+            distance(spectrum(h[some], g[some], d), spectrum(h8[some], g8[some], d8))
+            for d, d8 in pairs
+        ]
+    rounded = {n: (np.array(v), np.full(len(v), ROUNDING)) for n, v in found.items()}
+    return rounded | prediction_gaps("analytic", theta, flow, y, points)
 
 
 def prediction_gaps(
-    kernel: Float[np.ndarray, "A A C C"], flow: Flow, y: Float[np.ndarray, "A C"], points: int
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """max_x ‖f^t − predicted f^t‖ over the training points, and over the others, at each time."""
+    name: str,
+    kernel: Float[np.ndarray, "A A C C"],
+    flow: Flow,
+    y: Float[np.ndarray, "A C"],
+    points: int,
+) -> Series:
+    """max_x ‖f^t − predicted f^t‖ over the training points, and over the others.
+
+    The prediction's own error is its difference from f^0 + Θδ/P, found without neural-tangents.
+    """
     initial = np.asarray(flow.origin.first.output)
     predicted = predicted_outputs(kernel, y[:points], initial, flow.times)
-    apart = np.linalg.norm(np.asarray(flow.output) - predicted, axis=-1)
-    return apart[:, :points].max(axis=-1), apart[:, points:].max(axis=-1)
+    e0 = y[:points] - initial[:points]
+    delta = predicted_delta(kernel[:points, :points], e0, flow.times)
+    other = initial + np.einsum("apcd,npd->nac", kernel[:, :points], delta) / points
+    apart, error = (
+        np.linalg.norm(predicted - f, axis=-1) for f in (np.asarray(flow.output), other)
+    )
+    return {
+        (None, f"flow-gap-{name}{which}"): (
+            apart[:, some].max(axis=-1),
+            error.max(axis=-1) + ROUNDING,
+        )
+        for which, some in (("", np.s_[:points]), ("-held-out", np.s_[points:]))
+    }
 
 
-def _kernels(trace: Trace, i: int) -> Empirical:
-    """Of the network at one time of a trace."""
-    features = tuple(h[i] @ h[i].T / h.shape[2] for h in trace.activities)
-    backward = tuple(np.einsum("pmc,qmd->pqcd", g[i], g[i], optimize=True) for g in trace.jacobian)
-    return Empirical(assembled(features, backward), features, backward)
+def _kernels_over_time(flow: Flow) -> Iterator[Float[np.ndarray, "A A C C"]]:
+    trace = flow.trace()
+    for i in range(len(flow.times)):
+        rows = [g[i].transpose(2, 0, 1).reshape(-1, g.shape[2]) for g in trace.jacobian]
+        yield at_once([h[i] for h in trace.activities], rows).ntk
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:

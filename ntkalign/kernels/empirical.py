@@ -1,4 +1,4 @@
-"""Kernels of one network, from the layerwise identity: one pass, no Jacobian stored.
+"""Kernels of one network, from the layerwise identity: no Jacobian by parameters.
 
     Θ(x, x′) = Σ_l Γ_l(x, x′) (σ(z_{l−1}(x))·σ(z_{l−1}(x′))/m_{l−1} + 1),
     Γ_l(x, x′) = ∇_{z_l}f(x)ᵀ ∇_{z_l}f(x′),   equation (6)
@@ -9,6 +9,7 @@ is kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -61,7 +62,7 @@ def empirical(
                 blocks[i, j] = [h.T for h in features], [g.transpose(1, 0, 3, 2) for g in backward]
                 continue
             of_right = of_left if right is left else signals(network, parameters, right)
-            parts = _kernels(of_left, of_right, len(left), len(right))
+            parts = _layerwise(of_left, of_right, len(left), len(right))
             blocks[i, j] = jax.tree.map(np.asarray, parts)
             del of_right
     rows = [
@@ -72,6 +73,20 @@ def empirical(
         for i in range(len(lefts))
     ]
     features, backward = jax.tree.map(lambda *parts: np.concatenate(parts, axis=0), *rows)
+    return Empirical(assembled(features, backward), tuple(features), tuple(backward))
+
+
+def at_once(
+    activities: Sequence[Array | np.ndarray], rows: Sequence[Array | np.ndarray]
+) -> Empirical:
+    """Kernels of P points whose signals are known.
+
+    Args:
+        activities: σ(z_{l−1}), each (P, m_{l−1}).
+        rows: ∇_{z_l} f, each (C·P, m_l), points fastest.
+    """
+    points, own = len(activities[0]), (tuple(activities), tuple(rows))
+    features, backward = jax.tree.map(np.asarray, _layerwise(own, own, points, points))
     return Empirical(assembled(features, backward), tuple(features), tuple(backward))
 
 
@@ -96,7 +111,7 @@ def signals(
 
 
 @partial(jax.jit, static_argnums=(2, 3))
-def _kernels(
+def _layerwise(
     left: tuple[tuple[Array, ...], tuple[Array, ...]],
     right: tuple[tuple[Array, ...], tuple[Array, ...]],
     p: int,

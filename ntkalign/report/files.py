@@ -87,7 +87,7 @@ def load_report(folder: Path) -> Verification:
         return InputError(
             "DIR", folder, must=f"hold {JSON} and {TABLE} of schema {SCHEMA}", got=got,
             because="a report is rebuilt from stored results",
-            do="run ntkalign verify --out DIR first",
+            do="run ntkalign verify --out DIR (or kernels) first",
         )  # fmt: skip
 
     for name in (JSON, TABLE):
