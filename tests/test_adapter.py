@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+import ntkalign
 from ntkalign.errors import InputError
 from ntkalign.kernels import adapter
 from ntkalign.kernels.adapter import jax_defaults

@@ -29,8 +29,8 @@ from ntkalign.kernels.limits import initial_outputs, predictions
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum
 from ntkalign.networks import Family, Layer
 from ntkalign.rules import ALIGN_ZERO, NORMAL
-from ntkalign.testing import assert_rate
 from ntkalign.sweep import _digest
+from ntkalign.testing import assert_rate
 from ntkalign.trial import Cell, Trial
 from ntkalign.verifier import THEORY, verify
 from tests.cases import cases, examples, make, needs_dense
@@ -426,7 +426,7 @@ def test_an_activation_without_a_limit_is_refused_by_kernels_and_not_by_verify()
     def predict(settings, data, time):
         limit(replace(settings.family, activation=steep), x)
 
-    settings = Settings(widths=(4, 8, 16), seeds=2, points=3, depth=2, time=1.0)
+    settings = Settings("sphere", widths=(4, 8, 16), seeds=2, points=3, depth=2, time=1.0)
     suite = replace(THEORY, predict=predict)
     result = verify(settings, claims=["lemma-1/weights"], suite=suite)
     assert result.limit_loss is None
