@@ -155,7 +155,7 @@ class KernelsFlags(VerifyFlags):
 
     rules: tyro.conf.Suppress[str] = VerifyFlags.rules  # gradient descent is what kernels describe
     held_out: Annotated[int, _flag("points that are predicted and not trained on", "Q")] = HELD_OUT
-    out: Annotated[Path, _flag("folder for the report", "DIR")] = Path("figures/kernels")
+    out: Annotated[Path, _flag("folder for the report", "DIR")] = Path("figures/latest/kernels")
 
 
 @dataclass(frozen=True)
