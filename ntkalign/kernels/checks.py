@@ -140,10 +140,8 @@ def _against(
 ) -> Series:
     """The quantities that compare a network with the infinitely wide one."""
     network, eye, some = flow.network, np.eye(y.shape[1]), np.s_[:points, :points]
-    theta, gammas = (
-        limit.ntk[:, :, None, None] * eye,
-        [gamma[:, :, None, None] * eye for gamma in limit.backward],
-    )
+    theta = limit.ntk[:, :, None, None] * eye
+    gammas = [gamma[:, :, None, None] * eye for gamma in limit.backward]
     last = flow.origin.first.activities[-1]
     nngp = np.asarray(last @ last.T) / last.shape[1] + network.bias_std**2
     found: dict[tuple[int | None, str], list[float]] = {
