@@ -84,7 +84,7 @@ def draw(claim: Claim, findings: Sequence[Finding]) -> Figure:
     layers = sorted({f.question.layer or 0 for f in findings})
     subjects = list(dict.fromkeys((f.question.rule, f.question.family) for f in findings))
     colours = {s: PALETTE[i % len(PALETTE)] for i, s in enumerate(subjects)}
-    size = (6.6, 3.0) if len(layers) == 1 else (max(5.0, 2.5 * len(layers)), 3.2)
+    size = (6.6, 3.0) if len(layers) == 1 else (max(6.2, 2.6 * len(layers)), 3.2)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
     for axis, layer in zip(axes, layers, strict=True):
