@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 import time as clock
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -196,10 +195,12 @@ def verify(
             if budget and seconds * _work(larger) / _work(settings) > 60 * budget:
                 break
             settings = larger
-    predicted = None
+    predicted, no_prediction = None, None
     if suite.predict is not None and settings.output_exponent == 0:
-        with suppress(InputError):  # an activation without a limit has no lines in the plots
+        try:
             predicted = suite.predict(settings, data, time)
+        except InputError as error:  # what was measured is not lost over lines in the plots
+            no_prediction = str(error)
     if predicted is not None:
         findings = tuple(
             replace(f, limit=predicted.values.get((f.question.claim.quantity, f.question.layer)))
@@ -210,6 +211,7 @@ def verify(
     config = settings.as_json() | {"inputs": data.x.shape[1], "outputs": data.y.shape[1]}
     config |= {
         "title": suite.title,
+        "no_prediction": no_prediction,
         "held_out": suite.held_out,
         "until_decided": until_decided,
         "budget": budget,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -28,6 +29,7 @@ from ntkalign.kernels.empirical import empirical
 from ntkalign.kernels.limits import initial_outputs, predictions
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum
 from ntkalign.networks import Family, Layer
+from ntkalign.report.terminal import warnings
 from ntkalign.rules import ALIGN_ZERO, NORMAL
 from ntkalign.sweep import _digest
 from ntkalign.testing import assert_rate
@@ -430,6 +432,8 @@ def test_an_activation_without_a_limit_is_refused_by_kernels_and_not_by_verify()
     suite = replace(THEORY, predict=predict)
     result = verify(settings, claims=["lemma-1/weights"], suite=suite)
     assert result.limit_loss is None
+    (line,) = warnings(result)
+    assert re.match(f"no infinite-width prediction: {message}", line)
     assert all(f.limit is None for f in result.findings)
 
 

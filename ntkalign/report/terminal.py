@@ -83,6 +83,8 @@ def warnings(result: Verification) -> list[str]:
         f"{', layers ' * bool(row.layers)}{row.layers}: the check proves nothing"
         for row in rows(result.passed_controls)
     ]
+    if result.config.get("no_prediction"):
+        lines.append(f"no infinite-width prediction: {result.config['no_prediction']}")
     failures = result.failures
     lines += [f"failed: {line}" for line in failures[:5]]
     if len(failures) > 5:
