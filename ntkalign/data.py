@@ -58,11 +58,12 @@ class Wanted:
                 because=f"{name} has no more points", do=f"pass {available} or less",
             )  # fmt: skip
         if self.total > available:
+            train = min(self.points, available // 2)
             raise InputError(
                 "held_out", self.held_out, must=f"be at most {available - self.points}",
                 got=repr(self.held_out),
                 because=f"{name} has {available} points and {self.points} are trained on",
-                do="pass less, or fewer --points",
+                do=f"pass --points {train} --held-out {min(self.held_out, available - train)}, say",
             )  # fmt: skip
 
 
