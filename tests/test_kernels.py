@@ -189,6 +189,19 @@ def written_out(trial, settings, points):
     return found | {name: max(values) for name, values in series.items()}
 
 
+def small_data():
+    rng = np.random.default_rng(0)
+    return Data("trial", rng.standard_normal((5, 4)), rng.standard_normal((5, 2)))
+
+
+def everything(settings):
+    """All that ``ntkalign kernels`` measures: rule → quantities."""
+    needs: dict[str, set[str]] = {}
+    for q in kernel_questions(settings.family):
+        needs.setdefault(q.rule, set()).add(q.claim.quantity)
+    return {rule: frozenset(quantities) for rule, quantities in needs.items()}
+
+
 @needs_dense
 @pytest.mark.parametrize("engine", ["spectral", "dense"])
 def test_what_the_command_measures_is_the_equations(engine):
@@ -196,12 +209,7 @@ def test_what_the_command_measures_is_the_equations(engine):
     settings = Settings(
         points=3, depth=3, bias_std=0.4, activation="erf", engine=engine, tolerance=1e-9
     ).checked()
-    rng = np.random.default_rng(0)
-    data = Data("trial", rng.standard_normal((5, 4)), rng.standard_normal((5, 2)))
-    needs: dict[str, set[str]] = {}
-    for q in kernel_questions(settings.family):
-        needs.setdefault(q.rule, set()).add(q.claim.quantity)
-    wanted = {rule: frozenset(quantities) for rule, quantities in needs.items()}
+    data, wanted = small_data(), everything(settings)
     cell = Cell("main", 20, 0)
     rows = prepare(settings, data)(settings, data, 2.0, cell, wanted)
     expected = written_out(Trial.of(settings, data, 2.0, cell), settings, 3)
@@ -215,12 +223,7 @@ def test_what_the_command_measures_is_the_equations(engine):
 
 def test_the_error_of_quadrature_is_the_difference_that_fewer_nodes_make():
     settings = Settings(points=3, depth=2).checked()
-    rng = np.random.default_rng(0)
-    data = Data("trial", rng.standard_normal((5, 4)), rng.standard_normal((5, 2)))
-    needs: dict[str, set[str]] = {}
-    for q in kernel_questions(settings.family):
-        needs.setdefault(q.rule, set()).add(q.claim.quantity)
-    wanted = {rule: frozenset(quantities) for rule, quantities in needs.items()}
+    data, wanted = small_data(), everything(settings)
 
     rules = prepare(settings, data).keywords["rules"]
 
