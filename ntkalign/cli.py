@@ -204,7 +204,8 @@ def guarded(program: str, action: Callable[[], int]) -> int:
     try:
         return action()
     except InputError as error:
-        text = str(error) if error.name.isupper() else error.as_flag()
+        flags = {field.name for field in dataclasses.fields(KernelsFlags)}
+        text = error.as_flag() if error.name in flags else str(error)
         print(f"{program}: {text}", file=sys.stderr)
         return 2
     except (IncompleteRunError, OSError, MemoryError) as error:

@@ -54,7 +54,7 @@ def drawing() -> Iterator[None]:
         cpu = jax.devices("cpu")[0]
     except RuntimeError as error:
         raise InputError(
-            "jax_platforms", jax.config.values["jax_platforms"], must="include cpu",
+            "JAX_PLATFORMS", jax.config.values["jax_platforms"], must="include cpu",
             got="others alone", because="networks are drawn there, the same for every device",
             do="set JAX_PLATFORMS=cuda,cpu, say, or leave it out",
         ) from error  # fmt: skip

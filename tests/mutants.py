@@ -48,7 +48,7 @@ class Mutant:
 NETWORKS, RULES, FLOW = ("test_networks",), ("test_rules",), ("test_flow",)
 MEASURES, SPECTRAL = ("test_measurements",), ("test_spectral.py::test_every_rule_runs_on_it",)
 RATES, PAIRING = ("test_rates", "test_verdicts"), ("test_pairing",)
-KERNELS = ("test_kernels",)
+KERNELS = ("test_kernels", "test_kernel_checks")
 
 MUTANTS = (
     # equation (1) and its chain rule

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -18,24 +16,20 @@ from scipy.linalg import expm
 from ntkalign import InputError, Settings, gradient_flow
 from ntkalign import measurements as measure
 from ntkalign.activations import ACTIVATIONS, Activation, activation
-from ntkalign.claims import KERNEL_CLAIMS, kernel_questions
-from ntkalign.cli import main
 from ntkalign.data import Data
-from ntkalign.devices import devices, use
 from ntkalign.kernels import jax_defaults, nt
 from ntkalign.kernels.analytic import CLOSED_FORMS, limit
-from ntkalign.kernels.checks import distance, held_out, kernel_suite, measure_kernels, prepare
+from ntkalign.kernels.checks import distance
 from ntkalign.kernels.empirical import empirical
 from ntkalign.kernels.limits import initial_outputs, predictions
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum
 from ntkalign.networks import Family, Layer
 from ntkalign.report.terminal import warnings
-from ntkalign.rules import ALIGN_ZERO, NORMAL
-from ntkalign.sweep import _digest
+from ntkalign.rules import NORMAL
 from ntkalign.testing import assert_rate
 from ntkalign.trial import Cell, Trial
 from ntkalign.verifier import THEORY, verify
-from tests.cases import cases, examples, make, needs_dense
+from tests.cases import cases, examples, make
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
 
@@ -109,150 +103,6 @@ def test_an_activation_of_ones_own_has_a_limit_with_an_error():
     np.testing.assert_allclose(
         limit(replace(family, activation=mine), x).ntk, limit(family, x).ntk, rtol=1e-12
     )
-
-
-def closed_form(kernel, e0, points, t):
-    """e^t = exp(−t Θ/P) e^0 and δ = ∫ e dτ on the training points, and all outputs' change."""
-    outputs = e0.shape[1]
-    flat = kernel.transpose(0, 2, 1, 3).reshape((len(kernel) * outputs,) * 2)
-    train = flat[: points * outputs, : points * outputs]
-    e = expm(-t * train / points) @ e0.ravel()
-    delta = np.linalg.solve(train / points, e0.ravel() - e)
-    moved = flat[:, : points * outputs] @ delta / points
-    return delta.reshape(points, outputs), moved.reshape(-1, outputs)
-
-
-def written_out(trial, settings, points):
-    """Every quantity of ``ntkalign kernels``, from flows on the training points alone."""
-    network, x, y = trial.origin.network, trial.origin.x, trial.y
-    start = jax.tree.map(lambda a: a.astype(jnp.float64), trial.origin.start)
-    kernels, at0 = limit(settings.family, x), empirical(network, start, x)
-    f0 = np.asarray(network.forward(start, x).output)
-    e0, eye = np.asarray(y)[:points] - f0[:points], np.eye(y.shape[1])
-    theta8 = np.einsum("pq,cd->pqcd", kernels.ntk, eye)
-    h = np.asarray(network.forward(start, x).activities[-1])
-    norm = np.linalg.norm
-    found = {
-        (None, "ntk-gap"): norm(at0.ntk - theta8) / norm(theta8),
-        (None, "nngp-gap"): norm(h @ h.T / h.shape[1] + 0.4**2 - kernels.nngp) / norm(kernels.nngp),
-    }
-    flows = {}
-    for rule in (NORMAL, ALIGN_ZERO):
-        flow = gradient_flow(
-            network, rule, start, x[:points], y[:points], trial.times,
-            engine="dense", tolerance=1e-10,
-        )  # fmt: skip
-        flows[rule] = (
-            flow,
-            [
-                tuple(
-                    Layer(w + dw[i], b + db[i])
-                    for (w, b), (dw, db) in zip(start, flow.change, strict=True)
-                )
-                for i in range(len(trial.times))
-            ],
-        )
-    series = {}
-    for i, t in enumerate(trial.times):
-        parameters = flows[NORMAL][1][i]
-        f = np.asarray(network.forward(parameters, x).output)
-        moved = np.asarray(network.forward(flows[ALIGN_ZERO][1][i], x).output)
-        theta = empirical(network, parameters, x).ntk
-        now = {(None, "ntk-drift"): norm(theta - at0.ntk) / norm(at0.ntk)}
-        for name, kernel in (("empirical", at0.ntk), ("analytic", theta8)):
-            delta8, change = closed_form(kernel, e0, points, t)
-            apart = norm(f - f0 - change, axis=1)
-            now[None, f"flow-gap-{name}"] = apart[:points].max()
-            now[None, f"flow-gap-{name}-held-out"] = apart[points:].max()
-            if name == "empirical":
-                now[None, "align-zero-gap"] = norm(moved - f0 - change, axis=1)[:points].max()
-        delta = flows[NORMAL][0].delta[i]
-        pair = [(a, b) for a in range(points) for b in range(points)]
-        for layer in range(1, network.depth + 1):
-            gamma, limited = at0.backward[layer - 1], kernels.backward[layer - 1]
-            q, q8 = np.zeros((points, points)), np.zeros((points, points))
-            for a, b in pair:
-                q[a, b] = delta[a] @ gamma[a, b] @ delta[b]
-                q8[a, b] = limited[a, b] * (delta8[a] @ delta8[b])
-            now[layer, "q-gap"] = norm(q - q8) / norm(q8)
-            s = np.asarray(network.forward(start, x).activities[layer - 1])[:points]
-            sigma = s.T @ q @ s / points**2 / s.shape[1]  # (3), m × m
-            ours = np.sort(np.linalg.eigvalsh(sigma))[::-1][:points]
-            h8 = kernels.features[layer - 1][:points, :points]
-            theirs = np.sort(np.linalg.eigvals(q8 @ h8).real)[::-1] / points**2
-            now[layer, "spectrum-gap"] = norm(ours - theirs) / norm(theirs)
-            if layer < network.depth:
-                wide = np.einsum("pq,cd->pqcd", limited, eye)
-                now[layer, "gamma-gap"] = norm(gamma - wide) / norm(wide)
-        for name, value in now.items():
-            series.setdefault(name, []).append(value)
-    return found | {name: max(values) for name, values in series.items()}
-
-
-def small_data():
-    rng = np.random.default_rng(0)
-    return Data("trial", rng.standard_normal((5, 4)), rng.standard_normal((5, 2)))
-
-
-def everything(settings):
-    """All that ``ntkalign kernels`` measures: rule → quantities."""
-    needs: dict[str, set[str]] = {}
-    for q in kernel_questions(settings.family):
-        needs.setdefault(q.rule, set()).add(q.claim.quantity)
-    return {rule: frozenset(quantities) for rule, quantities in needs.items()}
-
-
-@needs_dense
-@pytest.mark.parametrize("engine", ["spectral", "dense"])
-def test_what_the_command_measures_is_the_equations(engine):
-    """Two outputs, biases, held-out points: every number, from plain formulas and plain flows."""
-    settings = Settings(
-        points=3, depth=3, bias_std=0.4, activation="erf", engine=engine, tolerance=1e-9
-    ).checked()
-    data, wanted = small_data(), everything(settings)
-    cell = Cell("main", 20, 0)
-    rows = prepare(settings, data)(settings, data, 2.0, cell, wanted)
-    expected = written_out(Trial.of(settings, data, 2.0, cell), settings, 3)
-    found = {(row[4], row[5]): row[6:] for row in rows if row[5] in set().union(*wanted.values())}
-    assert found.keys() == expected.keys()
-    for name, (value, error, status) in found.items():
-        assert status == "ok"
-        np.testing.assert_allclose(value, expected[name], rtol=1e-5, err_msg=str(name))
-        assert abs(value - expected[name]) <= error + 1e-7 * value, name
-
-
-def test_the_error_of_quadrature_is_the_difference_that_fewer_nodes_make():
-    settings = Settings(points=3, depth=2).checked()
-    data, wanted = small_data(), everything(settings)
-
-    rules = prepare(settings, data).keywords["rules"]
-
-    def measured(kernels):
-        cell = Cell("main", 16, 0)
-        rows = measure_kernels(settings, data, 1.0, cell, wanted, limit=kernels, rules=rules)
-        assert {row[-1] for row in rows} == {"ok"}
-        return {(row[4], row[5]): (row[6], row[7]) for row in rows}
-
-    fine, other = (replace(limit(settings.family, x), coarser=None) for x in (data.x, data.x + 0.1))
-    of_fine, of_other = measured(fine), measured(other)
-    both = measured(replace(fine, coarser=other))
-    beyond = {"ntk-gap", "nngp-gap", "gamma-gap", "q-gap", "spectrum-gap", "flow-gap-analytic"}
-    beyond.add("flow-gap-analytic-held-out")
-    for name, (value, error) in both.items():
-        apart = abs(of_other[name][0] - of_fine[name][0])
-        assert value == of_fine[name][0]
-        if name[1] in beyond:
-            assert error >= 0.999 * apart > 1e-4 * value
-        else:
-            assert error == of_fine[name][1]
-            assert apart == 0
-    assert {quantity for _, quantity in both} >= beyond
-
-
-def test_every_claim_has_a_control():
-    asked = kernel_questions(Family(3, activation("tanh"), bottleneck=4))
-    assert {q.claim for q in asked if q.control} == set(KERNEL_CLAIMS)
-    assert {q.claim for q in asked if not q.control} == set(KERNEL_CLAIMS)
 
 
 def stax_layers(case):
@@ -339,29 +189,6 @@ def test_predictions_are_matrix_exponentials():
         np.testing.assert_allclose(found[i].ravel(), f0.ravel() + moved, atol=1e-8)
 
 
-@needs_dense
-@pytest.mark.parametrize("engine", ["spectral", "dense"])
-def test_held_out_points_are_looked_at_and_not_learnt(engine):
-    case, times = make((4, 30, 20, 2), points=5, bias_std=0.2), np.array([1.0, 6.0])
-    options = {"engine": engine, "tolerance": 1e-9}
-    for rule in (NORMAL, ALIGN_ZERO):
-        together = gradient_flow(
-            case.network, held_out(rule, 3, 5), case.start, case.x, case.y, times, **options
-        )
-        alone = gradient_flow(
-            case.network, rule, case.start, case.x[:3], case.y[:3], times,
-            engine="dense", tolerance=1e-10,
-        )  # fmt: skip
-        np.testing.assert_allclose(together.output[:, :3], alone.output, atol=1e-7)
-        for i in range(len(times)):
-            moved = tuple(
-                Layer(w + dw[i], b + db[i])
-                for (w, b), (dw, db) in zip(case.start, alone.change, strict=True)
-            )
-            seen = case.network.forward(moved, case.x).output
-            np.testing.assert_allclose(together.output[i], seen, atol=1e-7)
-
-
 def test_the_spectrum_is_that_of_sigma():
     case, times = make((4, 30, 20, 2), points=3), np.array([2.0])
     flow = gradient_flow(case.network, NORMAL, case.start, case.x, case.y, times, tolerance=1e-8)
@@ -372,27 +199,6 @@ def test_the_spectrum_is_that_of_sigma():
         expected = norms[layer, "sigma-norm"][0][0] * np.sqrt(case.widths[layer - 1])
         np.testing.assert_allclose(values[0], expected, rtol=1e-6)
         assert (np.diff(values) <= 1e-12).all()
-
-
-def test_the_command_leaves_a_report_that_can_be_rebuilt(tmp_path, capsys):
-    flags = ["--points", "3", "--outputs", "2", "--depth", "2", "--widths", "8,16,32", "--seeds",
-             "2", "--time", "1", "--held-out", "2", "--out", str(tmp_path)]  # fmt: skip
-    assert main(["kernels", *flags]) == 0
-    assert "kernels/flow-analytic/held-out" in capsys.readouterr().out
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["config"]["held_out"] == 2
-    assert {c["id"] for c in report["controls"]} <= {c["id"] for c in report["claims"]}
-    assert all(c["error_share"] < 0.01 for c in report["claims"])
-    assert main(["report", str(tmp_path)]) == 0
-    assert json.loads((tmp_path / "report.json").read_text()) == report
-
-
-def test_what_cannot_be_asked_is_refused():
-    with pytest.raises(InputError, match=r"held_out \(0\) must be at least 1; got 0; because"):
-        kernel_suite(0)
-    suite = kernel_suite(2)
-    with pytest.raises(InputError, match=r"output_exponent \(-0.5\) must be 0; got another"):
-        suite.ask(Settings(output_exponent=-0.5).checked(), ())
 
 
 def test_predictions_are_what_wide_networks_do():
@@ -438,28 +244,3 @@ def test_an_activation_without_a_limit_is_refused_by_kernels_and_not_by_verify()
     (line,) = warnings(result)
     assert re.match(f"no infinite-width prediction: {message}", line)
     assert all(f.limit is None for f in result.findings)
-
-
-@pytest.mark.parametrize("device", ["cpu", "auto"])
-def test_a_device_can_be_chosen(device, monkeypatch):
-    use(device)
-    assert devices()[0].platform == "cpu"
-    monkeypatch.setitem(jax.config.values, "jax_default_device", "cpu")  # JAX_DEFAULT_DEVICE=cpu
-    assert devices()[0].platform == "cpu"
-
-
-def test_networks_measured_on_another_device_are_not_reused(monkeypatch):
-    settings = Settings(points=3).checked()
-    data = Data("trial", np.eye(3), np.eye(3))
-    here = _digest(settings, data, 1.0, Cell("main", 8, 0), {})
-    other = SimpleNamespace(device_kind="another")
-    monkeypatch.setattr("ntkalign.sweep.devices", lambda: [other])
-    assert _digest(settings, data, 1.0, Cell("main", 8, 0), {}) != here
-
-
-def test_a_device_that_is_not_there_is_refused():
-    if jax.default_backend() == "cpu":
-        with pytest.raises(InputError, match=r"device \(gpu\) must be one that JAX has; got only"):
-            use("gpu")
-    with pytest.raises(InputError, match=r"device \(tpux\) must be one of auto, cpu, gpu"):
-        use("tpux")

@@ -1,0 +1,58 @@
+"""Which device computes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from ntkalign import InputError, Settings
+from ntkalign.data import Data
+from ntkalign.devices import devices, drawing, use
+from ntkalign.sweep import _digest
+from ntkalign.trial import Cell
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_a_device_can_be_chosen(device, monkeypatch):
+    monkeypatch.setitem(jax.config.values, "jax_default_device", None)
+    try:
+        use(device)
+        assert devices()[0].platform == "cpu"
+    finally:
+        jax.config.update("jax_default_device", None)
+    monkeypatch.setitem(jax.config.values, "jax_default_device", "cpu")  # JAX_DEFAULT_DEVICE=cpu
+    assert devices()[0].platform == "cpu"
+
+
+def test_networks_are_drawn_on_the_cpu_or_not_at_all(monkeypatch):
+    with drawing():
+        assert jax.numpy.ones(2).devices() == {jax.devices("cpu")[0]}
+
+    def none(platform):
+        raise RuntimeError("no such platform")
+
+    monkeypatch.setattr(jax, "devices", none)
+    with pytest.raises(
+        InputError, match=r"JAX_PLATFORMS \(.*\) must include cpu; got others alone"
+    ):
+        drawing().__enter__()
+
+
+def test_networks_measured_on_another_device_are_not_reused(monkeypatch):
+    settings = Settings(points=3).checked()
+    data = Data("trial", np.eye(3), np.eye(3))
+    here = _digest(settings, data, 1.0, Cell("main", 8, 0), {})
+    other = SimpleNamespace(device_kind="another")
+    monkeypatch.setattr("ntkalign.sweep.devices", lambda: [other])
+    assert _digest(settings, data, 1.0, Cell("main", 8, 0), {}) != here
+
+
+def test_a_device_that_is_not_there_is_refused():
+    if jax.default_backend() == "cpu":
+        with pytest.raises(InputError, match=r"device \(gpu\) must be one that JAX has; got only"):
+            use("gpu")
+    with pytest.raises(InputError, match=r"device \(tpux\) must be one of auto, cpu, gpu"):
+        use("tpux")
