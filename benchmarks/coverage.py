@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ntkalign.claims import FEEDBACK
-from ntkalign.rates import fit
 from ntkalign.settings import Settings
+from ntkalign.statistics.rates import fit
 from ntkalign.verdicts import FAMILY_LEVEL, judge
 
 STATED = -0.5

@@ -15,9 +15,9 @@ from ntkalign.activations import ACTIVATIONS, Activation  # noqa: E402
 from ntkalign.errors import IncompleteRunError, InputError  # noqa: E402
 from ntkalign.flow import Flow, Outcome, gradient_flow  # noqa: E402
 from ntkalign.networks import Family, Network, backpropagate  # noqa: E402
-from ntkalign.rates import Rate, fit  # noqa: E402
 from ntkalign.rules import RULES, Rule, current_activity, initial_activity  # noqa: E402
 from ntkalign.settings import Settings  # noqa: E402
+from ntkalign.statistics.rates import Rate, fit  # noqa: E402
 from ntkalign.verifier import Verification, verify  # noqa: E402
 from ntkalign.version import __version__  # noqa: E402
 

@@ -9,7 +9,7 @@
 
         assert_rate(error, -0.5, widths=(64, 256, 1024, 4096), seeds=16)
 
-The statistics are those of ``ntkalign verify``: :mod:`ntkalign.rates`, :mod:`ntkalign.claims`.
+The statistics are those of ``ntkalign verify``: :mod:`ntkalign.statistics.rates`, :mod:`ntkalign.claims`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from ntkalign.claims import Claim, Kind
 from ntkalign.errors import InputError
-from ntkalign.rates import Rate, fit
+from ntkalign.statistics.rates import Rate, fit
 from ntkalign.verdicts import RESOLUTION, judge
 
 

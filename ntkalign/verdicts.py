@@ -1,7 +1,7 @@
 """How a verdict is reached.
 
 A bound O(m^p) is one-sided: it is refuted only by a quantity that decays *more slowly*. With the
-interval of :mod:`ntkalign.rates` in hand, the verdict on "O(m^p)" is
+interval of :mod:`ntkalign.statistics.rates` in hand, the verdict on "O(m^p)" is
 
     refuted    if the exponent lies above p: the p-value of the contrary, corrections to scaling of
                either sign allowed for, is at most 1 %, and at most 5 % after Holm's correction
@@ -27,7 +27,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from ntkalign.claims import Claim, Kind, Question
-from ntkalign.rates import Exponent, Rate, Tail, fit, tail
+from ntkalign.statistics.rates import Exponent, Rate, Tail, fit, tail
 
 RESOLUTION = 0.25
 DECAY = -0.1

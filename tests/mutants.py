@@ -279,25 +279,29 @@ MUTANTS = (
     ),
     Mutant(
         "pooled variance with the seeds' own means in it",
-        "rates.py",
+        "statistics/rates.py",
         "np.stack(residuals) - np.mean(residuals, axis=0)",
         "np.stack(residuals)",
         RATES,
     ),
     # exponents and verdicts
     Mutant(
-        "slope against the width itself", "rates.py", "x = np.log(relative)", "x = relative", RATES
+        "slope against the width itself",
+        "statistics/rates.py",
+        "x = np.log(relative)",
+        "x = relative",
+        RATES,
     ),
     Mutant(
         "standard error without 1/n",
-        "rates.py",
+        "statistics/rates.py",
         "w**2 * row.var(ddof=1) / len(row) for",
         "w**2 * row.var(ddof=1) for",
         RATES,
     ),
     Mutant(
         "correction shifts the wrong way",
-        "rates.py",
+        "statistics/rates.py",
         "return self.estimate - high - self.numerical, self.estimate - low + self.numerical",
         "return self.estimate + low - self.numerical, self.estimate + high + self.numerical",
         RATES,

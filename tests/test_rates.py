@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
-from ntkalign.rates import DECAYS, SIZES, Design, Exponent, fit, tail
+from ntkalign.statistics.rates import DECAYS, SIZES, Design, Exponent, fit, tail
 
 WIDTHS = (64, 128, 256, 512)
 STANDARD = (64, 256, 1024, 4096)

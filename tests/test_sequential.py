@@ -9,7 +9,7 @@ import pytest
 
 from ntkalign import InputError, Settings, claims, verifier, verify
 from ntkalign.claims import Question
-from ntkalign.rates import fit
+from ntkalign.statistics.rates import fit
 from ntkalign.verdicts import Finding, judge
 from ntkalign.verifier import enlarged
 

@@ -1,0 +1,1 @@
+"""Exponents from measurements, with honest intervals. No JAX."""
