@@ -63,10 +63,10 @@ def one(job: One) -> None:
     jax.config.update("jax_enable_x64", True)
     import numpy as np
 
-    from ntkalign.activations import activation
     from ntkalign.kernels import nt
     from ntkalign.kernels.empirical import empirical
-    from ntkalign.networks import Family
+    from ntkalign.networks.activations import activation
+    from ntkalign.networks.fully_connected import Family
 
     network = Family(DEPTH, activation("tanh")).network(job.width, INPUTS, OUTPUTS)
     start = network.initialise(jax.random.key(0))

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 
 from ntkalign.errors import InputError
 from ntkalign.lowrank import LowRank, compress, triangle
-from ntkalign.networks import Layer, Network, Parameters, Pass, backpropagate
+from ntkalign.networks.fully_connected import Layer, Network, Parameters, Pass, backpropagate
 from ntkalign.origin import Origin, Trace, by_point, columns
 from ntkalign.rules import NORMAL, Rule
 from ntkalign.trajectory import GROWTH, Flow, Outcome, Split, Work

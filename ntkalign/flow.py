@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Key
 from ntkalign.dense import DenseFlow, dense_flow
 from ntkalign.devices import drawing
 from ntkalign.errors import InputError, unknown_name
-from ntkalign.networks import Network, Parameters
+from ntkalign.networks.fully_connected import Network, Parameters
 from ntkalign.origin import Origin
 from ntkalign.rules import Rule
 from ntkalign.spectral import spectral_flow

@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 from ntkalign.data import Data
 from ntkalign.devices import drawing
 from ntkalign.errors import InputError
-from ntkalign.networks import Family
+from ntkalign.networks.fully_connected import Family
 from ntkalign.origin import Origin, kernel
 
 WIDE = 1024

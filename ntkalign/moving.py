@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntkalign.activations import Activation
+from ntkalign.networks.activations import Activation
 from ntkalign.products import Tape
 
 History = tuple[Array, Array]

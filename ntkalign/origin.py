@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.moving import History, Motion, Weight
-from ntkalign.networks import Network, Parameters, Pass, Signals, backpropagate
+from ntkalign.networks.fully_connected import Network, Parameters, Pass, Signals, backpropagate
 from ntkalign.products import Key, Known, Tape
 
 

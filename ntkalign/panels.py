@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from ntkalign.collocation import Panel
 from ntkalign.moving import History
-from ntkalign.networks import Network, Pass, Signals
+from ntkalign.networks.fully_connected import Network, Pass, Signals
 from ntkalign.products import Memory
 from ntkalign.rules import Rule
 from ntkalign.trajectory import Outcome

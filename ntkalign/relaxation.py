@@ -29,7 +29,7 @@ from jaxtyping import Array, Float
 from ntkalign.collocation import tail, tails
 from ntkalign.modes import Modes
 from ntkalign.moving import Weight, at_rest, layer
-from ntkalign.networks import Pass, Signals
+from ntkalign.networks.fully_connected import Pass, Signals
 from ntkalign.origin import Origin, kernel, moving_weights, output_basis, repeated, weights
 from ntkalign.panels import Base, Draft, Solved, TooCoarseError, TooLongError, combined, observe
 from ntkalign.products import Tape

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from ntkalign.errors import unknown_name
-from ntkalign.networks import Network, Pass, Signals, backpropagate, normal_matrices
+from ntkalign.networks.fully_connected import Network, Pass, Signals, backpropagate, normal_matrices
 
 Feedback = Callable[[Pass, Pass, Any, Array], Signals]
 Activity = Callable[[Pass, Pass], tuple[Array, ...]]

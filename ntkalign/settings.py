@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ntkalign.activations import Activation, activation
 from ntkalign.errors import InputError, unknown_name
 from ntkalign.flow import ENGINES
-from ntkalign.networks import Family
-from ntkalign.pairing import INITIAL_OUTPUTS
+from ntkalign.networks.activations import Activation, activation
+from ntkalign.networks.fully_connected import Family
+from ntkalign.networks.shared_outputs import INITIAL_OUTPUTS
 from ntkalign.rules import NORMAL, Rule, rule
 
 MIN_WIDTHS, MIN_SEEDS = 3, 2
@@ -39,7 +39,7 @@ class Settings:
         time: T in units where the rate η is 1; None chooses it from the data.
         rules: the rules compared with gradient descent (names or :class:`Rule`).
         bias_std: standard deviation of the biases at initialisation.
-        initial_outputs: "shared" by the networks of one seed (:mod:`ntkalign.pairing`; the law of
+        initial_outputs: "shared" by the networks of one seed (:mod:`ntkalign.networks.shared_outputs`; the law of
             each is unchanged, and exponents are less noisy), "independent", or "zero": subtracted,
             which the paper does not do.
         engine: of the flow: auto, spectral or dense, see :mod:`ntkalign.flow`.

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from ntkalign.lowrank import triangle
 from ntkalign.march import march
 from ntkalign.modes import time_modes
-from ntkalign.networks import backpropagate
+from ntkalign.networks.fully_connected import backpropagate
 from ntkalign.origin import Origin, Trace, moving_weights, output_basis
 from ntkalign.panels import Solution, Solved, combined, mixed, observe
 from ntkalign.relaxation import Relaxation

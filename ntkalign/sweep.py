@@ -21,11 +21,11 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from ntkalign.activations import ACTIVATIONS
 from ntkalign.claims import BOTTLENECK, MAIN, Question
 from ntkalign.data import Data
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
+from ntkalign.networks.activations import ACTIVATIONS
 from ntkalign.rules import CONTROLS, RULES
 from ntkalign.settings import MIN_SEEDS, MIN_WIDTHS, Settings
 from ntkalign.trial import LOSS, SAVED_TIMES, Cell, Needs, Row, failed, measure_cell

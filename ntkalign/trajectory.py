@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ntkalign.networks import Network
+from ntkalign.networks.fully_connected import Network
 from ntkalign.origin import Origin, Trace
 from ntkalign.rules import Rule
 

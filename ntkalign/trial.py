@@ -21,8 +21,8 @@ from ntkalign.data import Data
 from ntkalign.devices import drawing, shard
 from ntkalign.flow import Flow, Outcome, Work, gradient_flow
 from ntkalign.measurements import Series
+from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.origin import Origin
-from ntkalign.pairing import share_outputs
 from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
 from ntkalign.settings import Settings
 from ntkalign.spectral import SpectralFlow

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from ntkalign.activations import ACTIVATIONS, activation
-from ntkalign.networks import Network
+from ntkalign.networks.activations import ACTIVATIONS, activation
+from ntkalign.networks.fully_connected import Network
 
 needs_dense = pytest.mark.skipif(
     not hasattr(diffrax, "ClipStepSizeController"), reason="diffrax is too old for the dense engine"

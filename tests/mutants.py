@@ -54,48 +54,56 @@ MUTANTS = (
     # equation (1) and its chain rule
     Mutant(
         "forward without 1/√m",
-        "networks.py",
+        "networks/fully_connected.py",
         "z = h @ weight.T / math.sqrt(weight.shape[1]) +",
         "z = h @ weight.T +",
         NETWORKS,
     ),
     Mutant(
         "forward with the fan-out",
-        "networks.py",
+        "networks/fully_connected.py",
         "z = h @ weight.T / math.sqrt(weight.shape[1])",
         "z = h @ weight.T / math.sqrt(weight.shape[0])",
         NETWORKS,
     ),
-    Mutant("bias subtracted", "networks.py", "+ bias[None, :]", "- bias[None, :]", NETWORKS),
+    Mutant(
+        "bias subtracted",
+        "networks/fully_connected.py",
+        "+ bias[None, :]",
+        "- bias[None, :]",
+        NETWORKS,
+    ),
     Mutant(
         "backward without 1/√m",
-        "networks.py",
+        "networks/fully_connected.py",
         "@ weight) / math.sqrt(weight.shape[1]))",
         "@ weight))",
         NETWORKS + RULES,
     ),
     Mutant(
         "σ′ left out",
-        "networks.py",
+        "networks/fully_connected.py",
         "signals.append(slope * (",
         "signals.append((",
         NETWORKS + RULES,
     ),
     Mutant(
         "backward through the layer below",
-        "networks.py",
+        "networks/fully_connected.py",
         "zip(reversed(weights[1:]), ",
         "zip(reversed(weights[:-1]), ",
         NETWORKS + RULES,
     ),
     Mutant(
         "rate 1/α",
-        "networks.py",
+        "networks/fully_connected.py",
         "return self.output_scale**-2",
         "return self.output_scale**-1",
         NETWORKS + RULES,
     ),
-    Mutant("biases not scaled", "networks.py", "self.bias_std * bias", "bias", NETWORKS),
+    Mutant(
+        "biases not scaled", "networks/fully_connected.py", "self.bias_std * bias", "bias", NETWORKS
+    ),
     # the rules
     Mutant(
         "Align-zero with current activity",
@@ -265,14 +273,14 @@ MUTANTS = (
     # common random numbers
     Mutant(
         "initial outputs with a random sign",
-        "pairing.py",
+        "networks/shared_outputs.py",
         "np.where(np.diag(r) < 0, -1.0, 1.0)",
         "1.0",
         PAIRING,
     ),
     Mutant(
         "shared noise added to what was drawn",
-        "pairing.py",
+        "networks/shared_outputs.py",
         "(shared - weight @ q) @ q.T",
         "shared @ q.T",
         PAIRING,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ntkalign import claims
-from ntkalign.activations import activation
 from ntkalign.claims import questions
-from ntkalign.networks import Family
+from ntkalign.networks.activations import activation
+from ntkalign.networks.fully_connected import Family
 from ntkalign.rules import ALIGN_ADA, ALIGN_PROP, ALIGN_ZERO, FEEDBACK_ALIGNMENT, LAST_LAYER, NORMAL
 
 FAMILY = Family(4, activation("tanh"))

@@ -16,7 +16,7 @@ from ntkalign.dense import _outcome, frozen_change
 from ntkalign.horizon import empirical_kernel
 from ntkalign.kernels.empirical import empirical
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs
-from ntkalign.networks import Layer
+from ntkalign.networks.fully_connected import Layer
 from ntkalign.origin import Origin
 from ntkalign.rules import (
     ALIGN_ZERO,

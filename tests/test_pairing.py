@@ -15,7 +15,7 @@ from ntkalign.claims import JACOBIAN, MAIN
 from ntkalign.data import Data
 from ntkalign.flow import gradient_flow
 from ntkalign.measurements import jacobian_drift
-from ntkalign.pairing import share_outputs
+from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.report.terminal import seeds
 from ntkalign.rules import NORMAL
 from ntkalign.testing import assert_rate

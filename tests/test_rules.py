@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkalign import InputError
-from ntkalign.activations import activation
 from ntkalign.dense import _double, _velocity
-from ntkalign.networks import Layer, Parameters
+from ntkalign.networks.activations import activation
+from ntkalign.networks.fully_connected import Layer, Parameters
 from ntkalign.rules import (
     ALIGN_ADA,
     ALIGN_PROP,

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from ntkalign import Rule, Settings, backpropagate, current_activity
 from ntkalign.claims import BOTTLENECK, JACOBIAN, PROPOSITION_2
 from ntkalign.cli import VerifyFlags, guarded, parse, run_verification
-from ntkalign.networks import Pass
+from ntkalign.networks.fully_connected import Pass
 from ntkalign.report import load_report
 from ntkalign.report.plots import FORMATS, PALETTE, QUANTITIES, STYLE, scaling_axis
 from ntkalign.verdicts import Finding

@@ -23,11 +23,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.activations import ACTIVATIONS, Activation
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.kernels.adapter import jax_defaults, load
-from ntkalign.networks import Family
+from ntkalign.networks.activations import ACTIVATIONS, Activation
+from ntkalign.networks.fully_connected import Family
 
 DEGREE = 128
 """Nodes of the quadrature in each direction."""

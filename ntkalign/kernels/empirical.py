@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.networks import Network, Parameters, backpropagate
+from ntkalign.networks.fully_connected import Network, Parameters, backpropagate
 from ntkalign.origin import output_basis
 
 BATCH = 512

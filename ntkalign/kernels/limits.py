@@ -6,7 +6,7 @@ covariance. The nonzero eigenvalues of Σ_l/m_{l−1}, (3), then have limits λ,
     ‖Δ_l‖_op/√m_{l−1}, ‖Σ_l/m_{l−1}‖_op/√m_{l−1} ≈ λ_max/√m_{l−1},
     ‖W_l^t − W_l^0‖_op/√m_{l−1} ≈ (λ_max/m_{l−1})^½
 
-The f^0 of a seed is the one that its networks share (:mod:`ntkalign.pairing`), in the limit.
+The f^0 of a seed is the one that its networks share (:mod:`ntkalign.networks.shared_outputs`), in the limit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jaxtyping import Float
 from ntkalign.data import Data
 from ntkalign.kernels.analytic import Limit, limit
 from ntkalign.kernels.prediction import predicted_delta, spectrum
-from ntkalign.networks import Network
+from ntkalign.networks.fully_connected import Network
 from ntkalign.settings import Settings
 from ntkalign.trial import NO_WIDTH, saved_times
 

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ntkalign.networks import Layer, Network, Parameters
+from ntkalign.networks.fully_connected import Layer, Network, Parameters
 
 INITIAL_OUTPUTS = ("shared", "independent", "zero")
 """How f⁰ is drawn: from the seed, by each network itself, or not at all (subtracted)."""

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ntkalign.activations import Activation
+from ntkalign.networks.activations import Activation
 
 
 class Layer(NamedTuple):

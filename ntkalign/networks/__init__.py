@@ -1,0 +1,1 @@
+"""Networks: activations, layers, families of growing width, randomness."""
