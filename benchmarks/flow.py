@@ -37,11 +37,11 @@ from rich.table import Table
 from ntkalign import ACTIVATIONS, Family, Network, Outcome, gradient_flow
 from ntkalign.claims import MAIN, questions
 from ntkalign.data import load
+from ntkalign.flow.initial_state import Origin
+from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.horizon import choose_time
-from ntkalign.origin import Origin
 from ntkalign.rules import NORMAL
 from ntkalign.settings import Settings
-from ntkalign.spectral import SpectralFlow
 from ntkalign.trial import Cell, measure_cell
 
 DEPTH, POINTS, OUTPUTS = 4, 16, 2

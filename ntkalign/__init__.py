@@ -12,7 +12,7 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_default_matmul_precision", "highest")
 
 from ntkalign.errors import IncompleteRunError, InputError  # noqa: E402
-from ntkalign.flow import Flow, Outcome, gradient_flow  # noqa: E402
+from ntkalign.flow.gradient_flow import Flow, Outcome, gradient_flow  # noqa: E402
 from ntkalign.networks.activations import ACTIVATIONS, Activation  # noqa: E402
 from ntkalign.networks.fully_connected import Family, Network, backpropagate  # noqa: E402
 from ntkalign.rules import RULES, Rule, current_activity, initial_activity  # noqa: E402

@@ -18,8 +18,8 @@ from scipy.optimize import brentq
 from ntkalign.data import Data
 from ntkalign.devices import drawing
 from ntkalign.errors import InputError
+from ntkalign.flow.initial_state import Origin, kernel
 from ntkalign.networks.fully_connected import Family
-from ntkalign.origin import Origin, kernel
 
 WIDE = 1024
 LOSS_FALL = 10.0

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from ntkalign.origin import Trace
-from ntkalign.trajectory import Flow, Split
+from ntkalign.flow.initial_state import Trace
+from ntkalign.flow.trajectory import Flow, Split
 
 ROUNDING = 1e-13
 """Bound on accumulated float64 rounding, as a share of the terms that are subtracted."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ntkalign.errors import InputError, unknown_name
-from ntkalign.flow import ENGINES
+from ntkalign.flow.gradient_flow import ENGINES
 from ntkalign.networks.activations import Activation, activation
 from ntkalign.networks.fully_connected import Family
 from ntkalign.networks.shared_outputs import INITIAL_OUTPUTS
@@ -42,7 +42,7 @@ class Settings:
         initial_outputs: "shared" by the networks of one seed (:mod:`ntkalign.networks.shared_outputs`; the law of
             each is unchanged, and exponents are less noisy), "independent", or "zero": subtracted,
             which the paper does not do.
-        engine: of the flow: auto, spectral or dense, see :mod:`ntkalign.flow`.
+        engine: of the flow: auto, spectral or dense, see :mod:`ntkalign.flow.gradient_flow`.
         tolerance: of the flow, see :func:`ntkalign.flow.gradient_flow`.
         confidence: of the intervals.
         output_exponent: output scale m^output_exponent, see :class:`Family` (0 in the theory).

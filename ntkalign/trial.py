@@ -19,13 +19,13 @@ from ntkalign import measurements as measure
 from ntkalign.claims import BOTTLENECK
 from ntkalign.data import Data
 from ntkalign.devices import drawing, shard
-from ntkalign.flow import Flow, Outcome, Work, gradient_flow
+from ntkalign.flow.gradient_flow import Flow, Outcome, Work, gradient_flow
+from ntkalign.flow.initial_state import Origin
+from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.measurements import Series
 from ntkalign.networks.shared_outputs import share_outputs
-from ntkalign.origin import Origin
 from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
 from ntkalign.settings import Settings
-from ntkalign.spectral import SpectralFlow
 
 SAVED_TIMES = 8
 COARSER = 30.0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkalign.collocation import Panel, tail
+from ntkalign.flow.spectral.collocation import Panel, tail
 
 RATES = np.geomspace(1e-3, 1.0, 7)
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkalign.lowrank import compress
+from ntkalign.flow.operators.low_rank import compress
 
 SIZES = st.integers(1, 90)
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ntkalign import Outcome, gradient_flow
 from ntkalign import measurements as measure
-from ntkalign.dense import frozen_change
-from ntkalign.flow import Split
+from ntkalign.flow.dense import frozen_change
+from ntkalign.flow.gradient_flow import Split
 from ntkalign.rules import (
     ALIGN_ADA,
     ALIGN_PROP,

@@ -10,9 +10,9 @@ from hypothesis import given
 
 import ntkalign
 from ntkalign import InputError
+from ntkalign.flow.initial_state import Origin
 from ntkalign.networks.activations import ACTIVATIONS, Activation, activation
 from ntkalign.networks.fully_connected import Family, normal_matrices
-from ntkalign.origin import Origin
 from tests import reference
 from tests.cases import cases, make
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from ntkalign import InputError, Settings
 from ntkalign.claims import JACOBIAN, MAIN
 from ntkalign.data import Data
-from ntkalign.flow import gradient_flow
+from ntkalign.flow.gradient_flow import gradient_flow
 from ntkalign.measurements import jacobian_drift
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.report.terminal import seeds

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import ntkalign.products as products
-from ntkalign.products import Tape, times
+import ntkalign.flow.operators.cached_products as products
+from ntkalign.flow.operators.cached_products import Tape, times
 
 POINTS, MOMENTS = 3, 6
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkalign import InputError
-from ntkalign.dense import _double, _velocity
+from ntkalign.flow.dense import _double, _velocity
 from ntkalign.networks.activations import activation
 from ntkalign.networks.fully_connected import Layer, Parameters
 from ntkalign.rules import (

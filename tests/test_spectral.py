@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ntkalign.products as products
+import ntkalign.flow.operators.cached_products as products
 from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity, gradient_flow
 from ntkalign import measurements as measure
-from ntkalign.flow import DenseFlow
+from ntkalign.flow.gradient_flow import DenseFlow
+from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.rules import LINEARISED, NORMAL, RULES, W_STAR
-from ntkalign.spectral import SpectralFlow
 from tests.cases import SMOOTH, examples, make
 
 TOLERANCE = 1e-6
@@ -214,7 +214,7 @@ def test_an_unknown_engine_is_refused():
 SHARDED = """
 import sys
 import numpy as np, jax, jax.numpy as jnp
-import ntkalign.products as products
+import ntkalign.flow.operators.cached_products as products
 from ntkalign import ACTIVATIONS, Network, gradient_flow
 from ntkalign.devices import shard
 from ntkalign.rules import RULES

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from ntkalign.claims import Question, kernel_questions
 from ntkalign.data import Data
 from ntkalign.errors import InputError
-from ntkalign.flow import Flow, Outcome
+from ntkalign.flow.gradient_flow import Flow, Outcome
 from ntkalign.kernels.analytic import Limit, limit
 from ntkalign.kernels.empirical import Empirical, at_once
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum, weighted

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntkalign.flow.initial_state import output_basis
 from ntkalign.networks.fully_connected import Network, Parameters, backpropagate
-from ntkalign.origin import output_basis
 
 BATCH = 512
 Parts = tuple[list[np.ndarray], list[np.ndarray]]

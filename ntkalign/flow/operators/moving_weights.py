@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ntkalign.flow.operators.cached_products import Tape
 from ntkalign.networks.activations import Activation
-from ntkalign.products import Tape
 
 History = tuple[Array, Array]
 """(left, right), (R, m_l) and (R, m_{l−1}): the weight change leftᵀ right before a panel."""

@@ -1,16 +1,16 @@
 """Chebyshev waveform relaxation in function space: one panel of gradient flow at large width.
 
-On a panel of n collocation nodes t_j (:mod:`ntkalign.collocation`) the unknowns are the error e and
+On a panel of n collocation nodes t_j (:mod:`ntkalign.flow.spectral.collocation`) the unknowns are the error e and
 the feedback G_l at the nodes; no m × m matrix is ever updated. One iteration goes
 
-    forward at all nodes, the weights' motion by inner products (:mod:`ntkalign.moving`);
+    forward at all nodes, the weights' motion by inner products (:mod:`ntkalign.flow.operators.moving_weights`);
     residual r(t_j) = y − f(t_j) − e(t_j);
     e ← e + δe with (1 + η/P w ⊗ K) δe = r, K the rule's kernel at the panel's start;
     feedback and activity of the rule at all nodes, from the new e.
 
 What the preconditioner leaves over is the drift of the network within the panel, which shrinks
 with width and with the panel. A panel is accepted only if the iteration has converged and the
-Chebyshev coefficients have decayed; what happens otherwise is decided in :mod:`ntkalign.march`.
+Chebyshev coefficients have decayed; what happens otherwise is decided in :mod:`ntkalign.flow.spectral.march`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.collocation import tail, tails
-from ntkalign.modes import Modes
-from ntkalign.moving import Weight, at_rest, layer
+from ntkalign.flow.initial_state import (
+    Origin,
+    kernel,
+    moving_weights,
+    output_basis,
+    repeated,
+    weights,
+)
+from ntkalign.flow.operators.cached_products import Tape
+from ntkalign.flow.operators.moving_weights import Weight, at_rest, layer
+from ntkalign.flow.spectral.collocation import tail, tails
+from ntkalign.flow.spectral.modes import Modes
+from ntkalign.flow.spectral.panels import (
+    Base,
+    Draft,
+    Solved,
+    TooCoarseError,
+    TooLongError,
+    combined,
+    observe,
+)
 from ntkalign.networks.fully_connected import Pass, Signals
-from ntkalign.origin import Origin, kernel, moving_weights, output_basis, repeated, weights
-from ntkalign.panels import Base, Draft, Solved, TooCoarseError, TooLongError, combined, observe
-from ntkalign.products import Tape
 from ntkalign.rules import Rule
 
 SINGLE = 1e-7

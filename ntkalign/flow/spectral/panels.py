@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.collocation import Panel
-from ntkalign.moving import History
+from ntkalign.flow.operators.cached_products import Memory
+from ntkalign.flow.operators.moving_weights import History
+from ntkalign.flow.spectral.collocation import Panel
+from ntkalign.flow.trajectory import Outcome
 from ntkalign.networks.fully_connected import Network, Pass, Signals
-from ntkalign.products import Memory
 from ntkalign.rules import Rule
-from ntkalign.trajectory import Outcome
 
 NODES = (12, 16, 20, 24)
 """How many nodes a panel may have."""

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from ntkalign.flow.initial_state import Origin, Trace
 from ntkalign.networks.fully_connected import Network
-from ntkalign.origin import Origin, Trace
 from ntkalign.rules import Rule
 
 MAX_STEPS = 100_000

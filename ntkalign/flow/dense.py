@@ -22,11 +22,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.errors import InputError
-from ntkalign.lowrank import LowRank, compress, triangle
+from ntkalign.flow.initial_state import Origin, Trace, by_point, columns
+from ntkalign.flow.operators.low_rank import LowRank, compress, triangle
+from ntkalign.flow.trajectory import GROWTH, Flow, Outcome, Split, Work
 from ntkalign.networks.fully_connected import Layer, Network, Parameters, Pass, backpropagate
-from ntkalign.origin import Origin, Trace, by_point, columns
 from ntkalign.rules import NORMAL, Rule
-from ntkalign.trajectory import GROWTH, Flow, Outcome, Split, Work
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,6 +1,6 @@
 """From panel to panel: how long they are, how many nodes they get, where the next one starts.
 
-Wide networks take few iterations (:mod:`ntkalign.relaxation`) on one panel; narrow ones and long
+Wide networks take few iterations (:mod:`ntkalign.flow.spectral.relaxation`) on one panel; narrow ones and long
 times take more panels. A panel whose coefficients have not decayed gets more nodes and starts from
 what fewer found; one on which the iteration does not contract is halved.
 """
@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ntkalign.collocation import SCALE, Panel, tail
-from ntkalign.modes import Modes, time_modes
-from ntkalign.moving import History
-from ntkalign.origin import feedback_rows, kernel, output_basis, repeated, weights
-from ntkalign.panels import (
+from ntkalign.flow.initial_state import feedback_rows, kernel, output_basis, repeated, weights
+from ntkalign.flow.operators.moving_weights import History
+from ntkalign.flow.spectral.collocation import SCALE, Panel, tail
+from ntkalign.flow.spectral.modes import Modes, time_modes
+from ntkalign.flow.spectral.panels import (
     NODES,
     Base,
     Draft,
@@ -28,8 +28,8 @@ from ntkalign.panels import (
     TooLongError,
     observe,
 )
-from ntkalign.relaxation import TAIL, Relaxation
-from ntkalign.trajectory import Outcome
+from ntkalign.flow.spectral.relaxation import TAIL, Relaxation
+from ntkalign.flow.trajectory import Outcome
 
 SHORTEST = 0.02
 """If even a panel as short as this (in s) does not work out, the flow has not converged."""

@@ -20,15 +20,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.lowrank import triangle
-from ntkalign.march import march
-from ntkalign.modes import time_modes
+from ntkalign.flow.initial_state import Origin, Trace, moving_weights, output_basis
+from ntkalign.flow.operators.low_rank import triangle
+from ntkalign.flow.spectral.march import march
+from ntkalign.flow.spectral.modes import time_modes
+from ntkalign.flow.spectral.panels import Solution, Solved, combined, mixed, observe
+from ntkalign.flow.spectral.relaxation import Relaxation
+from ntkalign.flow.trajectory import Flow, Outcome, Split, Work
 from ntkalign.networks.fully_connected import backpropagate
-from ntkalign.origin import Origin, Trace, moving_weights, output_basis
-from ntkalign.panels import Solution, Solved, combined, mixed, observe
-from ntkalign.relaxation import Relaxation
 from ntkalign.rules import NORMAL, Rule, current_jacobian
-from ntkalign.trajectory import Flow, Outcome, Split, Work
 
 COMPRESSION = 1e-9
 """The share of g and of d that compression in time may leave out of a weight change."""

@@ -1,8 +1,8 @@
 """Continuous gradient flow: one interface, two engines.
 
-The *spectral* engine (:mod:`ntkalign.march`, :mod:`ntkalign.relaxation`) works in function space
+The *spectral* engine (:mod:`ntkalign.flow.spectral.march`, :mod:`ntkalign.flow.spectral.relaxation`) works in function space
 and never updates a weight matrix: it is the one for large widths. The *dense* engine
-(:mod:`ntkalign.dense`) integrates all parameters: it is the oracle, and the fallback where the
+(:mod:`ntkalign.flow.dense`) integrates all parameters: it is the oracle, and the fallback where the
 other does not converge.
 """
 
@@ -16,14 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ntkalign.dense import DenseFlow, dense_flow
 from ntkalign.devices import drawing
 from ntkalign.errors import InputError, unknown_name
+from ntkalign.flow.dense import DenseFlow, dense_flow
+from ntkalign.flow.initial_state import Origin
+from ntkalign.flow.spectral.spectral_flow import spectral_flow
+from ntkalign.flow.trajectory import MAX_STEPS, Flow, Outcome, Split, Work
 from ntkalign.networks.fully_connected import Network, Parameters
-from ntkalign.origin import Origin
 from ntkalign.rules import Rule
-from ntkalign.spectral import spectral_flow
-from ntkalign.trajectory import MAX_STEPS, Flow, Outcome, Split, Work
 
 __all__ = ["ENGINES", "DenseFlow", "Flow", "Outcome", "Split", "Work", "gradient_flow"]
 

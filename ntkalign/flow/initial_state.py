@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.moving import History, Motion, Weight
+from ntkalign.flow.operators.cached_products import Key, Known, Tape
+from ntkalign.flow.operators.moving_weights import History, Motion, Weight
 from ntkalign.networks.fully_connected import Network, Parameters, Pass, Signals, backpropagate
-from ntkalign.products import Key, Known, Tape
 
 
 class Trace(NamedTuple):

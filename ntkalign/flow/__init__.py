@@ -1,0 +1,1 @@
+"""Continuous gradient flow, by two engines."""

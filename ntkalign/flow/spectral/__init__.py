@@ -1,0 +1,1 @@
+"""The spectral engine: gradient flow in function space, at large width."""
