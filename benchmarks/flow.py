@@ -39,7 +39,7 @@ from ntkalign.claims import MAIN, questions
 from ntkalign.data import load
 from ntkalign.flow.initial_state import Origin
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
-from ntkalign.horizon import choose_time
+from ntkalign.kernels.training_time import choose_time
 from ntkalign.rules import NORMAL
 from ntkalign.settings import Settings
 from ntkalign.trial import Cell, measure_cell

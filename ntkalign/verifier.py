@@ -19,8 +19,8 @@ from ntkalign.claims import MAIN, Question, questions
 from ntkalign.data import Data
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
-from ntkalign.horizon import choose_time
 from ntkalign.kernels.limits import Predictions, predictions
+from ntkalign.kernels.training_time import choose_time
 from ntkalign.settings import Settings
 from ntkalign.sweep import Measure, run_sweep
 from ntkalign.trial import Cell

@@ -14,9 +14,9 @@ from scipy.linalg import expm
 from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity, gradient_flow
 from ntkalign.flow.dense import _outcome, frozen_change
 from ntkalign.flow.initial_state import Origin
-from ntkalign.horizon import empirical_kernel
 from ntkalign.kernels.empirical import empirical
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs
+from ntkalign.kernels.training_time import empirical_kernel
 from ntkalign.networks.fully_connected import Layer
 from ntkalign.rules import (
     ALIGN_ZERO,

@@ -10,7 +10,7 @@ import pytest
 from ntkalign import InputError, Rule, Settings
 from ntkalign.data import Data, load
 from ntkalign.flow.initial_state import Origin
-from ntkalign.horizon import choose_time, empirical_kernel
+from ntkalign.kernels.training_time import choose_time, empirical_kernel
 from ntkalign.networks.fully_connected import Family
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, current_activity, current_jacobian
 from ntkalign.settings import PRESETS
