@@ -15,15 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign import measurements as measure
 from ntkalign.claims import BOTTLENECK
 from ntkalign.data import Data
 from ntkalign.devices import drawing, shard
 from ntkalign.flow.gradient_flow import Flow, Outcome, Work, gradient_flow
 from ntkalign.flow.initial_state import Origin
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
-from ntkalign.measurements import Series
 from ntkalign.networks.shared_outputs import share_outputs
+from ntkalign.quantities import theory as measure
+from ntkalign.quantities.theory import Series
 from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
 from ntkalign.settings import Settings
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from ntkalign import InputError, Settings, gradient_flow
-from ntkalign import measurements as measure
 from ntkalign.data import Data
 from ntkalign.kernels import jax_defaults, nt
 from ntkalign.kernels.analytic import CLOSED_FORMS, limit
@@ -24,6 +23,7 @@ from ntkalign.kernels.limits import initial_outputs, predictions
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum
 from ntkalign.networks.activations import ACTIVATIONS, Activation, activation
 from ntkalign.networks.fully_connected import Family, Layer
+from ntkalign.quantities import theory as measure
 from ntkalign.report.terminal import warnings
 from ntkalign.rules import NORMAL
 from ntkalign.testing import assert_rate

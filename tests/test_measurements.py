@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkalign import Outcome, gradient_flow
-from ntkalign import measurements as measure
 from ntkalign.flow.dense import frozen_change
 from ntkalign.flow.gradient_flow import Split
+from ntkalign.quantities import theory as measure
 from ntkalign.rules import (
     ALIGN_ADA,
     ALIGN_PROP,

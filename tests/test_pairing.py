@@ -14,8 +14,8 @@ from ntkalign import InputError, Settings
 from ntkalign.claims import JACOBIAN, MAIN
 from ntkalign.data import Data
 from ntkalign.flow.gradient_flow import gradient_flow
-from ntkalign.measurements import jacobian_drift
 from ntkalign.networks.shared_outputs import share_outputs
+from ntkalign.quantities.theory import jacobian_drift
 from ntkalign.report.terminal import seeds
 from ntkalign.rules import NORMAL
 from ntkalign.testing import assert_rate

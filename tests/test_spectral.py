@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import ntkalign.flow.operators.cached_products as products
 from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity, gradient_flow
-from ntkalign import measurements as measure
 from ntkalign.flow.gradient_flow import DenseFlow
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
+from ntkalign.quantities import theory as measure
 from ntkalign.rules import LINEARISED, NORMAL, RULES, W_STAR
 from tests.cases import SMOOTH, examples, make
 

@@ -20,8 +20,8 @@ from ntkalign.flow.gradient_flow import Flow, Outcome
 from ntkalign.kernels.analytic import Limit, limit
 from ntkalign.kernels.empirical import Empirical, at_once
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum, weighted
-from ntkalign.measurements import Series, supremum
 from ntkalign.networks.fully_connected import Pass, Signals
+from ntkalign.quantities.theory import Series, supremum
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
 from ntkalign.settings import Settings
 from ntkalign.trial import Cell, Needs, Row, Trial, failed, labelled, what_it_took, with_status
