@@ -36,7 +36,7 @@ from rich.table import Table
 
 from ntkalign import ACTIVATIONS, Family, Network, Outcome, gradient_flow
 from ntkalign.claims import MAIN, questions
-from ntkalign.data import load
+from ntkalign.data.catalogue import load
 from ntkalign.flow.initial_state import Origin
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.kernels.training_time import choose_time

@@ -25,7 +25,7 @@ class Settings:
     """Everything that decides the numbers of a run.
 
     Args:
-        data: a name or file for :func:`ntkalign.data.load`.
+        data: a name or file for :func:`ntkalign.data.catalogue.load`.
         data_dir: where the two image sets lie.
         points: P, number of training points.
         inputs: d, for generated data.

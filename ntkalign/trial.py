@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.claims import BOTTLENECK
-from ntkalign.data import Data
+from ntkalign.data.catalogue import Data
 from ntkalign.devices import drawing, shard
 from ntkalign.flow.gradient_flow import Flow, Outcome, Work, gradient_flow
 from ntkalign.flow.initial_state import Origin

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ntkalign import data as data_module
 from ntkalign.claims import MAIN, Question, questions
-from ntkalign.data import Data
+from ntkalign.data import catalogue as data_module
+from ntkalign.data.catalogue import Data
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.kernels.limits import Predictions, predictions

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError
-from ntkalign.data import load
+from ntkalign.data.catalogue import load
 
 
 def test_digits_are_real_images_scaled_and_labelled_as_the_paper_does():

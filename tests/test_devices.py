@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError, Settings
-from ntkalign.data import Data
+from ntkalign.data.catalogue import Data
 from ntkalign.devices import devices, drawing, use
 from ntkalign.sweep import _digest
 from ntkalign.trial import Cell

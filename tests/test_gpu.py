@@ -10,7 +10,7 @@ import pytest
 
 from ntkalign import RULES, Settings
 from ntkalign.claims import kernel_questions, questions
-from ntkalign.data import Data
+from ntkalign.data.catalogue import Data
 from ntkalign.devices import use
 from ntkalign.kernels.checks import prepare
 from ntkalign.trial import Cell, Trial, measure_cell

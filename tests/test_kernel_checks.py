@@ -14,7 +14,7 @@ from scipy.linalg import expm
 from ntkalign import InputError, Settings, gradient_flow
 from ntkalign.claims import KERNEL_CLAIMS, kernel_questions
 from ntkalign.cli import main
-from ntkalign.data import Data
+from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import limit
 from ntkalign.kernels.checks import held_out, kernel_suite, measure_kernels, prepare
 from ntkalign.kernels.empirical import empirical

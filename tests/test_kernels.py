@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from ntkalign import InputError, Settings, gradient_flow
-from ntkalign.data import Data
+from ntkalign.data.catalogue import Data
 from ntkalign.kernels import jax_defaults, nt
 from ntkalign.kernels.analytic import CLOSED_FORMS, limit
 from ntkalign.kernels.checks import distance

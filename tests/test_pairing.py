@@ -12,7 +12,7 @@ from hypothesis import given
 
 from ntkalign import InputError, Settings
 from ntkalign.claims import JACOBIAN, MAIN
-from ntkalign.data import Data
+from ntkalign.data.catalogue import Data
 from ntkalign.flow.gradient_flow import gradient_flow
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.quantities.theory import jacobian_drift

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError, Rule, Settings
-from ntkalign.data import Data, load
+from ntkalign.data.catalogue import Data, load
 from ntkalign.flow.initial_state import Origin
 from ntkalign.kernels.training_time import choose_time, empirical_kernel
 from ntkalign.networks.fully_connected import Family

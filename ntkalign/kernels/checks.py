@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.claims import Question, kernel_questions
-from ntkalign.data import Data
+from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
 from ntkalign.flow.gradient_flow import Flow, Outcome
 from ntkalign.kernels.analytic import Limit, limit

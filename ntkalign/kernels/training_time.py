@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import brentq
 
-from ntkalign.data import Data
+from ntkalign.data.catalogue import Data
 from ntkalign.devices import drawing
 from ntkalign.errors import InputError
 from ntkalign.flow.initial_state import Origin, kernel
