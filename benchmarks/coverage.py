@@ -21,10 +21,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from ntkalign.claims import FEEDBACK
+from ntkalign.claims.claim import FEEDBACK
+from ntkalign.claims.verdicts import FAMILY_LEVEL, judge
 from ntkalign.settings import Settings
 from ntkalign.statistics.rates import fit
-from ntkalign.verdicts import FAMILY_LEVEL, judge
 
 STATED = -0.5
 SHORTFALL = 0.25

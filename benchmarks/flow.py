@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ntkalign import ACTIVATIONS, Family, Network, Outcome, gradient_flow
-from ntkalign.claims import MAIN, questions
+from ntkalign.claims.claim import MAIN, questions
 from ntkalign.data.catalogue import load
 from ntkalign.flow.initial_state import Origin
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ntkalign import Settings, verify
-from ntkalign.verdicts import Finding
+from ntkalign.claims.verdicts import Finding
 
 jax.config.update("jax_enable_x64", True)
 

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from ntkalign.claims import BOTTLENECK, MAIN, Question
+from ntkalign.claims.claim import BOTTLENECK, MAIN, Question
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import devices
 from ntkalign.errors import InputError

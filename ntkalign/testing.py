@@ -9,7 +9,7 @@
 
         assert_rate(error, -0.5, widths=(64, 256, 1024, 4096), seeds=16)
 
-The statistics are those of ``ntkalign verify``: :mod:`ntkalign.statistics.rates`, :mod:`ntkalign.claims`.
+The statistics are those of ``ntkalign verify``: :mod:`ntkalign.statistics.rates`, :mod:`ntkalign.claims.claim`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Literal
 
 import numpy as np
 
-from ntkalign.claims import Claim, Kind
+from ntkalign.claims.claim import Claim, Kind
+from ntkalign.claims.verdicts import RESOLUTION, judge
 from ntkalign.errors import InputError
 from ntkalign.statistics.rates import Rate, fit
-from ntkalign.verdicts import RESOLUTION, judge
 
 
 def assert_rate(

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.claims import BOTTLENECK
+from ntkalign.claims.claim import BOTTLENECK
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import drawing, shard
 from ntkalign.flow.gradient_flow import Flow, Outcome, Work, gradient_flow

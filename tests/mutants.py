@@ -322,13 +322,17 @@ MUTANTS = (
     ),
     Mutant(
         "bound judged the other way round",
-        "verdicts.py",
+        "claims/verdicts.py",
         "p_value = _p_value(rate, refute_line, -1)",
         "p_value = _p_value(rate, refute_line, 1)",
         RATES,
     ),
     Mutant(
-        "no correction for many verdicts", "verdicts.py", "(len(tested) - rank) * (", "1 * (", RATES
+        "no correction for many verdicts",
+        "claims/verdicts.py",
+        "(len(tested) - rank) * (",
+        "1 * (",
+        RATES,
     ),
     # kernels
     Mutant(

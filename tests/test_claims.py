@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ntkalign import claims
-from ntkalign.claims import questions
+from ntkalign.claims import claim as claims
+from ntkalign.claims.claim import questions
 from ntkalign.networks.activations import activation
 from ntkalign.networks.fully_connected import Family
 from ntkalign.rules import ALIGN_ADA, ALIGN_PROP, ALIGN_ZERO, FEEDBACK_ALIGNMENT, LAST_LAYER, NORMAL

@@ -15,7 +15,7 @@ import pytest
 
 from ntkalign import InputError, Settings, verify
 from ntkalign import sweep as sweep_module
-from ntkalign.claims import BOTTLENECK, MAIN
+from ntkalign.claims.claim import BOTTLENECK, MAIN
 from ntkalign.cli import main
 from ntkalign.rules import ALIGN_ADA
 

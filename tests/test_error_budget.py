@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ntkalign import Settings, verify
-from ntkalign.verdicts import MAX_ERROR_SHARE
+from ntkalign.claims.verdicts import MAX_ERROR_SHARE
 
 SETTINGS = {
     "data": "sphere", "points": 3, "inputs": 6, "outputs": 2, "depth": 2, "widths": (16, 64, 256),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ntkalign import RULES, Settings
-from ntkalign.claims import kernel_questions, questions
+from ntkalign.claims.claim import kernel_questions, questions
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import use
 from ntkalign.kernels.checks import prepare

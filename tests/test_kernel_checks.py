@@ -12,7 +12,7 @@ import pytest
 from scipy.linalg import expm
 
 from ntkalign import InputError, Settings, gradient_flow
-from ntkalign.claims import KERNEL_CLAIMS, kernel_questions
+from ntkalign.claims.claim import KERNEL_CLAIMS, kernel_questions
 from ntkalign.cli import main
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import limit

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from ntkalign import InputError, Settings
-from ntkalign.claims import JACOBIAN, MAIN
+from ntkalign.claims.claim import JACOBIAN, MAIN
 from ntkalign.data.catalogue import Data
 from ntkalign.flow.gradient_flow import gradient_flow
 from ntkalign.networks.shared_outputs import share_outputs

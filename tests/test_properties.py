@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkalign import Settings, verify
-from ntkalign.claims import (
+from ntkalign.claims.claim import (
     ACTIVATIONS,
     APPENDIX_D,
     DISCREPANCY,

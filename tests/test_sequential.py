@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError, Settings, claims, verifier, verify
-from ntkalign.claims import Question
+from ntkalign.claims.claim import Question
+from ntkalign.claims.verdicts import Finding, judge
 from ntkalign.statistics.rates import fit
-from ntkalign.verdicts import Finding, judge
 from ntkalign.verifier import enlarged
 
 WIDTHS = (64, 256, 1024)

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ntkalign import claims, verdicts
-from ntkalign.claims import Question
+from ntkalign.claims import claim as claims
+from ntkalign.claims import verdicts
+from ntkalign.claims.claim import Question
+from ntkalign.claims.verdicts import Terms, answer
 from ntkalign.report import plots
-from ntkalign.verdicts import Terms, answer
 
 WIDTHS = (64, 128, 256, 512, 1024)
 

@@ -18,12 +18,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ntkalign import Rule, Settings, backpropagate, current_activity
-from ntkalign.claims import BOTTLENECK, JACOBIAN, PROPOSITION_2
+from ntkalign.claims.claim import BOTTLENECK, JACOBIAN, PROPOSITION_2
+from ntkalign.claims.verdicts import Finding
 from ntkalign.cli import VerifyFlags, guarded, parse, run_verification
 from ntkalign.networks.fully_connected import Pass
 from ntkalign.report import load_report
 from ntkalign.report.plots import FORMATS, PALETTE, QUANTITIES, STYLE, scaling_axis
-from ntkalign.verdicts import Finding
 
 OUT = Path("figures/assumptions")
 QUESTIONS = ((JACOBIAN, "normal"), (PROPOSITION_2, "align-ada"))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.claims import Question, kernel_questions
+from ntkalign.claims.claim import Question, kernel_questions
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
 from ntkalign.flow.gradient_flow import Flow, Outcome

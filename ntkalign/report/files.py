@@ -12,13 +12,13 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from ntkalign.claims import CLAIMS, KERNEL_CLAIMS, MAIN, Claim, Question
+from ntkalign.claims.claim import CLAIMS, KERNEL_CLAIMS, MAIN, Claim, Question
+from ntkalign.claims.verdicts import Finding, Terms, answer, settle
 from ntkalign.errors import InputError
 from ntkalign.report.groups import rows
 from ntkalign.report.plots import scaling_plots, training_curve
 from ntkalign.report.terminal import held_out, seeds, summary, warnings
 from ntkalign.sweep import read_table
-from ntkalign.verdicts import Finding, Terms, answer, settle
 from ntkalign.verifier import Verification
 
 SCHEMA = 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ntkalign.claims import BOTTLENECK
-from ntkalign.verdicts import Finding
+from ntkalign.claims.claim import BOTTLENECK
+from ntkalign.claims.verdicts import Finding
 
 RULE_TITLES = {
     "normal": "Normal",

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ntkalign.claims.verdicts import FAMILY_LEVEL, Finding
 from ntkalign.report.groups import rows
-from ntkalign.verdicts import FAMILY_LEVEL, Finding
 from ntkalign.verifier import Verification
 
 COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}

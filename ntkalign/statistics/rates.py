@@ -24,7 +24,7 @@ shifts the interval's ends outwards by what it can do to p̂ at most. Where widt
 comes from each seed's own exponent, with whole seeds as the units.
 
 **Bends**: a quadratic term is tested; where it is significant, a verdict also needs the interval
-over the larger half of the widths (at least three). :mod:`ntkalign.claims` has the rules.
+over the larger half of the widths (at least three). :mod:`ntkalign.claims.claim` has the rules.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from ntkalign.claims import Claim, Kind, Question
+from ntkalign.claims.claim import Claim, Kind, Question
 from ntkalign.statistics.rates import Exponent, Rate, Tail, fit, tail
 
 RESOLUTION = 0.25

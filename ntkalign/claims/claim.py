@@ -1,6 +1,6 @@
 """Every statement of the paper that is put to the test, and the controls that must fail.
 
-How a verdict on one of them is reached is in :mod:`ntkalign.verdicts`.
+How a verdict on one of them is reached is in :mod:`ntkalign.claims.verdicts`.
 """
 
 from __future__ import annotations
