@@ -35,6 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ntkalign import ACTIVATIONS, Family, Network, Outcome, gradient_flow
+from ntkalign.cells.flow import Cell, measure_cell
 from ntkalign.claims.claim import MAIN, questions
 from ntkalign.data.catalogue import load
 from ntkalign.flow.initial_state import Origin
@@ -42,7 +43,6 @@ from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.kernels.training_time import choose_time
 from ntkalign.rules import NORMAL
 from ntkalign.settings import Settings
-from ntkalign.trial import Cell, measure_cell
 
 DEPTH, POINTS, OUTPUTS = 4, 16, 2
 ERROR = 1e-8

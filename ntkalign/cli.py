@@ -22,13 +22,13 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ntkalign.cells.flow import Cell
+from ntkalign.cells.kernels import HELD_OUT, kernel_suite
 from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError, InputError, unknown_name
-from ntkalign.kernels.checks import HELD_OUT, kernel_suite
 from ntkalign.report import load_report, print_verdicts, write_report
 from ntkalign.report.files import prepare
 from ntkalign.settings import PRESETS, Settings
-from ntkalign.trial import Cell
 from ntkalign.verifier import THEORY, Suite, Verification, verify
 from ntkalign.version import __version__
 

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from ntkalign.cells.flow import LOSS, SAVED_TIMES, Cell, Needs, Row, failed, measure_cell
 from ntkalign.claims.claim import BOTTLENECK, MAIN, Question
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import devices
@@ -28,7 +29,6 @@ from ntkalign.errors import InputError
 from ntkalign.networks.activations import ACTIVATIONS
 from ntkalign.rules import CONTROLS, RULES
 from ntkalign.settings import MIN_SEEDS, MIN_WIDTHS, Settings
-from ntkalign.trial import LOSS, SAVED_TIMES, Cell, Needs, Row, failed, measure_cell
 
 THREADS = 2
 """One architecture compiles on one core while another is trained."""

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from ntkalign.cells.flow import Cell
+from ntkalign.cells.infinite_width import Predictions, predictions
 from ntkalign.claims.claim import MAIN, Question, questions
 from ntkalign.claims.verdicts import Finding, Terms, answer, settle
 from ntkalign.data import catalogue as data_module
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
-from ntkalign.kernels.limits import Predictions, predictions
 from ntkalign.kernels.training_time import choose_time
 from ntkalign.settings import Settings
 from ntkalign.sweep import Measure, run_sweep
-from ntkalign.trial import Cell
 from ntkalign.version import __version__
 
 WIDER, WIDEST = 4, 16384

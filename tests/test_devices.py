@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError, Settings
+from ntkalign.cells.flow import Cell
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import devices, drawing, use
 from ntkalign.sweep import _digest
-from ntkalign.trial import Cell
 
 
 @pytest.mark.parametrize("device", ["cpu", "auto"])

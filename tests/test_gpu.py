@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from ntkalign import RULES, Settings
+from ntkalign.cells.flow import Cell, Trial, measure_cell
+from ntkalign.cells.kernels import prepare
 from ntkalign.claims.claim import kernel_questions, questions
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import use
-from ntkalign.kernels.checks import prepare
-from ntkalign.trial import Cell, Trial, measure_cell
 
 pytestmark = pytest.mark.gpu
 SETTINGS = Settings(points=4, tolerance=1e-12, rules=("align-zero", "align-ada")).checked()

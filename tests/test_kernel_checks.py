@@ -12,16 +12,16 @@ import pytest
 from scipy.linalg import expm
 
 from ntkalign import InputError, Settings, gradient_flow
+from ntkalign.cells.flow import Cell, Trial
+from ntkalign.cells.kernels import held_out, kernel_suite, measure_kernels, prepare
 from ntkalign.claims.claim import KERNEL_CLAIMS, kernel_questions
 from ntkalign.cli import main
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import limit
-from ntkalign.kernels.checks import held_out, kernel_suite, measure_kernels, prepare
 from ntkalign.kernels.empirical import empirical
 from ntkalign.networks.activations import activation
 from ntkalign.networks.fully_connected import Family, Layer
 from ntkalign.rules import ALIGN_ZERO, NORMAL
-from ntkalign.trial import Cell, Trial
 from tests.cases import make, needs_dense
 
 

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from ntkalign import InputError, Settings, gradient_flow
+from ntkalign.cells.flow import Cell, Trial
+from ntkalign.cells.infinite_width import initial_outputs, predictions
+from ntkalign.cells.kernels import distance
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels import jax_defaults, nt
 from ntkalign.kernels.analytic import CLOSED_FORMS, limit
-from ntkalign.kernels.checks import distance
 from ntkalign.kernels.empirical import empirical
-from ntkalign.kernels.limits import initial_outputs, predictions
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum
 from ntkalign.networks.activations import ACTIVATIONS, Activation, activation
 from ntkalign.networks.fully_connected import Family, Layer
@@ -27,7 +28,6 @@ from ntkalign.quantities import theory as measure
 from ntkalign.report.terminal import warnings
 from ntkalign.rules import NORMAL
 from ntkalign.testing import assert_rate
-from ntkalign.trial import Cell, Trial
 from ntkalign.verifier import THEORY, verify
 from tests.cases import cases, examples, make
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 
 from ntkalign import InputError, Settings
+from ntkalign.cells.flow import Cell, measure_cell
 from ntkalign.claims.claim import JACOBIAN, MAIN
 from ntkalign.data.catalogue import Data
 from ntkalign.flow.gradient_flow import gradient_flow
@@ -19,7 +20,6 @@ from ntkalign.quantities.theory import jacobian_drift
 from ntkalign.report.terminal import seeds
 from ntkalign.rules import NORMAL
 from ntkalign.testing import assert_rate
-from ntkalign.trial import Cell, measure_cell
 from tests.cases import cases, examples, make
 
 

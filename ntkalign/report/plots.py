@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullLocator, ScalarFormatter
 
+from ntkalign.cells.flow import saved_times
 from ntkalign.claims.claim import BOTTLENECK, Claim, Kind
 from ntkalign.claims.verdicts import ZERO, Finding
 from ntkalign.report.groups import RULE_TITLES
 from ntkalign.sweep import losses
-from ntkalign.trial import saved_times
 from ntkalign.verifier import Verification
 
 FORMATS = ("svg", "png")

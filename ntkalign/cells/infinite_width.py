@@ -22,7 +22,7 @@ from ntkalign.kernels.analytic import Limit, limit
 from ntkalign.kernels.prediction import predicted_delta, spectrum
 from ntkalign.networks.fully_connected import Network
 from ntkalign.settings import Settings
-from ntkalign.trial import NO_WIDTH, saved_times
+from ntkalign.cells.flow import NO_WIDTH, saved_times
 
 JITTER = 1e-10
 """Added to a covariance before its Cholesky factor is taken, as a share of its mean variance."""

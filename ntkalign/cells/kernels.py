@@ -24,7 +24,7 @@ from ntkalign.networks.fully_connected import Pass, Signals
 from ntkalign.quantities.theory import Series, supremum
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
 from ntkalign.settings import Settings
-from ntkalign.trial import Cell, Needs, Row, Trial, failed, labelled, what_it_took, with_status
+from ntkalign.cells.flow import Cell, Needs, Row, Trial, failed, labelled, what_it_took, with_status
 from ntkalign.verifier import Suite
 
 TITLE = "Are networks of finite width what their kernels say? Measured"
