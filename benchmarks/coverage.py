@@ -23,7 +23,7 @@ from rich.table import Table
 
 from ntkalign.claims.claim import FEEDBACK
 from ntkalign.claims.verdicts import FAMILY_LEVEL, judge
-from ntkalign.settings import Settings
+from ntkalign.runs.settings import Settings
 from ntkalign.statistics.rates import fit
 
 STATED = -0.5

@@ -42,7 +42,7 @@ from ntkalign.flow.initial_state import Origin
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.kernels.training_time import choose_time
 from ntkalign.rules import NORMAL
-from ntkalign.settings import Settings
+from ntkalign.runs.settings import Settings
 
 DEPTH, POINTS, OUTPUTS = 4, 16, 2
 ERROR = 1e-8

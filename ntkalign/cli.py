@@ -28,8 +28,8 @@ from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError, InputError, unknown_name
 from ntkalign.report import load_report, print_verdicts, write_report
 from ntkalign.report.files import prepare
-from ntkalign.settings import PRESETS, Settings
-from ntkalign.verifier import THEORY, Suite, Verification, verify
+from ntkalign.runs.settings import PRESETS, Settings
+from ntkalign.runs.verify import THEORY, Suite, Verification, verify
 from ntkalign.version import __version__
 
 T = TypeVar("T")

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from ntkalign import InputError, Settings, verify
-from ntkalign import sweep as sweep_module
 from ntkalign.claims.claim import BOTTLENECK, MAIN
 from ntkalign.cli import main
 from ntkalign.rules import ALIGN_ADA
+from ntkalign.runs import sweep as sweep_module
 
 SMALL = [
     "verify", "--points", "4", "--outputs", "2", "--depth", "2", "--widths", "8,16,32",
@@ -258,7 +258,7 @@ def ascending(now, start, fixed, e):
 def test_a_flow_that_diverges_ends_as_labelled_rows_and_status_3(tmp_path, capsys, monkeypatch):
     bad = ALIGN_ADA.__class__("align-ada", ascending, ALIGN_ADA.activity)
     monkeypatch.setitem(sweep_module.RULES, "align-ada", bad)
-    monkeypatch.setattr("ntkalign.settings.rule", lambda name: bad)
+    monkeypatch.setattr("ntkalign.runs.settings.rule", lambda name: bad)
     flags = [*SMALL, "--out", str(tmp_path), "--rules", "align-ada", "--activation", "linear",
              "--time", "20", "--engine", "dense"]  # fmt: skip
     assert main(flags) == 3

@@ -12,7 +12,7 @@ from ntkalign import InputError, Settings
 from ntkalign.cells.flow import Cell
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import devices, drawing, use
-from ntkalign.sweep import _digest
+from ntkalign.runs.sweep import _digest
 
 
 @pytest.mark.parametrize("device", ["cpu", "auto"])
@@ -46,7 +46,7 @@ def test_networks_measured_on_another_device_are_not_reused(monkeypatch):
     data = Data("trial", np.eye(3), np.eye(3))
     here = _digest(settings, data, 1.0, Cell("main", 8, 0), {})
     other = SimpleNamespace(device_kind="another")
-    monkeypatch.setattr("ntkalign.sweep.devices", lambda: [other])
+    monkeypatch.setattr("ntkalign.runs.sweep.devices", lambda: [other])
     assert _digest(settings, data, 1.0, Cell("main", 8, 0), {}) != here
 
 

@@ -27,8 +27,8 @@ from ntkalign.networks.fully_connected import Family, Layer
 from ntkalign.quantities import theory as measure
 from ntkalign.report.terminal import warnings
 from ntkalign.rules import NORMAL
+from ntkalign.runs.verify import THEORY, verify
 from ntkalign.testing import assert_rate
-from ntkalign.verifier import THEORY, verify
 from tests.cases import cases, examples, make
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(120)

@@ -10,8 +10,8 @@ import pytest
 from ntkalign import InputError, Settings, claims, verifier, verify
 from ntkalign.claims.claim import Question
 from ntkalign.claims.verdicts import Finding, judge
+from ntkalign.runs.verify import enlarged
 from ntkalign.statistics.rates import fit
-from ntkalign.verifier import enlarged
 
 WIDTHS = (64, 256, 1024)
 SETTINGS = Settings(widths=WIDTHS, seeds=4)

@@ -13,7 +13,7 @@ from ntkalign.flow.initial_state import Origin
 from ntkalign.kernels.training_time import choose_time, empirical_kernel
 from ntkalign.networks.fully_connected import Family
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, current_activity, current_jacobian
-from ntkalign.settings import PRESETS
+from ntkalign.runs.settings import PRESETS
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.quantities import theory as measure
 from ntkalign.quantities.theory import Series
 from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
-from ntkalign.settings import Settings
+from ntkalign.runs.settings import Settings
 
 SAVED_TIMES = 8
 COARSER = 30.0

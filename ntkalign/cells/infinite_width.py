@@ -21,7 +21,7 @@ from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import Limit, limit
 from ntkalign.kernels.prediction import predicted_delta, spectrum
 from ntkalign.networks.fully_connected import Network
-from ntkalign.settings import Settings
+from ntkalign.runs.settings import Settings
 from ntkalign.cells.flow import NO_WIDTH, saved_times
 
 JITTER = 1e-10

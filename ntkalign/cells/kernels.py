@@ -23,9 +23,9 @@ from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spec
 from ntkalign.networks.fully_connected import Pass, Signals
 from ntkalign.quantities.theory import Series, supremum
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
-from ntkalign.settings import Settings
+from ntkalign.runs.settings import Settings
 from ntkalign.cells.flow import Cell, Needs, Row, Trial, failed, labelled, what_it_took, with_status
-from ntkalign.verifier import Suite
+from ntkalign.runs.verify import Suite
 
 TITLE = "Are networks of finite width what their kernels say? Measured"
 HELD_OUT = 8

@@ -52,7 +52,7 @@ class Terms:
     Attributes:
         confidence: of the intervals, if the data are looked at once.
         spend: the share of all error probabilities that this look at the data may use, if there
-            are several (see :func:`ntkalign.verifier.verify`).
+            are several (see :func:`ntkalign.runs.verify.verify`).
         paired: whether networks of one seed share noise across widths.
     """
 

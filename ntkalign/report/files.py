@@ -18,8 +18,8 @@ from ntkalign.errors import InputError
 from ntkalign.report.groups import rows
 from ntkalign.report.plots import scaling_plots, training_curve
 from ntkalign.report.terminal import held_out, seeds, summary, warnings
-from ntkalign.sweep import read_table
-from ntkalign.verifier import Verification
+from ntkalign.runs.sweep import read_table
+from ntkalign.runs.verify import Verification
 
 SCHEMA = 1
 JSON, TABLE, HTML, MARKDOWN, PLOTS = (

@@ -18,8 +18,8 @@ from ntkalign.cells.flow import saved_times
 from ntkalign.claims.claim import BOTTLENECK, Claim, Kind
 from ntkalign.claims.verdicts import ZERO, Finding
 from ntkalign.report.groups import RULE_TITLES
-from ntkalign.sweep import losses
-from ntkalign.verifier import Verification
+from ntkalign.runs.sweep import losses
+from ntkalign.runs.verify import Verification
 
 FORMATS = ("svg", "png")
 # Okabe and Ito's palette, safe for colour-blind readers

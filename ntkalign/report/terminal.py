@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ntkalign.claims.verdicts import FAMILY_LEVEL, Finding
 from ntkalign.report.groups import rows
-from ntkalign.verifier import Verification
+from ntkalign.runs.verify import Verification
 
 COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}
 CONTROL_COLOURS = {"holds": "red", "refuted": "green", "undecided": "yellow"}

@@ -23,8 +23,8 @@ from ntkalign.data.catalogue import Data
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.kernels.training_time import choose_time
-from ntkalign.settings import Settings
-from ntkalign.sweep import Measure, run_sweep
+from ntkalign.runs.settings import Settings
+from ntkalign.runs.sweep import Measure, run_sweep
 from ntkalign.version import __version__
 
 WIDER, WIDEST = 4, 16384

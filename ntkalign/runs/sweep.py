@@ -28,7 +28,7 @@ from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import ACTIVATIONS
 from ntkalign.rules import CONTROLS, RULES
-from ntkalign.settings import MIN_SEEDS, MIN_WIDTHS, Settings
+from ntkalign.runs.settings import MIN_SEEDS, MIN_WIDTHS, Settings
 
 THREADS = 2
 """One architecture compiles on one core while another is trained."""
@@ -217,6 +217,6 @@ def _digest(settings: Settings, data: Data, time: float, cell: Cell, needs: Need
         digest.update(importlib.metadata.version(package).encode())
     for array in (data.x, data.y):
         digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
+    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:20]

@@ -1,0 +1,1 @@
+"""Sweeps over widths and seeds, and what becomes of them."""
