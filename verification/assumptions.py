@@ -23,7 +23,7 @@ from ntkalign.claims.verdicts import Finding
 from ntkalign.cli import VerifyFlags, guarded, parse, run_verification
 from ntkalign.networks.fully_connected import Pass
 from ntkalign.report import load_report
-from ntkalign.report.plots import FORMATS, PALETTE, QUANTITIES, STYLE, scaling_axis
+from ntkalign.report.scaling_plots import FORMATS, PALETTE, QUANTITIES, STYLE, scaling_axis
 
 OUT = Path("figures/assumptions")
 QUESTIONS = ((JACOBIAN, "normal"), (PROPOSITION_2, "align-ada"))

@@ -15,8 +15,8 @@ import pandas as pd
 from ntkalign.claims.claim import CLAIMS, KERNEL_CLAIMS, MAIN, Claim, Question
 from ntkalign.claims.verdicts import Finding, Terms, answer, settle
 from ntkalign.errors import InputError
-from ntkalign.report.groups import rows
-from ntkalign.report.plots import scaling_plots, training_curve
+from ntkalign.report.rows import rows
+from ntkalign.report.scaling_plots import scaling_plots, training_curve
 from ntkalign.report.terminal import held_out, seeds, summary, warnings
 from ntkalign.runs.sweep import read_table
 from ntkalign.runs.verify import Verification

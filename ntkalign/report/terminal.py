@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ntkalign.claims.verdicts import FAMILY_LEVEL, Finding
-from ntkalign.report.groups import rows
+from ntkalign.report.rows import rows
 from ntkalign.runs.verify import Verification
 
 COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}

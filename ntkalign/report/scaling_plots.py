@@ -17,7 +17,7 @@ from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullLocator, 
 from ntkalign.cells.flow import saved_times
 from ntkalign.claims.claim import BOTTLENECK, Claim, Kind
 from ntkalign.claims.verdicts import ZERO, Finding
-from ntkalign.report.groups import RULE_TITLES
+from ntkalign.report.rows import RULE_TITLES
 from ntkalign.runs.sweep import losses
 from ntkalign.runs.verify import Verification
 
