@@ -1,5 +1,5 @@
 """``python -m ntkalign``."""
 
-from ntkalign.cli import entry
+from ntkalign.cli.main import entry
 
 entry()

@@ -15,7 +15,7 @@ import pytest
 
 from ntkalign import InputError, Settings, verify
 from ntkalign.claims.claim import BOTTLENECK, MAIN
-from ntkalign.cli import main
+from ntkalign.cli.main import main
 from ntkalign.rules import ALIGN_ADA
 from ntkalign.runs import sweep as sweep_module
 

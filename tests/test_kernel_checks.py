@@ -15,7 +15,7 @@ from ntkalign import InputError, Settings, gradient_flow
 from ntkalign.cells.flow import Cell, Trial
 from ntkalign.cells.kernels import held_out, kernel_suite, measure_kernels, prepare
 from ntkalign.claims.claim import KERNEL_CLAIMS, kernel_questions
-from ntkalign.cli import main
+from ntkalign.cli.main import main
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import limit
 from ntkalign.kernels.empirical import empirical

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from ntkalign.cli import script
+from ntkalign.cli.main import script
 
 CLAIMS = ("alignment-score", "alignment-score/sampled")
 

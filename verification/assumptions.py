@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from ntkalign import Rule, Settings, backpropagate, current_activity
 from ntkalign.claims.claim import BOTTLENECK, JACOBIAN, PROPOSITION_2
 from ntkalign.claims.verdicts import Finding
-from ntkalign.cli import VerifyFlags, guarded, parse, run_verification
+from ntkalign.cli.main import VerifyFlags, guarded, parse, run_verification
 from ntkalign.networks.fully_connected import Pass
 from ntkalign.report import load_report
 from ntkalign.report.scaling_plots import FORMATS, PALETTE, QUANTITIES, STYLE, scaling_axis

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from ntkalign.cli import KernelsFlags, guarded, parse, run_kernels
+from ntkalign.cli.main import KernelsFlags, guarded, parse, run_kernels
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from ntkalign.cli import script
+from ntkalign.cli.main import script
 
 CLAIMS = ("proposition-2", "appendix-d")
 
