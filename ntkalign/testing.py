@@ -9,7 +9,8 @@
 
         assert_rate(error, -0.5, widths=(64, 256, 1024, 4096), seeds=16)
 
-The statistics are those of ``ntkalign verify``: :mod:`ntkalign.statistics.rates`, :mod:`ntkalign.claims.claim`.
+The statistics are those of ``ntkalign verify``: :mod:`ntkalign.statistics.rates`,
+:mod:`ntkalign.claims.verdicts`.
 """
 
 from __future__ import annotations

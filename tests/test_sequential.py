@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ntkalign import InputError, Settings, claims, verifier, verify
+from ntkalign import InputError, Settings, verify
+from ntkalign.claims import claim as claims
 from ntkalign.claims.claim import Question
 from ntkalign.claims.verdicts import Finding, judge
+from ntkalign.runs import verify as verifier
 from ntkalign.runs.verify import enlarged
 from ntkalign.statistics.rates import fit
 

@@ -1,9 +1,8 @@
 """Continuous gradient flow: one interface, two engines.
 
-The *spectral* engine (:mod:`ntkalign.flow.spectral.march`, :mod:`ntkalign.flow.spectral.relaxation`) works in function space
-and never updates a weight matrix: it is the one for large widths. The *dense* engine
-(:mod:`ntkalign.flow.dense`) integrates all parameters: it is the oracle, and the fallback where the
-other does not converge.
+The *spectral* engine (:mod:`ntkalign.flow.spectral`) works in function space and never updates a
+weight matrix: it is the one for large widths. The *dense* engine (:mod:`ntkalign.flow.dense`)
+integrates all parameters: it is the oracle, and the fallback where the other does not converge.
 """
 
 from __future__ import annotations

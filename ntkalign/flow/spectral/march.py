@@ -1,7 +1,7 @@
 """From panel to panel: how long they are, how many nodes they get, where the next one starts.
 
-Wide networks take few iterations (:mod:`ntkalign.flow.spectral.relaxation`) on one panel; narrow ones and long
-times take more panels. A panel whose coefficients have not decayed gets more nodes and starts from
+Wide networks take few iterations (:mod:`~ntkalign.flow.spectral.relaxation`) on one panel; narrow
+ones and long times take more panels. A panel whose coefficients have not decayed gets more nodes and starts from
 what fewer found; one on which the iteration does not contract is halved.
 """
 

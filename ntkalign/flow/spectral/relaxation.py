@@ -1,16 +1,18 @@
 """Chebyshev waveform relaxation in function space: one panel of gradient flow at large width.
 
-On a panel of n collocation nodes t_j (:mod:`ntkalign.flow.spectral.collocation`) the unknowns are the error e and
-the feedback G_l at the nodes; no m × m matrix is ever updated. One iteration goes
+On a panel of n collocation nodes t_j (:mod:`~ntkalign.flow.spectral.collocation`) the unknowns are the
+error e and the feedback G_l at the nodes; no m × m matrix is ever updated. One iteration goes
 
-    forward at all nodes, the weights' motion by inner products (:mod:`ntkalign.flow.operators.moving_weights`);
+    forward at all nodes, the weights' motion by inner products
+    (:mod:`~ntkalign.flow.operators.moving_weights`);
     residual r(t_j) = y − f(t_j) − e(t_j);
     e ← e + δe with (1 + η/P w ⊗ K) δe = r, K the rule's kernel at the panel's start;
     feedback and activity of the rule at all nodes, from the new e.
 
 What the preconditioner leaves over is the drift of the network within the panel, which shrinks
 with width and with the panel. A panel is accepted only if the iteration has converged and the
-Chebyshev coefficients have decayed; what happens otherwise is decided in :mod:`ntkalign.flow.spectral.march`.
+Chebyshev coefficients have decayed; what happens otherwise is decided in
+:mod:`~ntkalign.flow.spectral.march`.
 """
 
 from __future__ import annotations
