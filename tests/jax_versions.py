@@ -20,7 +20,7 @@ RELEASES = {
     "pinned": ("--requirements", "requirements.txt"),
     "newest": (*OURS, "--upgrade"),
 }
-TESTS = ("tests/test_adapter.py", "tests/test_kernels.py", "tests/test_kernel_checks.py")
+TESTS = ("tests/kernels/test_adapter.py", "tests/kernels/test_kernels.py", "tests/cells/test_kernels.py")
 VERSIONS = """
 import sys, jax, numpy, scipy
 print(f"JAX {jax.__version__}, NumPy {numpy.__version__}, SciPy {scipy.__version__}, "

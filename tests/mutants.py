@@ -45,10 +45,10 @@ class Mutant:
         return text.replace(self.old, self.new)
 
 
-NETWORKS, RULES, FLOW = ("test_networks",), ("test_rules",), ("test_flow",)
-MEASURES, SPECTRAL = ("test_measurements",), ("test_spectral.py::test_every_rule_runs_on_it",)
-RATES, PAIRING = ("test_rates", "test_verdicts"), ("test_pairing",)
-KERNELS = ("test_kernels", "test_kernel_checks")
+NETWORKS, RULES, FLOW = ("networks/test_fully_connected",), ("test_rules",), ("flow/test_gradient_flow",)
+MEASURES, SPECTRAL = ("quantities/test_theory",), ("flow/spectral/test_spectral_flow.py::test_every_rule_runs_on_it",)
+RATES, PAIRING = ("statistics/test_rates", "claims/test_verdicts"), ("networks/test_shared_outputs",)
+KERNELS = ("kernels/test_kernels", "cells/test_kernels")
 
 MUTANTS = (
     # equation (1) and its chain rule
@@ -189,14 +189,14 @@ MUTANTS = (
         "flow/spectral/collocation.py",
         "/ 2 * (self.times + self.tau)",
         "/ 2 * self.tau",
-        ("test_collocation",),
+        ("flow/spectral/test_collocation",),
     ),
     Mutant(
         "weights of the interval doubled",
         "flow/spectral/collocation.py",
         "(self.end - self.begin) / 2 * (self.times",
         "(self.end - self.begin) * (self.times",
-        ("test_collocation",),
+        ("flow/spectral/test_collocation",),
     ),
     # kernels and measurements
     Mutant(

@@ -39,9 +39,9 @@ class Settings:
         time: T in units where the rate η is 1; None chooses it from the data.
         rules: the rules compared with gradient descent (names or :class:`Rule`).
         bias_std: standard deviation of the biases at initialisation.
-        initial_outputs: "shared" by the networks of one seed (:mod:`ntkalign.networks.shared_outputs`;
-            the law of each is unchanged, and exponents are less noisy), "independent", or "zero":
-            subtracted, which the paper does not do.
+        initial_outputs: "shared" by the networks of one seed, see
+            :mod:`ntkalign.networks.shared_outputs` (the law of each is unchanged, and exponents are
+            less noisy), "independent", or "zero": subtracted, which the paper does not do.
         engine: of the flow: auto, spectral or dense, see :mod:`ntkalign.flow.gradient_flow`.
         tolerance: of the flow, see :func:`ntkalign.flow.gradient_flow`.
         confidence: of the intervals.

@@ -1,8 +1,8 @@
 """From panel to panel: how long they are, how many nodes they get, where the next one starts.
 
 Wide networks take few iterations (:mod:`~ntkalign.flow.spectral.relaxation`) on one panel; narrow
-ones and long times take more panels. A panel whose coefficients have not decayed gets more nodes and starts from
-what fewer found; one on which the iteration does not contract is halved.
+ones and long times take more panels. A panel whose coefficients have not decayed gets more nodes
+and starts from what fewer found; one on which the iteration does not contract is halved.
 """
 
 from __future__ import annotations

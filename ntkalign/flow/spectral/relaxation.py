@@ -1,7 +1,7 @@
 """Chebyshev waveform relaxation in function space: one panel of gradient flow at large width.
 
-On a panel of n collocation nodes t_j (:mod:`~ntkalign.flow.spectral.collocation`) the unknowns are the
-error e and the feedback G_l at the nodes; no m × m matrix is ever updated. One iteration goes
+On a panel of n collocation nodes t_j (:mod:`~ntkalign.flow.spectral.collocation`) the unknowns are
+the error e and the feedback G_l at the nodes; no m × m matrix is ever updated. One iteration goes
 
     forward at all nodes, the weights' motion by inner products
     (:mod:`~ntkalign.flow.operators.moving_weights`);
