@@ -20,7 +20,11 @@ RELEASES = {
     "pinned": ("--requirements", "requirements.txt"),
     "newest": (*OURS, "--upgrade"),
 }
-TESTS = ("tests/kernels/test_adapter.py", "tests/kernels/test_kernels.py", "tests/cells/test_kernels.py")
+TESTS = (
+    "tests/kernels/test_adapter.py",
+    "tests/kernels/test_kernels.py",
+    "tests/cells/test_kernels.py",
+)
 VERSIONS = """
 import sys, jax, numpy, scipy
 print(f"JAX {jax.__version__}, NumPy {numpy.__version__}, SciPy {scipy.__version__}, "

@@ -45,9 +45,11 @@ class Mutant:
         return text.replace(self.old, self.new)
 
 
-NETWORKS, RULES, FLOW = ("networks/test_fully_connected",), ("test_rules",), ("flow/test_gradient_flow",)
-MEASURES, SPECTRAL = ("quantities/test_theory",), ("flow/spectral/test_spectral_flow.py::test_every_rule_runs_on_it",)
-RATES, PAIRING = ("statistics/test_rates", "claims/test_verdicts"), ("networks/test_shared_outputs",)
+NETWORKS, RULES = ("networks/test_fully_connected",), ("test_rules",)
+FLOW, MEASURES = ("flow/test_gradient_flow",), ("quantities/test_theory",)
+SPECTRAL = ("flow/spectral/test_spectral_flow.py::test_every_rule_runs_on_it",)
+RATES = ("statistics/test_rates", "claims/test_verdicts")
+PAIRING = ("networks/test_shared_outputs",)
 KERNELS = ("kernels/test_kernels", "cells/test_kernels")
 
 MUTANTS = (

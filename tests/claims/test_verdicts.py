@@ -11,7 +11,7 @@ from ntkalign.claims import claim as claims
 from ntkalign.claims import verdicts
 from ntkalign.claims.claim import Question
 from ntkalign.claims.verdicts import Terms, answer
-from ntkalign.report import plots
+from ntkalign.report import scaling_plots as plots
 
 WIDTHS = (64, 128, 256, 512, 1024)
 

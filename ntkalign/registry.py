@@ -1,0 +1,88 @@
+"""Names for things: one catalogue of rules, one of activations, one of quantities, one of claims.
+
+A thing is registered under its name once. Looking a name up gives the thing, or one line with the
+nearest match; a thing of the user's own may be used beside the built-in ones, but never under the
+name of one of them, for results are kept by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Generic, Protocol, TypeVar
+
+from ntkalign.errors import InputError, unknown_name
+
+
+class Named(Protocol):
+    """What can be registered."""
+
+    @property
+    def name(self) -> str:
+        """The name results are kept under."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Things of one kind by name, in the order in which they were registered.
+
+    Args:
+        kind: what errors call them, in the singular, such as "rule".
+        things: the built-in ones.
+    """
+
+    def __init__(self, kind: str, things: Iterable[T] = ()):
+        self.kind = kind
+        self._things: dict[str, T] = {}
+        for thing in things:
+            self.register(thing)
+
+    def register(self, thing: T) -> T:
+        """Add a thing; returns it.
+
+        Raises:
+            InputError: if another has its name.
+        """
+        self.check_name(thing)
+        self._things[thing.name] = thing
+        return thing
+
+    def lookup(self, name: str, argument: str | None = None) -> T:
+        """The thing of that name.
+
+        Args:
+            name: as registered.
+            argument: what the error calls the argument that the name came from.
+
+        Raises:
+            InputError: if there is none; names the nearest match.
+        """
+        if name not in self._things:
+            raise unknown_name(
+                argument or self.kind, name, self._things, "only these are registered"
+            )
+        return self._things[name]
+
+    def check_name(self, thing: T) -> None:
+        """Refuse a thing that has the name of another.
+
+        Raises:
+            InputError: if it has.
+        """
+        if self._things.get(thing.name, thing) is not thing:
+            raise InputError(
+                self.kind, thing.name, must="not have the name of another one",
+                got=f"a second {self.kind} called {thing.name!r}",
+                because="results are kept by name", do=f"call it my-{thing.name}, say",
+            )  # fmt: skip
+
+    def __getitem__(self, name: str) -> T:
+        return self._things[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._things)
+
+    def __len__(self) -> int:
+        return len(self._things)
