@@ -34,11 +34,11 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from ntkalign import ACTIVATIONS, Family, Network, Outcome, gradient_flow
+from ntkalign import ACTIVATIONS, Family, FlowOptions, FullyConnected, Outcome, gradient_flow
 from ntkalign.cells.flow import Cell, measure_cell
 from ntkalign.claims.claim import MAIN, questions
 from ntkalign.data.catalogue import load
-from ntkalign.flow.initial_state import Origin
+from ntkalign.flow.problem import Problem
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.kernels.training_time import choose_time
 from ntkalign.rules import NORMAL
@@ -50,7 +50,7 @@ SOLVERS = {"Tsit5": diffrax.Tsit5(), "Dopri5": diffrax.Dopri5(), "Dopri8": diffr
 
 
 @dataclasses.dataclass(frozen=True)
-class Problem:
+class Setting:
     """Depth 4, 16 points on the sphere, 2 outputs, the time that ``verify`` would choose."""
 
     width: int
@@ -58,9 +58,10 @@ class Problem:
     seed: int = 0
 
     @property
-    def network(self) -> Network:
+    def network(self) -> FullyConnected:
         """The architecture."""
-        return Network((32, *(self.width,) * (self.depth - 1), OUTPUTS), ACTIVATIONS["tanh"])
+        hidden = (self.width,) * (self.depth - 1)
+        return FullyConnected((32, *hidden, OUTPUTS), ACTIVATIONS["tanh"])
 
     def data(self) -> tuple[jax.Array, jax.Array, float]:
         """Inputs, targets and T."""
@@ -73,24 +74,21 @@ class Problem:
         return self.network.initialise(jax.random.key(self.seed), dtype)
 
 
-def spectral(problem: Problem, tolerance: float) -> tuple[SpectralFlow, float]:
+def spectral(setting: Setting, tolerance: float) -> tuple[SpectralFlow, float]:
     """A flow from scratch, the pass and Jacobian at time 0 included, and its seconds."""
-    x, y, final = problem.data()
-    start = jax.block_until_ready(problem.start(jnp.float32))
+    x, y, final = setting.data()
+    start = jax.block_until_ready(setting.start(jnp.float32))
     began = time.perf_counter()
-    origin = Origin.of(problem.network, start, x)
-    flow = gradient_flow(
-        problem.network, NORMAL, start, x, y, np.array([final]),
-        engine="spectral", tolerance=tolerance, origin=origin,
-    )  # fmt: skip
+    problem = Problem.of(setting.network, start, x, y, np.array([final]))
+    flow = gradient_flow(problem, NORMAL, FlowOptions("spectral", tolerance))
     assert isinstance(flow, SpectralFlow)
     assert flow.outcome is Outcome.REACHED, flow.outcome.value
     return flow, time.perf_counter() - began
 
 
-def plain_jax(problem: Problem, solver: Any, tolerance: float) -> tuple[np.ndarray, float, float]:
+def plain_jax(setting: Setting, solver: Any, tolerance: float) -> tuple[np.ndarray, float, float]:
     """Gradient flow by automatic differentiation and diffrax: output, first and second seconds."""
-    network, (x, y, final) = problem.network, problem.data()
+    network, (x, y, final) = setting.network, setting.data()
 
     def loss(parameters: Any) -> jax.Array:
         return 0.5 * jnp.mean(jnp.sum((y - network.forward(parameters, x).output) ** 2, axis=1))
@@ -106,41 +104,41 @@ def plain_jax(problem: Problem, solver: Any, tolerance: float) -> tuple[np.ndarr
 
     seconds = []
     for _ in range(2):
-        start = jax.block_until_ready(problem.start(jnp.float64))
+        start = jax.block_until_ready(setting.start(jnp.float64))
         began = time.perf_counter()
         output = np.asarray(train(start))
         seconds.append(time.perf_counter() - began)
     return output, seconds[0], seconds[1]
 
 
-def loosest(problem: Problem, solver: Any, truth: np.ndarray) -> float:
+def loosest(setting: Setting, solver: Any, truth: np.ndarray) -> float:
     """The loosest tolerance, by powers of √10, with which a solver reaches the error."""
     for half_decades in range(14, 26):
         tolerance = 10 ** (-half_decades / 2)
-        if np.abs(plain_jax(problem, solver, tolerance)[0] - truth).max() <= ERROR:
+        if np.abs(plain_jax(setting, solver, tolerance)[0] - truth).max() <= ERROR:
             return tolerance
     raise RuntimeError("no tolerance reaches the error")
 
 
 def speed(widths: list[int], console: Console) -> None:
     """Against diffrax. Tolerances are found at width 512; the errors at each width are shown."""
-    small = Problem(512)
+    small = Setting(512)
     tight = plain_jax(small, SOLVERS["Dopri8"], 1e-13)[0]
     tolerances = {name: loosest(small, solver, tight) for name, solver in SOLVERS.items()}
     table = Table(title=f"Normal, depth {DEPTH}, P = {POINTS}, C = {OUTPUTS}; seconds")
     for heading in ("width", "method", "error", "with compilation", "without", "× spectral"):
         table.add_column(heading, justify="right")
     for width in widths:
-        problem = Problem(width)
-        truth = spectral(problem, 1e-11)[0].output[-1]
+        setting = Setting(width)
+        truth = spectral(setting, 1e-11)[0].output[-1]
         for ours in (1e-6, 3e-7, 1e-7, 6e-8, 3e-8, 1e-8):
-            (_, first), (flow, second) = spectral(problem, ours), spectral(problem, ours)
+            (_, first), (flow, second) = spectral(setting, ours), spectral(setting, ours)
             error = np.abs(flow.output[-1] - truth).max()
             if error <= ERROR:
                 break
         table.add_row(str(width), "spectral", f"{error:.0e}", f"{first:.2f}", f"{second:.2f}", "1")
         for name, solver in SOLVERS.items():
-            output, cold, warm = plain_jax(problem, solver, tolerances[name])
+            output, cold, warm = plain_jax(setting, solver, tolerances[name])
             table.add_row(
                 "", name, f"{np.abs(output - truth).max():.0e}",
                 f"{cold:.2f}", f"{warm:.2f}", f"{warm / second:.0f}",
@@ -177,14 +175,14 @@ def floor(widths: list[int], console: Console) -> None:
     for heading in ("width", "seconds", "iterations", "operations", "GFLOP/s", "time / floor"):
         table.add_column(heading, justify="right")
     for width in widths:
-        problem = Problem(width)
-        spectral(problem, 1e-6)
+        setting = Setting(width)
+        spectral(setting, 1e-6)
         rate = product_rate(width)
-        flow, seconds = min((spectral(problem, 1e-6) for _ in range(3)), key=lambda pair: pair[1])
+        flow, seconds = min((spectral(setting, 1e-6) for _ in range(3)), key=lambda pair: pair[1])
         rate = max(rate, product_rate(width))
         work = operations(flow)
         table.add_row(
-            str(width), f"{seconds:.2f}", str(flow.work.steps), f"{work:.1e}",
+            str(width), f"{seconds:.2f}", str(flow.effort.steps), f"{work:.1e}",
             f"{rate / 1e9:.0f}", f"{seconds / (work / rate):.2f}",
         )  # fmt: skip
     console.print(table)
@@ -192,16 +190,16 @@ def floor(widths: list[int], console: Console) -> None:
 
 def one(width: int, depth: int) -> dict[str, float]:
     """Gradient descent at one width."""
-    problem = Problem(width, depth)
+    setting = Setting(width, depth)
     began = time.perf_counter()
-    jax.block_until_ready(problem.start(jnp.float32))
+    jax.block_until_ready(setting.start(jnp.float32))
     drawn = time.perf_counter() - began
-    flow, seconds = spectral(problem, 1e-6)
+    flow, seconds = spectral(setting, 1e-6)
     if width < 8192:  # once more, compiled
-        flow, seconds = spectral(problem, 1e-6)
+        flow, seconds = spectral(setting, 1e-6)
     rows = sum(p.panel.nodes for p in flow.solution.panels) * POINTS
     return {
-        "draw": drawn, "seconds": seconds, "iterations": flow.work.steps,
+        "draw": drawn, "seconds": seconds, "iterations": flow.effort.steps,
         "trajectory": 8 * rows * width * (depth - 1),
     }  # fmt: skip
 
@@ -227,7 +225,7 @@ def rules(width: int, depth: int) -> dict[str, float]:
 def alone(what: str, width: int, depth: int) -> None:
     """One width in a process of its own; prints a line of JSON."""
     row = (one if what == "scale" else rules)(width, depth)
-    weights = Problem(width, depth).network.widths
+    weights = Setting(width, depth).network.widths
     row["weights"] = sum(a * b for a, b in itertools.pairwise(weights))
     row["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"width": width, **row}))

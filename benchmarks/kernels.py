@@ -65,8 +65,8 @@ def one(job: One) -> None:
 
     from ntkalign.kernels import nt
     from ntkalign.kernels.empirical import empirical
-    from ntkalign.networks.activations import activation
-    from ntkalign.networks.fully_connected import Family
+    from ntkalign.networks.activations import lookup as activation
+    from ntkalign.networks.family import Family
 
     network = Family(DEPTH, activation("tanh")).network(job.width, INPUTS, OUTPUTS)
     start = network.initialise(jax.random.key(0))

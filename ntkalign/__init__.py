@@ -12,9 +12,14 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_default_matmul_precision", "highest")
 
 from ntkalign.errors import IncompleteRunError, InputError  # noqa: E402
-from ntkalign.flow.gradient_flow import Flow, Outcome, gradient_flow  # noqa: E402
+from ntkalign.flow.gradient_flow import gradient_flow
+from ntkalign.flow.options import FlowOptions
+from ntkalign.flow.problem import Problem
+from ntkalign.flow.trajectory import Flow, Outcome  # noqa: E402
 from ntkalign.networks.activations import ACTIVATIONS, Activation  # noqa: E402
-from ntkalign.networks.fully_connected import Family, Network, backpropagate  # noqa: E402
+from ntkalign.networks.base import Network, backpropagate  # noqa: E402
+from ntkalign.networks.family import Family
+from ntkalign.networks.fully_connected import FullyConnected
 from ntkalign.rules import RULES, Rule, current_activity, initial_activity  # noqa: E402
 from ntkalign.runs.settings import Settings  # noqa: E402
 from ntkalign.runs.verify import Verification, verify  # noqa: E402
@@ -27,10 +32,13 @@ __all__ = [
     "Activation",
     "Family",
     "Flow",
+    "FlowOptions",
+    "FullyConnected",
     "IncompleteRunError",
     "InputError",
     "Network",
     "Outcome",
+    "Problem",
     "Rate",
     "Rule",
     "Settings",

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ntkalign.errors import InputError, unknown_name
-from ntkalign.networks.fully_connected import Parameters
+from ntkalign.networks.base import Parameters
 
 DEVICES = ("auto", "cpu", "gpu")
 

@@ -8,11 +8,12 @@ name of one of them, for results are kept by name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from ntkalign.errors import InputError, unknown_name
 
 
+@runtime_checkable
 class Named(Protocol):
     """What can be registered."""
 

@@ -1,20 +1,25 @@
-"""Learning rules as one family.
+"""Learning rules as one family, defined once for every architecture.
 
 Every rule moves the parameters of layer l by
 
-    dW_l/dt = η/√m_{l−1} E[feedback_l(x) e(x) activity_{l−1}(x)ᵀ]
-    db_l/dt = η E[feedback_l(x) e(x)]
+    dθ_l/dt = η E[(∂φ_l/∂θ_l)ᵀ feedback_l(x) e(x)],   φ_l taken at activity_{l−1}(x),
 
-with e = y − f. The paper writes (13)–(16) with +∇L, which would ascend; the sign here is that of
+which for the fully connected network (1) is
+
+    dW_l/dt = η/√m_{l−1} E[feedback_l(x) e(x) activity_{l−1}(x)ᵀ],
+    db_l/dt = η E[feedback_l(x) e(x)],
+
+where e = y − f. The paper writes (13)–(16) with +∇L, which would ascend; the sign here is that of
 (18), (39) and (46). A rule is a choice of *feedback* and of *activity* (and, for W* and for the
-linearised network, of whose error and whose output):
+linearised network, of whose error and whose output). Feedback says through which weights and
+which slopes the error goes back; activities are the network's at one time or another. Nothing here
+knows what a layer is (:mod:`ntkalign.networks.base`):
 
     my_rule = Rule("my-rule", feedback=lambda now, start, fixed, e: …, activity=current_activity)
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,20 +27,20 @@ from typing import Any, Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from ntkalign.errors import unknown_name
-from ntkalign.networks.fully_connected import Network, Pass, Signals, backpropagate, normal_matrices
+from ntkalign.networks.base import Network, Pass, Signals, backpropagate
+from ntkalign.registry import Registry
 
 Feedback = Callable[[Pass, Pass, Any, Array], Signals]
 Activity = Callable[[Pass, Pass], tuple[Array, ...]]
 
 
 def current_activity(now: Pass, start: Pass) -> tuple[Array, ...]:
-    """σ(z_{l−1}) of the network as it is now."""
+    """h_{l−1} of the network as it is now."""
     return now.activities
 
 
 def initial_activity(now: Pass, start: Pass) -> tuple[Array, ...]:
-    """σ(z_{l−1}) of the network at time 0."""
+    """h_{l−1} of the network at time 0."""
     return start.activities
 
 
@@ -48,9 +53,9 @@ class Rule:
     """One learning rule.
 
     Args:
-        name: how commands and reports call it.
-        feedback: ``(now, start, fixed, e) -> (s_1, …, s_N)``, with s_l = feedback_l(x) e(x) of
-            shape (P, m_l). Must be linear in e. ``now`` and ``start`` are forward passes of the
+        name: how commands and stored results call it.
+        feedback: ``(now, start, fixed, e) -> (s_1, …, s_N)``, with s_l = feedback_l(x) e(x) shaped
+            like u_l. Must be linear in e. ``now`` and ``start`` are forward passes of the
             network being trained, at the current time and at time 0. The spectral engine
             passes rows for many moments at once and weights that know ``@`` only, so each row
             must be treated by itself.
@@ -60,6 +65,7 @@ class Rule:
             trained alongside from the same start (only W* needs that).
         output: the network's, or that of its linearisation in the parameters at time 0.
         control: whether the rule must *not* be found to converge to gradient descent.
+        title: how reports call it; the name if empty.
     """
 
     name: str
@@ -69,74 +75,84 @@ class Rule:
     error: Literal["own", "normal"] = "own"
     output: Literal["network", "linear"] = "network"
     control: bool = False
+    title: str = ""
 
 
 # --- feedback -------------------------------------------------------------------------------
 
 
 def current_jacobian(now: Pass, start: Pass, fixed: Any, e: Array) -> Signals:
-    """∇_{z_l} f^t(x) e: backpropagation as it is."""
-    return backpropagate(now.weights, now.slopes, e)
+    """∇_{u_l} f^t(x) e: backpropagation as it is."""
+    return backpropagate(weights=now, slopes=now, error=e)
 
 
 def initial_jacobian(now: Pass, start: Pass, fixed: Any, e: Array) -> Signals:
-    """∇_{z_l} f^0(x) e: the Jacobian of time 0, frozen."""
-    return backpropagate(start.weights, start.slopes, e)
+    """∇_{u_l} f^0(x) e: the Jacobian of time 0, frozen."""
+    return backpropagate(weights=start, slopes=start, error=e)
 
 
 def through_initial_weights(now: Pass, start: Pass, fixed: Any, e: Array) -> Signals:
-    """Backpropagation through the weights of time 0 with the current σ′ (App. G)."""
-    return backpropagate(start.weights, now.slopes, e)
+    """Backpropagation through the weights of time 0 with the current slopes (App. G)."""
+    return backpropagate(weights=start, slopes=now, error=e)
 
 
 def through_fixed_weights(now: Pass, start: Pass, fixed: Any, e: Array) -> Signals:
-    """Backpropagation through fixed random weights with the current σ′."""
-    return backpropagate(fixed, now.slopes, e)
+    """Backpropagation through fixed random weights with the current slopes."""
+    return backpropagate(weights=fixed, slopes=now, error=e)
 
 
 def direct(now: Pass, start: Pass, fixed: Any, e: Array) -> Signals:
-    """σ′(z_l) ⊙ B_l e with a fixed random B_l straight from the output."""
-    hidden = (slope * (e @ b.T) for slope, b in zip(now.slopes, fixed, strict=True))
-    return (*hidden, e)
+    """A fixed random map straight from the output, with the current slopes: σ′(z_l) ⊙ B_l e."""
+    return now.network.direct(fixed, now.slopes, e)
 
 
 def nothing_below_the_last_layer(now: Pass, start: Pass, fixed: Any, e: Array) -> Signals:
     """Zero in every hidden layer."""
-    return (*(jnp.zeros_like(slope) for slope in now.slopes), e)
+    return (*(jnp.zeros_like(u) for u in now.preactivations[:-1]), e)
 
 
 # --- random constants -----------------------------------------------------------------------
 
 
-def random_weights(key: Key[Array, ""], network: Network) -> tuple[Array, ...]:
-    """Independent N(0, 1) matrices shaped like the weights (feedback alignment)."""
+def random_weights(key: Key[Array, ""], network: Network) -> tuple[Any, ...]:
+    """Weights like the network's own, drawn anew (feedback alignment)."""
     return tuple(layer.weight for layer in network.initialise(key, jnp.float32))
 
 
 def random_projections(key: Key[Array, ""], network: Network) -> tuple[Array, ...]:
-    """B_l of shape (m_l, C) with entries N(0, 1/m_l), the size of a Jacobian's entries."""
-    outputs = network.widths[-1]
-    matrices = normal_matrices(key, [(m, outputs) for m in network.widths[1:-1]])
-    return tuple(b.astype(jnp.float64) / math.sqrt(b.shape[0]) for b in matrices)
+    """Maps from the output to every hidden layer (direct feedback alignment)."""
+    return network.projections(key)
 
 
 # --- the catalogue --------------------------------------------------------------------------
 
-NORMAL = Rule("normal", current_jacobian, current_activity)  # (14)
-ALIGN_ZERO = Rule("align-zero", initial_jacobian, initial_activity)  # (15)
-ALIGN_ADA = Rule("align-ada", initial_jacobian, current_activity)  # (16)
-ALIGN_PROP = Rule("align-prop", through_initial_weights, current_activity)  # App. G
-W_STAR = Rule("w-star", initial_jacobian, initial_activity, error="normal")  # (13)
-FEEDBACK_ALIGNMENT = Rule(
-    "fa", through_fixed_weights, current_activity, draw=random_weights, control=True
+NORMAL = Rule("normal", current_jacobian, current_activity, title="Normal")  # (14)
+ALIGN_ZERO = Rule("align-zero", initial_jacobian, initial_activity, title="Align-zero")  # (15)
+ALIGN_ADA = Rule("align-ada", initial_jacobian, current_activity, title="Align-ada")  # (16)
+ALIGN_PROP = Rule(  # App. G
+    "align-prop", through_initial_weights, current_activity, title="Align-prop"
 )
-DIRECT_FEEDBACK = Rule("dfa", direct, current_activity, draw=random_projections, control=True)
-LAST_LAYER = Rule("last-layer", nothing_below_the_last_layer, current_activity, control=True)
-LINEARISED = Rule("linearised", initial_jacobian, initial_activity, output="linear")  # App. D
+W_STAR = Rule("w-star", initial_jacobian, initial_activity, error="normal", title="W*")  # (13)
+FEEDBACK_ALIGNMENT = Rule(
+    "fa", through_fixed_weights, current_activity, draw=random_weights, control=True, title="FA"
+)
+DIRECT_FEEDBACK = Rule(
+    "dfa", direct, current_activity, draw=random_projections, control=True, title="DFA"
+)
+LAST_LAYER = Rule(
+    "last-layer",
+    nothing_below_the_last_layer,
+    current_activity,
+    control=True,
+    title="last layer only",
+)
+LINEARISED = Rule(  # App. D
+    "linearised", initial_jacobian, initial_activity, output="linear", title="linearised"
+)
 
-RULES: dict[str, Rule] = {
-    rule.name: rule
-    for rule in (
+RULES: Registry[Rule] = Registry(
+    "rule",
+    (
         NORMAL,
         ALIGN_ZERO,
         ALIGN_ADA,
@@ -146,20 +162,19 @@ RULES: dict[str, Rule] = {
         DIRECT_FEEDBACK,
         LAST_LAYER,
         LINEARISED,
-    )
-}
+    ),
+)
 CONTROLS = tuple(rule for rule in RULES.values() if rule.control)
 """Rules that must *not* be found to converge to gradient descent; every report has them."""
 
 
-def rule(name: str | Rule) -> Rule:
-    """Look a rule up by name.
+def lookup(name: str | Rule) -> Rule:
+    """A rule by its name, or a rule of one's own.
 
     Raises:
-        InputError: if the name is unknown.
+        InputError: if the name is unknown, or one's own rule is called like a built-in one.
     """
     if isinstance(name, Rule):
+        RULES.check_name(name)
         return name
-    if name not in RULES:
-        raise unknown_name("rules", name, RULES, "only these are built in")
-    return RULES[name]
+    return RULES.lookup(name, "rules")

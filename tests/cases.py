@@ -14,8 +14,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from ntkalign.networks.activations import ACTIVATIONS, activation
-from ntkalign.networks.fully_connected import Network
+from ntkalign import FlowOptions, Problem, gradient_flow
+from ntkalign.networks.activations import ACTIVATIONS
+from ntkalign.networks.activations import lookup as activation
+from ntkalign.networks.fully_connected import FullyConnected
 
 needs_dense = pytest.mark.skipif(
     not hasattr(diffrax, "ClipStepSizeController"), reason="diffrax is too old for the dense engine"
@@ -41,8 +43,8 @@ class Case:
     output_scale: float = 1.0
 
     @cached_property
-    def network(self) -> Network:
-        return Network(self.widths, activation(self.name), self.bias_std, self.output_scale)
+    def network(self) -> FullyConnected:
+        return FullyConnected(self.widths, activation(self.name), self.bias_std, self.output_scale)
 
     @cached_property
     def start(self):
@@ -66,6 +68,12 @@ class Case:
     def plain(self):
         """The parameters as a list of NumPy pairs, for the references."""
         return plain(self.start)
+
+
+def solve(network, rule, start, x, y, times, *, key=None, guess=None, among=(), **options):
+    """The flow of a problem that is written out."""
+    problem = Problem.of(network, start, x, y, times, key)
+    return gradient_flow(problem, rule, FlowOptions(**options), guess=guess, among=among)
 
 
 def plain(parameters):

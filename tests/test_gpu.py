@@ -45,7 +45,7 @@ def on_each(work):
 
 def test_networks_are_drawn_alike():
     def draw():
-        start = Trial.of(SETTINGS, trial_data(), 1.0, CELL).origin.start
+        start = Trial.of(SETTINGS, trial_data(), 1.0, CELL).problem.initial.start
         return [np.asarray(a) for a in jax.tree.leaves(start)]
 
     for ours, theirs in zip(*on_each(draw), strict=True):

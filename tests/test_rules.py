@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ntkalign import InputError
 from ntkalign.flow.dense import _double, _velocity
-from ntkalign.networks.activations import activation
-from ntkalign.networks.fully_connected import Layer, Parameters
+from ntkalign.networks.activations import lookup as activation
+from ntkalign.networks.base import Layer, Parameters
 from ntkalign.rules import (
     ALIGN_ADA,
     ALIGN_PROP,
@@ -24,7 +24,7 @@ from ntkalign.rules import (
     NORMAL,
     RULES,
     W_STAR,
-    rule,
+    lookup,
 )
 from tests import reference
 from tests.cases import Case, cases, make, plain
@@ -155,7 +155,7 @@ def test_rules_draw_constants_of_the_right_size():
 
 def test_an_unknown_rule_is_refused_with_the_nearest_name():
     with pytest.raises(InputError, match=r"rules \(align-zer\) must be one of .* 'align-zero'"):
-        rule("align-zer")
+        lookup("align-zer")
 
 
 def test_parameters_keep_their_structure_under_a_rule():

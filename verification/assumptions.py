@@ -21,7 +21,7 @@ from ntkalign import Rule, Settings, backpropagate, current_activity
 from ntkalign.claims.claim import BOTTLENECK, JACOBIAN, PROPOSITION_2
 from ntkalign.claims.verdicts import Finding
 from ntkalign.cli.main import VerifyFlags, guarded, parse, run_verification
-from ntkalign.networks.fully_connected import Pass
+from ntkalign.networks.base import Pass
 from ntkalign.report import load_report
 from ntkalign.report.scaling_plots import FORMATS, PALETTE, QUANTITIES, STYLE, scaling_axis
 
@@ -31,7 +31,7 @@ QUESTIONS = ((JACOBIAN, "normal"), (PROPOSITION_2, "align-ada"))
 
 def feedback_times_1_1(now: Pass, start: Pass, fixed: Any, e: Any) -> tuple[Any, ...]:
     """Backpropagation, ten per cent too strong."""
-    return tuple(1.1 * s for s in backpropagate(now.weights, now.slopes, e))
+    return tuple(1.1 * s for s in backpropagate(weights=now, slopes=now, error=e))
 
 
 SCALED = Rule("feedback-x1.1", feedback_times_1_1, current_activity, control=True)

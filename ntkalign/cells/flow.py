@@ -18,9 +18,10 @@ from jaxtyping import Array, Float
 from ntkalign.claims.claim import BOTTLENECK
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import drawing, shard
-from ntkalign.flow.gradient_flow import Flow, Outcome, Work, gradient_flow
-from ntkalign.flow.initial_state import Origin
-from ntkalign.flow.spectral.spectral_flow import SpectralFlow
+from ntkalign.flow.gradient_flow import gradient_flow
+from ntkalign.flow.options import FlowOptions
+from ntkalign.flow.problem import Problem
+from ntkalign.flow.trajectory import Effort, Flow, Outcome
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.quantities import theory as measure
 from ntkalign.quantities.theory import Series
@@ -74,18 +75,12 @@ class Trial:
 
     Attributes:
         settings: checked settings.
-        origin: the network at time 0.
-        y: what it learns.
-        times: saved times.
-        key: of the network.
+        problem: the network at time 0, what it learns, and the saved times.
         among: rules for the dense engine to compile together.
     """
 
     settings: Settings
-    origin: Origin
-    y: Array
-    times: np.ndarray
-    key: Array
+    problem: Problem
     among: tuple[Rule, ...] = ()
 
     @classmethod
@@ -104,25 +99,24 @@ class Trial:
             if settings.initial_outputs == "shared":
                 of_outputs = jax.random.fold_in(of_seed, NO_WIDTH)
                 start = share_outputs(network, start, jnp.asarray(data.x), of_outputs)
-        x, y = jnp.asarray(data.x), jnp.asarray(data.y)
-        origin = Origin.of(network, shard(start), x)
+        problem = Problem.of(network, shard(start), data.x, data.y, saved_times(time), key)
         if settings.initial_outputs == "zero":  # f − f⁰ learns y as f learns y + f⁰
-            y = y + origin.first.output
-        return cls(settings, origin, y, saved_times(time), key, among)
+            output = np.asarray(problem.initial.first.output)
+            problem = replace(problem, y=problem.y + output)
+        return cls(settings, problem, among)
 
     def run(self, rule: Rule, guess: Flow | None = None) -> tuple[Flow, Flow]:
         """The flow, and the looser one that its error is estimated with."""
-        tolerance = self.settings.tolerance
-        flow = partial(
-            gradient_flow, self.origin.network, rule, self.origin.start, self.origin.x, self.y,
-            self.times, key=self.key, among=self.among, origin=self.origin,
-        )  # fmt: skip
-        coarse = flow(engine=self.settings.engine, tolerance=COARSER * tolerance, guess=guess)
+        solve = partial(gradient_flow, self.problem, rule, among=self.among)
+        options = FlowOptions(self.settings.engine, self.settings.tolerance)
+        looser = replace(options, tolerance=COARSER * options.tolerance)
+        coarse = solve(looser, guess=guess)
         # both by one engine: the difference of two engines' errors is not an error estimate
-        engine = self.settings.engine if isinstance(coarse, SpectralFlow) else "dense"
-        fine = flow(engine=engine, tolerance=tolerance, guess=coarse)
-        if type(fine) is not type(coarse):
-            coarse = flow(engine="dense", tolerance=COARSER * tolerance)
+        if coarse.effort.engine == "dense":
+            options = replace(options, engine="dense")
+        fine = solve(options, guess=coarse)
+        if fine.effort.engine != coarse.effort.engine:
+            coarse = solve(replace(looser, engine="dense"))
         return fine, coarse
 
 
@@ -167,12 +161,12 @@ def labelled(cell: Cell, rule: str, measured: Measured) -> list[Row]:
     ]
 
 
-def what_it_took(work: Work) -> Measured:
+def what_it_took(effort: Effort) -> Measured:
     """Steps or iterations, and what the flow says of its error."""
-    rows: Measured = {(None, f"{work.engine}-steps"): (float(work.steps), 0.0, "ok")}
-    if work.estimate is not None:
-        rows[None, "panels"] = float(work.panels), 0.0, "ok"
-        rows[None, "estimated-error"] = work.estimate, 0.0, "ok"
+    rows: Measured = {(None, f"{effort.engine}-steps"): (float(effort.steps), 0.0, "ok")}
+    if effort.estimate is not None:
+        rows[None, "panels"] = float(effort.panels), 0.0, "ok"
+        rows[None, "estimated-error"] = effort.estimate, 0.0, "ok"
     return rows
 
 
@@ -199,22 +193,22 @@ def _measure(
     cell: Cell,
 ) -> Measured:
     """The wanted quantities of one rule's flow."""
-    origin = pair[0].origin
-    initial, depth = origin.trace, origin.network.depth
-    output0 = np.asarray(origin.first.output)
+    state = pair[0].initial
+    initial, depth = state.observations, state.network.depth
+    output0 = np.asarray(state.first.output)
     fine: Series = {}
     coarse: Series = {}
     for i, (flow, series) in enumerate(zip(pair, (fine, coarse), strict=True)):
         if wanted & {"activation-drift", "weight-drift", "jacobian-drift", "feedback-drift"}:
             # the spectral engine knows its error: no second set of Jacobians is needed for it
-            estimate = flow.work.estimate
-            now = flow.trace(jacobians=i == 0 or estimate is None)
+            estimate = flow.effort.estimate
+            now = flow.observe(jacobians=i == 0 or estimate is None)
             if "weight-drift" in wanted:
                 series |= measure.weight_drift(flow)
             if "activation-drift" in wanted:
                 series |= measure.activation_drift(initial, now)
             if now.jacobian:
-                series |= measure.jacobian_drift(initial, now)
+                series |= measure.jacobian_drift(flow.network, initial, now)
         if wanted & {"discrepancy", "alignment-gap", "delta-norm", "sigma-norm", "misalignment"}:
             series |= measure.alignment(flow)
         if "divergence" in wanted:
@@ -223,13 +217,13 @@ def _measure(
         if "linearisation-gap" in wanted:
             linear = references[LINEARISED.name][i]
             series |= measure.divergence("linearisation-gap", flow, linear, output0)
-    work = pair[0].work
-    measured = with_status(measure.supremum(fine, coarse, work.estimate))
-    measured |= what_it_took(work)
+    effort = pair[0].effort
+    measured = with_status(measure.supremum(fine, coarse, effort.estimate))
+    measured |= what_it_took(effort)
     if pair[0].rule is NORMAL:
         for i, f in enumerate(pair[0].output, start=1):
-            value, slack = (float(np.sum((pair[0].y - f) ** 2)) / (2 * len(f)), pair[0].work)
-            measured[None, f"{LOSS}{i}"] = value, 2 * value * (slack.estimate or 0.0), "ok"
+            value = float(np.sum((pair[0].y - f) ** 2)) / (2 * len(f))
+            measured[None, f"{LOSS}{i}"] = value, 2 * value * (effort.estimate or 0.0), "ok"
     if "sampled-score-error" in wanted:
         for layer in range(1, depth + 1):
             exact, sampled, error = measure.sampled_score(

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import Limit, limit
 from ntkalign.kernels.prediction import predicted_delta, spectrum
-from ntkalign.networks.fully_connected import Network
+from ntkalign.networks.base import Network
 from ntkalign.runs.settings import Settings
 from ntkalign.cells.flow import NO_WIDTH, saved_times
 
@@ -66,7 +66,7 @@ def predictions(settings: Settings, data: Data, time: float) -> Predictions:
             tops = [spectrum(kernels.features[layer], gamma, d)[0] for d in delta]
             largest[s, layer] = max(tops)
     typical = np.exp(np.log(largest).mean(axis=0))
-    below = np.array([_network(settings, m, data).widths[:-1] for m in settings.widths]).T
+    below = np.array([_network(settings, m, data).sizes[:-1] for m in settings.widths]).T
     values: dict[tuple[str, int | None], tuple[float, ...]] = {}
     for layer, (top, fan_in) in enumerate(zip(typical, below, strict=True), start=1):
         values["sigma-norm", layer] = values["delta-norm", layer] = tuple(top / np.sqrt(fan_in))

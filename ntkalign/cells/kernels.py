@@ -16,11 +16,11 @@ from jaxtyping import Array, Float
 from ntkalign.claims.claim import Question, kernel_questions
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
-from ntkalign.flow.gradient_flow import Flow, Outcome
+from ntkalign.flow.trajectory import Flow, Outcome
 from ntkalign.kernels.analytic import Limit, limit
-from ntkalign.kernels.empirical import Empirical, at_once
+from ntkalign.kernels.empirical import Empirical, Factors, at_once
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum, weighted
-from ntkalign.networks.fully_connected import Pass, Signals
+from ntkalign.networks.base import Pass, Signals
 from ntkalign.quantities.theory import Series, supremum
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
 from ntkalign.runs.settings import Settings
@@ -103,7 +103,7 @@ def measure_kernels(
     pairs = {normal: trial.run(normal)}
     if zero.name in needs:
         pairs[zero] = trial.run(zero, pairs[normal][1])
-    y = np.asarray(trial.y)
+    y = trial.problem.y
     rows: list[Row] = []
     for rule, (flow, looser) in pairs.items():
         wanted = needs.get(rule.name, frozenset())
@@ -113,8 +113,8 @@ def measure_kernels(
             rows += failed(cell, {rule.name: wanted}, settings.depth, status)
             continue
         fine, coarse = (_measured(f, wanted, y, points, limit) for f in (flow, looser))
-        measured = with_status(supremum(fine, coarse, flow.work.estimate))
-        rows += labelled(cell, rule.name, measured | what_it_took(flow.work))
+        measured = with_status(supremum(fine, coarse, flow.effort.estimate))
+        rows += labelled(cell, rule.name, measured | what_it_took(flow.effort))
     return rows
 
 
@@ -122,7 +122,7 @@ def _measured(
     flow: Flow, wanted: frozenset[str], y: Float[np.ndarray, "A C"], points: int, limit: Limit
 ) -> Series:
     """The wanted quantities, with bounds on what the measuring adds to their errors."""
-    start = at_once(flow.origin.first.activities, flow.origin.jacobian)
+    start = at_once(flow.network, flow.initial.factors)
     series = prediction_gaps("empirical", start.ntk, flow, y, points)
     series[None, "align-zero-gap"] = series[None, "flow-gap-empirical"]
     if "ntk-drift" in wanted:
@@ -142,13 +142,12 @@ def _against(
     network, eye, some = flow.network, np.eye(y.shape[1]), np.s_[:points, :points]
     theta = limit.ntk[:, :, None, None] * eye
     gammas = [gamma[:, :, None, None] * eye for gamma in limit.backward]
-    last = flow.origin.first.activities[-1]
-    nngp = np.asarray(last @ last.T) / last.shape[1] + network.bias_std**2
+    nngp = start.features[-1] + network.bias_std**2
     found: dict[tuple[int | None, str], list[float]] = {
         (None, "ntk-gap"): [distance(start.ntk, theta)],
         (None, "nngp-gap"): [distance(nngp, limit.nngp)],
     }
-    e0 = (y - np.asarray(flow.origin.first.output))[:points]
+    e0 = (y - np.asarray(flow.initial.first.output))[:points]
     theirs = predicted_delta(theta[some], e0, flow.times)
     ours = np.asarray(flow.delta)[:, :points] / network.rate
     for i in range(network.depth):
@@ -178,7 +177,7 @@ def prediction_gaps(
 
     The prediction's own error is its difference from f^0 + Θδ/P, found without neural-tangents.
     """
-    initial = np.asarray(flow.origin.first.output)
+    initial = np.asarray(flow.initial.first.output)
     predicted = predicted_outputs(kernel, y[:points], initial, flow.times)
     e0 = y[:points] - initial[:points]
     delta = predicted_delta(kernel[:points, :points], e0, flow.times)
@@ -196,10 +195,10 @@ def prediction_gaps(
 
 
 def _kernels_over_time(flow: Flow) -> Iterator[Float[np.ndarray, "A A C C"]]:
-    trace = flow.trace()
+    seen = flow.observe()
     for i in range(len(flow.times)):
-        rows = [g[i].transpose(2, 0, 1).reshape(-1, g.shape[2]) for g in trace.jacobian]
-        yield at_once([h[i] for h in trace.activities], rows).ntk
+        rows = tuple(g[i].reshape(-1, g.shape[-1]) for g in seen.jacobian)
+        yield at_once(flow.network, Factors(tuple(h[i] for h in seen.activities), rows)).ntk
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:

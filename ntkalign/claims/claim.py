@@ -9,7 +9,7 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ntkalign.networks.fully_connected import Family
+from ntkalign.networks.family import Family
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, CONTROLS, FEEDBACK_ALIGNMENT, NORMAL, Rule
 
 

@@ -10,7 +10,6 @@ order one at every width). Steps end exactly at the saved times, so that nothing
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,10 +21,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.errors import InputError
-from ntkalign.flow.initial_state import Origin, Trace, by_point, columns
+from ntkalign.flow.initial_state import Observations
 from ntkalign.flow.operators.low_rank import LowRank, compress, triangle
-from ntkalign.flow.trajectory import GROWTH, Flow, Outcome, Split, Work
-from ntkalign.networks.fully_connected import Layer, Network, Parameters, Pass, backpropagate
+from ntkalign.flow.options import FlowOptions
+from ntkalign.flow.problem import Problem
+from ntkalign.flow.trajectory import GROWTH, Effort, Engine, Flow, Outcome, SplitChange
+from ntkalign.networks.base import Network, Parameters, Pass, backpropagate
+from ntkalign.networks.jacobians import feedback_by_output
 from ntkalign.rules import NORMAL, Rule
 
 
@@ -45,18 +47,22 @@ class DenseFlow(Flow):
         """W_l^t − W_l^0 at the saved times."""
         return np.asarray(self.change[layer - 1].weight)
 
-    def trace(self, jacobians: bool = True) -> Trace:
-        """Activities and Jacobians at the saved times."""
+    def observe(self, jacobians: bool = True) -> Observations:
+        """Activities and Jacobians at the saved times; Jacobians cost little here."""
         rules = together(self.rule, self.among)
-        groups = _trace(
-            self.network, rules, rules.index(self.rule), _double(self.origin.start), self.change,
-            tuple(_double(self.fixed if r is self.rule else r.draw(_ANY_KEY, self.network))
-                  for r in rules),
-            self.origin.x,
-        )  # fmt: skip
-        return Trace(*(tuple(np.asarray(a) for a in group) for group in groups))
+        fixed = tuple(_double(self.problem.constants(rule)) for rule in rules)
+        groups = _observations(
+            self.network,
+            rules,
+            rules.index(self.rule),
+            _double(self.initial.start),
+            self.change,
+            fixed,
+            self.initial.x,
+        )
+        return Observations(*(tuple(np.asarray(a) for a in group) for group in groups))
 
-    def _split(self, layer: int) -> list[Split]:
+    def _split(self, layer: int) -> list[SplitChange]:
         return [
             _split(change, frozen)
             for change, frozen in zip(
@@ -67,69 +73,81 @@ class DenseFlow(Flow):
 
 def frozen_change(flow: Flow, layer: int) -> list[LowRank]:
     """B_l = W*_l − W_l^0 at each saved time, of rank P, from δ alone (13)."""
-    activity = np.asarray(flow.origin.first.activities[layer - 1])
-    points, fan_in = activity.shape
-    jacobian = by_point(flow.origin.jacobian[layer - 1], points)
-    weighted = np.einsum("pmc,npc->nmp", jacobian, flow.delta)
-    return [LowRank(w / (points * math.sqrt(fan_in)), activity.T) for w in weighted]
+    activity = np.asarray(flow.initial.first.activities[layer - 1])
+    feedback = flow.initial.observations.jacobian[layer - 1][0]
+    weighted = np.einsum("cpm,npc->nmp", feedback, flow.delta)
+    share = flow.network.maps[layer - 1].scale / len(activity)
+    return [LowRank(share * w, activity.T) for w in weighted]
 
 
-def _split(change: np.ndarray, b: LowRank) -> Split:
+def _split(change: np.ndarray, b: LowRank) -> SplitChange:
     """The discrepancy A − B compressed, then both in orthonormal coordinates."""
     rounding = 1e-13 * b.norm()
     w = compress(change - b.left @ b.right.T, relative=1e-7, absolute=rounding)
     left, right = triangle(np.hstack([b.left, w.left])), triangle(np.hstack([b.right, w.right]))
     rank = b.left.shape[1]
-    return Split(
+    return SplitChange(
         frozen=left[:, :rank] @ right[:, :rank].T,
         discrepancy=left[:, rank:] @ right[:, rank:].T,
         residual=w.residual,
     )
 
 
-def dense_flow(
-    origin: Origin,
-    rule: Rule,
-    y: Array,
-    times: np.ndarray,
-    tolerance: float,
-    draw: Any,
-    among: tuple[Rule, ...],
-    max_steps: int,
-) -> DenseFlow:
-    """Integrate; arguments as for :func:`ntkalign.flow.gradient_flow`.
+@dataclass(frozen=True)
+class DenseEngine(Engine):
+    """The oracle.
 
-    Raises:
-        InputError: if diffrax is too old, as it is beside JAX 0.4.36 and 0.4.37.
+    Args:
+        among: rules to compile together with the one that runs.
     """
-    if not hasattr(diffrax, "ClipStepSizeController"):
-        raise InputError(
-            "diffrax", diffrax.__version__, must="be 0.6.2 or later", got=diffrax.__version__,
-            because="the dense engine's steps end at the saved times",
-            do="pip install 'jax>=0.4.38' 'diffrax>=0.7', or choose the spectral engine",
-        )  # fmt: skip
-    network, x = origin.network, origin.x
-    start = _double(origin.start)
-    rules = together(rule, among)
-    fixed = tuple(draw(r) for r in rules)
-    index = rules.index(rule)
-    trajectory, result, finite, steps = _solve(
-        network, rules, index, start, _double(fixed), x, y, jnp.asarray(times), tolerance, max_steps
-    )
-    output = _outputs(network, rule.output == "linear", start, trajectory["change"], x)
-    return DenseFlow(
-        origin=origin,
-        rule=rule,
-        fixed=fixed[index],
-        y=np.asarray(y),
-        times=np.asarray(times),
-        delta=np.asarray(trajectory["delta"]),
-        output=np.asarray(output),
-        outcome=_outcome(result, bool(finite)),
-        work=Work("dense", int(steps), 1, None),
-        change=trajectory["change"],
-        among=among,
-    )
+
+    among: tuple[Rule, ...] = ()
+    name = "dense"
+
+    def solve(
+        self, problem: Problem, rule: Rule, options: FlowOptions, guess: Flow | None = None
+    ) -> DenseFlow:
+        """Integrate; a guess is of no use.
+
+        Raises:
+            InputError: if diffrax is too old, as it is beside JAX 0.4.36 and 0.4.37.
+        """
+        if not hasattr(diffrax, "ClipStepSizeController"):
+            raise InputError(
+                "diffrax",
+                diffrax.__version__,
+                must="be 0.6.2 or later",
+                got=diffrax.__version__,
+                because="the dense engine's steps end at the saved times",
+                do="pip install 'jax>=0.4.38' 'diffrax>=0.7', or choose the spectral engine",
+            )
+        network, x = problem.initial.network, problem.initial.x
+        start = _double(problem.initial.start)
+        rules = together(rule, self.among)
+        fixed = _double(tuple(problem.constants(r) for r in rules))
+        trajectory, result, finite, steps = _solve(
+            network,
+            rules,
+            rules.index(rule),
+            start,
+            fixed,
+            x,
+            jnp.asarray(problem.y),
+            jnp.asarray(problem.times),
+            options.tolerance,
+            options.max_steps,
+        )
+        output = _outputs(network, rule.output == "linear", start, trajectory["change"], x)
+        return DenseFlow(
+            problem=problem,
+            rule=rule,
+            delta=np.asarray(trajectory["delta"]),
+            output=np.asarray(output),
+            outcome=_outcome(result, bool(finite)),
+            effort=Effort(self.name, int(steps), 1, None),
+            change=trajectory["change"],
+            among=self.among,
+        )
 
 
 def together(rule: Rule, among: tuple[Rule, ...]) -> tuple[Rule, ...]:
@@ -230,16 +248,9 @@ def _evaluate(
 def _velocity(
     network: Network, rule: Rule, now: Pass, first: Pass, fixed: Any, e: Array
 ) -> Parameters:
-    """dW_l/dt = η/√m_{l−1} E[feedback e activityᵀ] and db_l/dt = η E[feedback e]."""
+    """dθ_l/dt of the rule, from its feedback and its activity."""
     signals = rule.feedback(now, first, fixed, network.output_scale * e)
-    activities = rule.activity(now, first)
-    return tuple(
-        Layer(
-            weight=network.rate * s.T @ h / (s.shape[0] * math.sqrt(h.shape[1])),
-            bias=network.rate * jnp.mean(s, axis=0),
-        )
-        for s, h in zip(signals, activities, strict=True)
-    )
+    return network.update(signals, rule.activity(now, first))
 
 
 def _add(start: Parameters, change: Parameters) -> Parameters:
@@ -266,7 +277,7 @@ def _outcome(result: Any, finite: bool) -> Outcome:
 
 
 @partial(jax.jit, static_argnames=("network", "rules"))
-def _trace(
+def _observations(
     network: Network,
     rules: tuple[Rule, ...],
     index: int | Array,
@@ -282,11 +293,11 @@ def _trace(
 
         def of_rule(i: int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
             feedback = partial(rules[i].feedback, now, first, fixed[i])
-            return rules[i].activity(now, first), columns(network, now, feedback)
+            return rules[i].activity(now, first), feedback_by_output(now, feedback)
 
         branches = [partial(of_rule, i) for i in range(len(rules))]
         activities, feedback = jax.lax.switch(index, branches)
-        jacobian = columns(network, now, partial(backpropagate, now.weights, now.slopes))
+        jacobian = feedback_by_output(now, partial(backpropagate, now, now))
         return now.preactivations, now.activities, jacobian, activities, feedback
 
     return jax.lax.map(at_one_time, change)
@@ -297,6 +308,3 @@ def _double(tree: Any) -> Any:
     return jax.tree.map(
         lambda a: a.astype(jnp.float64) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree
     )
-
-
-_ANY_KEY = jax.random.key(0)

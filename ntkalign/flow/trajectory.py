@@ -5,16 +5,17 @@ from __future__ import annotations
 import abc
 import enum
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from ntkalign.flow.initial_state import Origin, Trace
-from ntkalign.networks.fully_connected import Network
+from ntkalign.flow.initial_state import InitialState, Observations
+from ntkalign.flow.options import MAX_STEPS, FlowOptions
+from ntkalign.flow.problem import Problem
+from ntkalign.networks.base import Network
 from ntkalign.rules import Rule
 
-MAX_STEPS = 100_000
 GROWTH = 1e4
 
 
@@ -24,31 +25,32 @@ class Outcome(enum.Enum):
     REACHED = "reached the final time"
     GREW = (
         f"diverged: the integrated error grew past {GROWTH:g} times what it started from; "
-        "shorten --time, or lower the targets' scale"
+        "shorten the time, or lower the targets' scale"
     )
     NOT_FINITE = (
         "diverged: values stopped being finite before the final time; "
-        "shorten --time, or lower the targets' scale"
+        "shorten the time, or lower the targets' scale"
     )
     STEP_TOO_SMALL = (
         "diverged: the step size fell below 1e-10 of the final time; "
-        "shorten --time, or loosen --tolerance"
+        "shorten the time, or loosen the tolerance"
     )
     TOO_MANY_STEPS = (
-        f"did not reach the final time in {MAX_STEPS} steps; shorten --time or loosen --tolerance"
+        f"did not reach the final time in {MAX_STEPS} steps; "
+        "shorten the time or loosen the tolerance"
     )
     NOT_CONVERGED = (
         "did not converge: the spectral engine's iteration stalls even on short panels; "
-        "pass --engine dense, or auto"
+        "choose the engine dense, or auto"
     )
     NOT_ROWWISE = (
         "cannot be run by the spectral engine: the rule mixes data points, is not linear in the "
-        "error, or uses weights other than by @; pass --engine dense, or auto"
+        "error, or uses weights other than by @; choose the engine dense, or auto"
     )
 
 
 @dataclass(frozen=True)
-class Work:
+class Effort:
     """What a flow took.
 
     Attributes:
@@ -72,7 +74,7 @@ class Work:
         )
 
 
-class Split(NamedTuple):
+class SplitChange(NamedTuple):
     """A weight change A = B + W̃ at one time, in orthonormal coordinates on both sides.
 
     B = W* − W^0 is what the frozen feedback and activity of time 0 give for the flow's own δ,
@@ -90,46 +92,74 @@ class Flow(abc.ABC):
     """A trajectory at n saved times.
 
     Attributes:
-        origin: the network at time 0, and the data.
+        problem: the network at time 0, data and times.
         rule: the learning rule.
-        fixed: the rule's random constants.
-        y: targets, (P, C).
-        times: (n,), in units where the rate η is 1, increasing, all positive.
         delta: δ^(t) = η ∫₀ᵗ e dτ, equation (5) with e = y − f; (n, P, C).
         output: f^t (or the linearised output), (n, P, C).
         outcome: anything but REACHED means that the arrays must not be used.
-        work: what the flow took.
+        effort: what the flow took.
     """
 
-    origin: Origin
+    problem: Problem
     rule: Rule
-    fixed: Any
-    y: np.ndarray
-    times: np.ndarray
     delta: np.ndarray
     output: np.ndarray
     outcome: Outcome
-    work: Work
-    _kept: dict[int, list[Split]] = field(default_factory=dict)
+    effort: Effort
+    _kept: dict[int, list[SplitChange]] = field(default_factory=dict)
+
+    @property
+    def initial(self) -> InitialState:
+        """The network at time 0."""
+        return self.problem.initial
 
     @property
     def network(self) -> Network:
         """The architecture."""
-        return self.origin.network
+        return self.problem.initial.network
+
+    @property
+    def y(self) -> Float[np.ndarray, "P C"]:
+        """The targets."""
+        return self.problem.y
+
+    @property
+    def times(self) -> Float[np.ndarray, " n"]:
+        """In units where the rate η is 1, increasing, all positive."""
+        return self.problem.times
 
     @abc.abstractmethod
-    def trace(self, jacobians: bool = True) -> Trace:
+    def observe(self, jacobians: bool = True) -> Observations:
         """Activities, and Jacobians if they are wanted, at the saved times."""
 
     @abc.abstractmethod
     def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:
         """W_l^t − W_l^0 at the saved times, in full: for small networks."""
 
-    def splits(self, layer: int) -> list[Split]:
+    def splits(self, layer: int) -> list[SplitChange]:
         """The change of W_l at the saved times, computed once."""
         if layer not in self._kept:
             self._kept[layer] = self._split(layer)
         return self._kept[layer]
 
     @abc.abstractmethod
-    def _split(self, layer: int) -> list[Split]: ...
+    def _split(self, layer: int) -> list[SplitChange]: ...
+
+
+class Engine(abc.ABC):
+    """A method of solving a problem."""
+
+    name: str
+
+    @abc.abstractmethod
+    def solve(
+        self, problem: Problem, rule: Rule, options: FlowOptions, guess: Flow | None = None
+    ) -> Flow:
+        """The flow of a rule.
+
+        Args:
+            problem: what is solved.
+            rule: the learning rule.
+            options: how accurately.
+            guess: a flow that may help; an engine ignores what it cannot use.
+        """

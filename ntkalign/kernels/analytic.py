@@ -27,7 +27,7 @@ from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.kernels.adapter import jax_defaults, load
 from ntkalign.networks.activations import ACTIVATIONS, Activation
-from ntkalign.networks.fully_connected import Family
+from ntkalign.networks.family import Family
 
 DEGREE = 128
 """Nodes of the quadrature in each direction."""

@@ -9,21 +9,27 @@ is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.flow.initial_state import output_basis
-from ntkalign.networks.fully_connected import Network, Parameters, backpropagate
+from ntkalign.networks.base import Network, Parameters
+from ntkalign.networks.jacobians import true_feedback
 
 BATCH = 512
-Parts = tuple[list[np.ndarray], list[np.ndarray]]
+Parts = tuple[list[Any], list[Any]]
 """σσᵀ/m and Γ, layer by layer."""
+
+
+class Factors(NamedTuple):
+    """What the layerwise Jacobian of P points is made of (:mod:`ntkalign.networks.jacobians`)."""
+
+    activities: tuple[Any, ...]  # each (P, m_{l−1})
+    feedback: tuple[Any, ...]  # rows, each (C·P, m_l)
 
 
 class Empirical(NamedTuple):
@@ -55,15 +61,14 @@ def empirical(
     rights = lefts if other is None else _batches(other, batch)
     blocks: dict[tuple[int, int], Parts] = {}
     for i, left in enumerate(lefts):
-        of_left = signals(network, parameters, left)
+        of_left = factors(network, parameters, left)
         for j, right in enumerate(rights):
             if rights is lefts and j < i:  # Θ(x′, x) = Θ(x, x′)ᵀ
                 features, backward = blocks[j, i]
                 blocks[i, j] = [h.T for h in features], [g.transpose(1, 0, 3, 2) for g in backward]
                 continue
-            of_right = of_left if right is left else signals(network, parameters, right)
-            parts = _layerwise(of_left, of_right, len(left), len(right))
-            blocks[i, j] = jax.tree.map(np.asarray, parts)
+            of_right = of_left if right is left else factors(network, parameters, right)
+            blocks[i, j] = jax.tree.map(np.asarray, _compiled(network, of_left, of_right))
             del of_right
     rows = [
         jax.tree.map(
@@ -76,18 +81,29 @@ def empirical(
     return Empirical(assembled(features, backward), tuple(features), tuple(backward))
 
 
-def at_once(
-    activities: Sequence[Array | np.ndarray], rows: Sequence[Array | np.ndarray]
-) -> Empirical:
-    """Kernels of P points whose signals are known.
+def at_once(network: Network, known: Factors) -> Empirical:
+    """Kernels of P points whose factors are known."""
+    features, backward = jax.tree.map(np.asarray, _compiled(network, known, known))
+    return Empirical(assembled(features, backward), tuple(features), tuple(backward))
+
+
+def rule_kernel(network: Network, seen: Factors, used: Factors) -> Float[np.ndarray, "PC PC"]:
+    """K with ḟ = (η/P) K e; rows and columns are (x, output).
+
+        K(x, x′) = Σ_l ∇_{z_l}f(x)ᵀ feedback_l(x′) (σ(z_{l−1}(x))·activity_{l−1}(x′)/m_{l−1} + 1)
 
     Args:
-        activities: σ(z_{l−1}), each (P, m_{l−1}).
-        rows: ∇_{z_l} f, each (C·P, m_l), points fastest.
+        network: the architecture.
+        seen: the network's activities and true feedback.
+        used: those that the rule uses; for gradient descent the same, and K is Θ.
     """
-    points, own = len(activities[0]), (tuple(activities), tuple(rows))
-    features, backward = jax.tree.map(np.asarray, _layerwise(own, own, points, points))
-    return Empirical(assembled(features, backward), tuple(features), tuple(backward))
+    return flat(assembled(*layerwise(network, *jax.tree.map(np.asarray, (seen, used)))))
+
+
+def flat(kernel: Float[np.ndarray, "P Q C D"]) -> Float[np.ndarray, "PC QD"]:
+    """A kernel as a matrix between (x, output) and (x′, output)."""
+    points, others, outputs, columns = kernel.shape
+    return kernel.transpose(0, 2, 1, 3).reshape(points * outputs, others * columns)
 
 
 def assembled(
@@ -100,29 +116,27 @@ def assembled(
 
 
 @partial(jax.jit, static_argnums=0)
-def signals(
-    network: Network, parameters: Parameters, x: Float[Array, "P d"]
-) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """σ(z_{l−1}), (P, m_{l−1}), and ∇_{z_l}f, (C·P, m_l), for every layer."""
+def factors(network: Network, parameters: Parameters, x: Float[Array, "P d"]) -> Factors:
+    """The factors of ∇_θ f at these parameters."""
     now = network.forward(parameters, x)
-    outputs = network.widths[-1]
-    slopes = tuple(jnp.tile(slope, (outputs, 1)) for slope in now.slopes)
-    return now.activities, backpropagate(now.weights, slopes, output_basis(network, len(x)))
+    return Factors(now.activities, true_feedback(now))
 
 
-@partial(jax.jit, static_argnums=(2, 3))
-def _layerwise(
-    left: tuple[tuple[Array, ...], tuple[Array, ...]],
-    right: tuple[tuple[Array, ...], tuple[Array, ...]],
-    p: int,
-    q: int,
-) -> tuple[list[Array], list[Array]]:
-    features = [h @ k.T / h.shape[1] for h, k in zip(left[0], right[0], strict=True)]
+def layerwise(network: Network, left: Factors, right: Factors) -> Parts:
+    """σσᵀ/m and Γ between P and Q points, for every layer; arrays of NumPy or of JAX."""
+    p, q = len(left.activities[0]), len(right.activities[0])
+    features = [
+        layer.features(h, k)
+        for layer, h, k in zip(network.maps, left.activities, right.activities, strict=True)
+    ]
     backward = [
         (g @ s.T).reshape(-1, p, len(s) // q, q).transpose(1, 3, 0, 2)
-        for g, s in zip(left[1], right[1], strict=True)
+        for g, s in zip(left.feedback, right.feedback, strict=True)
     ]
     return features, backward
+
+
+_compiled = jax.jit(layerwise, static_argnums=0)
 
 
 def _batches(x: Array | np.ndarray, size: int) -> list[Array]:

@@ -12,14 +12,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 from scipy.optimize import brentq
 
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import drawing
 from ntkalign.errors import InputError
-from ntkalign.flow.initial_state import Origin, kernel
-from ntkalign.networks.fully_connected import Family
+from ntkalign.kernels.empirical import empirical, flat
+from ntkalign.networks.family import Family
 
 WIDE = 1024
 LOSS_FALL = 10.0
@@ -37,9 +36,9 @@ def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:
     network = family.network(WIDE, data.x.shape[1], data.y.shape[1])
     with drawing():
         start = network.initialise(jax.random.key(_SEED))
-    origin = Origin.of(network, start, jnp.asarray(data.x))
-    theta = empirical_kernel(origin)
-    error = origin.error(jnp.asarray(data.y)).ravel()
+    theta = flat(empirical(network, start, data.x).ntk)
+    output = network.forward(start, jnp.asarray(data.x)).output
+    error = (data.y - np.asarray(output)).ravel()
     rates, modes = np.linalg.eigh(network.rate * theta / len(data.x))
     weights = (modes.T @ error) ** 2
     rates = np.maximum(rates, 0.0)
@@ -57,9 +56,3 @@ def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:
         )  # fmt: skip
     time = np.exp(brentq(log_loss, np.log(1e-9 / rates.max()), longest))
     return float(f"{time:.2g}")
-
-
-def empirical_kernel(origin: Origin) -> Float[np.ndarray, "PC PC"]:
-    """Θ at time 0, by the layerwise identity; rows and columns are (x, output)."""
-    g, h = origin.jacobian, origin.first.activities
-    return kernel(g, g, h, h)

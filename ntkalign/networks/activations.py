@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntkalign.errors import unknown_name
+from ntkalign.registry import Registry
 
 Elementwise = Callable[[Array], Array]
 
@@ -56,9 +56,9 @@ def _linear(z: Array) -> Array:
     return z
 
 
-ACTIVATIONS: dict[str, Activation] = {
-    a.name: a
-    for a in (
+ACTIVATIONS: Registry[Activation] = Registry(
+    "activation",
+    (
         Activation("tanh", jnp.tanh, bounded_first=True, bounded_second=True),
         Activation("erf", jax.scipy.special.erf, bounded_first=True, bounded_second=True),
         Activation("sin", jnp.sin, bounded_first=True, bounded_second=True),
@@ -67,20 +67,19 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("silu", jax.nn.silu, bounded_first=True, bounded_second=True),
         Activation("relu", jax.nn.relu, bounded_first=True, bounded_second=False),
         Activation("linear", _linear, bounded_first=True, bounded_second=True),
-    )
-}
+    ),
+)
 
 
-def activation(name: str | Activation | Elementwise) -> Activation:
-    """Look up an activation by name, or wrap a callable of one's own.
+def lookup(name: str | Activation | Elementwise) -> Activation:
+    """An activation by its name, or one of one's own, as it is or as a callable.
 
     Raises:
-        InputError: if the name is unknown.
+        InputError: if the name is unknown, or one's own activation is called like a built-in one.
     """
-    if isinstance(name, Activation):
-        return name
-    if callable(name):
-        return Activation(getattr(name, "__name__", "custom"), name)
-    if name not in ACTIVATIONS:
-        raise unknown_name("activation", name, ACTIVATIONS, "only these are built in")
-    return ACTIVATIONS[name]
+    if isinstance(name, str):
+        return ACTIVATIONS.lookup(name)
+    if not isinstance(name, Activation):
+        name = Activation(getattr(name, "__name__", "custom"), name)
+    ACTIVATIONS.check_name(name)
+    return name

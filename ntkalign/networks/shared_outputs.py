@@ -21,14 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ntkalign.networks.fully_connected import Layer, Network, Parameters
+from ntkalign.networks.base import Layer, Parameters
+from ntkalign.networks.fully_connected import FullyConnected
 
 INITIAL_OUTPUTS = ("shared", "independent", "zero")
 """How f⁰ is drawn: from the seed, by each network itself, or not at all (subtracted)."""
 
 
 def share_outputs(
-    network: Network, parameters: Parameters, x: Float[Array, "P d"], key: Key[Array, ""]
+    network: FullyConnected, parameters: Parameters, x: Float[Array, "P d"], key: Key[Array, ""]
 ) -> Parameters:
     """The parameters with a last layer whose randomness, as the data see it, comes from ``key``.
 

@@ -13,13 +13,13 @@ Notation (equation numbers are the paper's): A_l = W_l^t − W_l^0 is the weight
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
 
-from ntkalign.flow.initial_state import Trace
-from ntkalign.flow.trajectory import Flow, Split
+from ntkalign.flow.initial_state import Observations
+from ntkalign.flow.trajectory import Flow, SplitChange
+from ntkalign.networks.base import Network
+from ntkalign.networks.jacobians import jacobian_distance
 
 ROUNDING = 1e-13
 """Bound on accumulated float64 rounding, as a share of the terms that are subtracted."""
@@ -34,7 +34,7 @@ Series = dict[tuple[int | None, str], tuple[np.ndarray, np.ndarray]]
 # --- Lemma 1 --------------------------------------------------------------------------------
 
 
-def activation_drift(start: Trace, now: Trace) -> Series:
+def activation_drift(start: Observations, now: Observations) -> Series:
     """(19): √E‖(z_l^t − z_l^0)/√m_l‖² for l = 1…N−1."""
     series: Series = {}
     for layer, (z, z0) in enumerate(
@@ -48,51 +48,24 @@ def activation_drift(start: Trace, now: Trace) -> Series:
 def weight_drift(flow: Flow) -> Series:
     """(20): ‖W_l^t − W_l^0‖_op/√m_{l−1} for l = 1…N."""
     series: Series = {}
-    for layer, fan_in in enumerate(flow.network.widths[:-1], start=1):
-        splits, scale = flow.splits(layer), math.sqrt(fan_in)
+    for layer, own in enumerate(flow.network.maps, start=1):
+        splits, scale = flow.splits(layer), own.scale
         values = np.array([_norm(s.frozen + s.discrepancy) for s in splits])
         bounds = np.array([s.residual for s in splits])
-        series[layer, "weight-drift"] = values / scale, bounds / scale + ROUNDING
+        series[layer, "weight-drift"] = scale * values, scale * bounds + ROUNDING
     return series
 
 
-def jacobian_drift(start: Trace, now: Trace) -> Series:
+def jacobian_drift(network: Network, start: Observations, now: Observations) -> Series:
     """(21) ‖∇_θ f^t − ∇_θ f^0‖_op and (22) ‖J^t − ∇_θ f^0‖_op, the largest over x."""
+    first = start.jacobian, start.activities
+    true = jacobian_distance(network, (now.jacobian, now.activities), first)
+    rules = jacobian_distance(network, (now.rule_feedback, now.rule_activities), first)
+    size = max(_rms(g) * math.sqrt(g.shape[-1]) for g in start.jacobian)
     return {
-        (None, "jacobian-drift"): _with_rounding(
-            jacobian_distance(now.jacobian, now.activities, start.jacobian, start.activities)
-        ),
-        (None, "feedback-drift"): _with_rounding(
-            jacobian_distance(
-                now.rule_feedback, now.rule_activities, start.jacobian, start.activities
-            ),
-            max(_rms(g) * math.sqrt(g.shape[2]) for g in start.jacobian),
-        ),
+        (None, "jacobian-drift"): _with_rounding(true),
+        (None, "feedback-drift"): _with_rounding(rules, size),
     }
-
-
-def jacobian_distance(
-    feedback: Sequence[np.ndarray],
-    activity: Sequence[np.ndarray],
-    feedback0: Sequence[np.ndarray],
-    activity0: Sequence[np.ndarray],
-) -> Float[np.ndarray, " n"]:
-    """max_x ‖J(x) − J⁰(x)‖_op over all weights and biases, at each time.
-
-    J's block for W_l is (feedback_l,c activity_{l−1}ᵀ/√m_{l−1})_c and for b_l it is feedback_l.
-    With a = G − G⁰, b = G⁰, u = h, v = h − h⁰ the difference of a weight block is a uᵀ + b vᵀ, so
-    the C × C Gram matrix of J − J⁰ needs inner products only and nothing cancels.
-    """
-    gram: np.ndarray | float = 0.0
-    for g, h, g0, h0 in zip(feedback, activity, feedback0, activity0, strict=True):
-        a, b, u, v = g - g0, np.broadcast_to(g0, g.shape), h, h - h0
-        at = np.swapaxes(a, -1, -2)
-        aa, ab, bb = at @ a, at @ b, np.swapaxes(b, -1, -2) @ b
-        uu, uv, vv = (np.sum(p * q, axis=-1)[..., None, None] for p, q in ((u, u), (u, v), (v, v)))
-        weights = aa * uu + (ab + np.swapaxes(ab, -1, -2)) * uv + bb * vv
-        gram = gram + weights / h.shape[-1] + aa
-    largest = np.linalg.eigvalsh(gram)[..., -1]
-    return np.sqrt(np.maximum(largest, 0.0)).max(axis=-1)
 
 
 # --- Proposition 1 --------------------------------------------------------------------------
@@ -101,18 +74,23 @@ def jacobian_distance(
 def alignment(flow: Flow) -> Series:
     """(42) discrepancy, (8) gap, App. A's interpretation and the score (9), for every layer."""
     series: Series = {}
-    for layer, fan_in in enumerate(flow.network.widths[:-1], start=1):
-        rows = [align(split, fan_in) for split in flow.splits(layer)]
+    for layer, own in enumerate(flow.network.maps, start=1):
+        rows = [align(split, own.scale) for split in flow.splits(layer)]
         for quantity in rows[0]:
             values, bounds = np.array([row[quantity] for row in rows]).T
             series[layer, quantity] = values, bounds
     return series
 
 
-def align(split: Split, fan_in: int) -> dict[str, tuple[float, float]]:
-    """All of Proposition 1's quantities for one layer at one time, as (value, error bound)."""
+def align(split: SplitChange, scale: float) -> dict[str, tuple[float, float]]:
+    """All of Proposition 1's quantities for one layer at one time, as (value, error bound).
+
+    Args:
+        split: the weights' change.
+        scale: the layer's factor 1/√m_{l−1}.
+    """
     b, w, rest = split
-    a, scale = b + w, math.sqrt(fan_in)
+    a = b + w
     norm_a, norm_b, norm_w = _norm(a), _norm(b), _norm(w)
     cross = b.T @ w
     gap = float(np.abs(np.linalg.eigvalsh(cross + cross.T + w.T @ w)).max())  # Δ − Σ/m
@@ -129,10 +107,10 @@ def align(split: Split, fan_in: int) -> dict[str, tuple[float, float]]:
     return {
         "discrepancy": (norm_w, norm_bound),
         "discrepancy-relative": (norm_w / whole, 2 * norm_bound / whole),
-        "alignment-gap": (gap / scale, gap_bound / scale),
+        "alignment-gap": (scale * gap, scale * gap_bound),
         "alignment-gap-relative": (gap / whole**2, 2 * gap_bound / whole**2),
-        "delta-norm": (norm_a**2 / scale, 2 * norm_a * norm_bound / scale),
-        "sigma-norm": (norm_b**2 / scale, ROUNDING * norm_b**2),
+        "delta-norm": (scale * norm_a**2, 2 * scale * norm_a * norm_bound),
+        "sigma-norm": (scale * norm_b**2, ROUNDING * norm_b**2),
         "misalignment": (misalignment, score_bound),
     }
 
@@ -157,7 +135,7 @@ def sampled_score(flow: Flow, layer: int, *, samples: int, seed: int) -> tuple[f
     delta, sigma = (c.T @ c for c in (b + w, b))
     size = float(np.linalg.norm(delta) * np.linalg.norm(sigma))
     exact = float(np.sum(delta * sigma)) / (size or math.nan)
-    z = np.random.default_rng([seed, layer, *flow.network.widths]).standard_normal(
+    z = np.random.default_rng([seed, layer, *flow.network.sizes]).standard_normal(
         (delta.shape[0], samples)
     )
     delta_z, sigma_z = delta @ z, sigma @ z

@@ -8,12 +8,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ntkalign import rules
 from ntkalign.errors import InputError, unknown_name
-from ntkalign.flow.gradient_flow import ENGINES
-from ntkalign.networks.activations import Activation, activation
-from ntkalign.networks.fully_connected import Family
+from ntkalign.flow.options import ENGINES
+from ntkalign.networks.activations import Activation
+from ntkalign.networks.activations import lookup as activation
+from ntkalign.networks.family import Family
 from ntkalign.networks.shared_outputs import INITIAL_OUTPUTS
-from ntkalign.rules import NORMAL, Rule, rule
+from ntkalign.rules import NORMAL, Rule
 
 MIN_WIDTHS, MIN_SEEDS = 3, 2
 MAX_TOLERANCE = 0.01
@@ -82,7 +84,7 @@ class Settings:
         resolved = replace(
             self,
             activation=activation(self.activation),
-            rules=tuple(dict.fromkeys(rule(r) for r in self.rules)),
+            rules=tuple(dict.fromkeys(rules.lookup(r) for r in self.rules)),
         )
         names = [r.name for r in resolved.rules]
         if not names or names == [NORMAL.name]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from ntkalign import InputError, Settings, gradient_flow
+from ntkalign import InputError, Settings
 from ntkalign.cells.flow import Cell, Trial
 from ntkalign.cells.kernels import held_out, kernel_suite, measure_kernels, prepare
 from ntkalign.claims.claim import KERNEL_CLAIMS, kernel_questions
@@ -19,10 +19,11 @@ from ntkalign.cli.main import main
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import limit
 from ntkalign.kernels.empirical import empirical
-from ntkalign.networks.activations import activation
-from ntkalign.networks.fully_connected import Family, Layer
+from ntkalign.networks.activations import lookup as activation
+from ntkalign.networks.family import Family
+from ntkalign.networks.base import Layer
 from ntkalign.rules import ALIGN_ZERO, NORMAL
-from tests.cases import make, needs_dense
+from tests.cases import make, needs_dense, solve
 
 
 def closed_form(kernel, e0, points, t):
@@ -38,8 +39,9 @@ def closed_form(kernel, e0, points, t):
 
 def written_out(trial, settings, points):
     """Every quantity of ``ntkalign kernels``, from flows on the training points alone."""
-    network, x, y = trial.origin.network, trial.origin.x, trial.y
-    start = jax.tree.map(lambda a: a.astype(jnp.float64), trial.origin.start)
+    initial, y = trial.problem.initial, trial.problem.y
+    network, x = initial.network, initial.x
+    start = jax.tree.map(lambda a: a.astype(jnp.float64), initial.start)
     kernels, at0 = limit(settings.family, x), empirical(network, start, x)
     f0 = np.asarray(network.forward(start, x).output)
     e0, eye = np.asarray(y)[:points] - f0[:points], np.eye(y.shape[1])
@@ -52,8 +54,8 @@ def written_out(trial, settings, points):
     }
     flows = {}
     for rule in (NORMAL, ALIGN_ZERO):
-        flow = gradient_flow(
-            network, rule, start, x[:points], y[:points], trial.times,
+        flow = solve(
+            network, rule, start, x[:points], y[:points], trial.problem.times,
             engine="dense", tolerance=1e-10,
         )  # fmt: skip
         flows[rule] = (
@@ -63,11 +65,11 @@ def written_out(trial, settings, points):
                     Layer(w + dw[i], b + db[i])
                     for (w, b), (dw, db) in zip(start, flow.change, strict=True)
                 )
-                for i in range(len(trial.times))
+                for i in range(len(trial.problem.times))
             ],
         )
     series = {}
-    for i, t in enumerate(trial.times):
+    for i, t in enumerate(trial.problem.times):
         parameters = flows[NORMAL][1][i]
         f = np.asarray(network.forward(parameters, x).output)
         moved = np.asarray(network.forward(flows[ALIGN_ZERO][1][i], x).output)
@@ -175,10 +177,10 @@ def test_held_out_points_are_looked_at_and_not_learnt(engine):
     case, times = make((4, 30, 20, 2), points=5, bias_std=0.2), np.array([1.0, 6.0])
     options = {"engine": engine, "tolerance": 1e-9}
     for rule in (NORMAL, ALIGN_ZERO):
-        together = gradient_flow(
+        together = solve(
             case.network, held_out(rule, 3, 5), case.start, case.x, case.y, times, **options
         )
-        alone = gradient_flow(
+        alone = solve(
             case.network, rule, case.start, case.x[:3], case.y[:3], times,
             engine="dense", tolerance=1e-10,
         )  # fmt: skip

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ntkalign.claims import claim as claims
 from ntkalign.claims.claim import questions
-from ntkalign.networks.activations import activation
-from ntkalign.networks.fully_connected import Family
+from ntkalign.networks.activations import lookup as activation
+from ntkalign.networks.family import Family
 from ntkalign.rules import ALIGN_ADA, ALIGN_PROP, ALIGN_ZERO, FEEDBACK_ALIGNMENT, LAST_LAYER, NORMAL
 
 FAMILY = Family(4, activation("tanh"))

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
-from ntkalign import InputError, Settings, gradient_flow
+from ntkalign import InputError, Settings
 from ntkalign.cells.flow import Cell, Trial
 from ntkalign.cells.infinite_width import initial_outputs, predictions
 from ntkalign.cells.kernels import distance
@@ -22,14 +22,16 @@ from ntkalign.kernels import jax_defaults, nt
 from ntkalign.kernels.analytic import CLOSED_FORMS, limit
 from ntkalign.kernels.empirical import empirical
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum
-from ntkalign.networks.activations import ACTIVATIONS, Activation, activation
-from ntkalign.networks.fully_connected import Family, Layer
+from ntkalign.networks.activations import ACTIVATIONS, Activation
+from ntkalign.networks.activations import lookup as activation
+from ntkalign.networks.base import Layer
+from ntkalign.networks.family import Family
 from ntkalign.quantities import theory as measure
 from ntkalign.report.terminal import warnings
 from ntkalign.rules import NORMAL
 from ntkalign.runs.verify import THEORY, verify
 from ntkalign.testing import assert_rate
-from tests.cases import cases, examples, make
+from tests.cases import cases, examples, make, solve
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
 
@@ -191,7 +193,7 @@ def test_predictions_are_matrix_exponentials():
 
 def test_the_spectrum_is_that_of_sigma():
     case, times = make((4, 30, 20, 2), points=3), np.array([2.0])
-    flow = gradient_flow(case.network, NORMAL, case.start, case.x, case.y, times, tolerance=1e-8)
+    flow = solve(case.network, NORMAL, case.start, case.x, case.y, times, tolerance=1e-8)
     kernels = empirical(case.network, case.start, case.x)
     norms = measure.alignment(flow)
     for layer in (1, 2, 3):

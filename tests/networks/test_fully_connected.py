@@ -10,9 +10,11 @@ from hypothesis import given
 
 import ntkalign
 from ntkalign import InputError
-from ntkalign.flow.initial_state import Origin
-from ntkalign.networks.activations import ACTIVATIONS, Activation, activation
-from ntkalign.networks.fully_connected import Family, normal_matrices
+from ntkalign.flow.initial_state import InitialState
+from ntkalign.networks.activations import ACTIVATIONS, Activation
+from ntkalign.networks.activations import lookup as activation
+from ntkalign.networks.family import Family
+from ntkalign.networks.fully_connected import normal_matrices
 from tests import reference
 from tests.cases import cases, make
 
@@ -29,17 +31,19 @@ def test_forward_is_equation_1(case):
 
 @given(cases())
 def test_feedback_jacobian_is_the_derivative_of_the_output_by_each_bias(case):
-    trace = Origin.of(case.network, case.start, case.x).trace
+    trace = InitialState.of(case.network, case.start, case.x).observations
     automatic = jax.jacrev(lambda p: case.network.forward(p, case.x).output)(case.start)
     for ours, layer in zip(trace.jacobian, automatic, strict=True):  # ∂f/∂b_l = ∇_{z_l} f
-        np.testing.assert_allclose(ours[0], jnp.moveaxis(layer.bias, 1, 2), atol=1e-12)
+        np.testing.assert_allclose(ours[0], jnp.moveaxis(layer.bias, 1, 0), atol=1e-12)
 
 
 def test_output_scale_multiplies_the_output_and_keeps_the_kernel():
     plain, scaled = make((3, 5, 2)), make((3, 5, 2), output_scale=0.25)
     one, other = (c.network.forward(c.start, c.x) for c in (plain, scaled))
     np.testing.assert_allclose(other.output, 0.25 * one.output)
-    g, h = (Origin.of(c.network, c.start, c.x).trace.jacobian[0] for c in (plain, scaled))
+    g, h = (
+        InitialState.of(c.network, c.start, c.x).observations.jacobian[0] for c in (plain, scaled)
+    )
     np.testing.assert_allclose(np.sqrt(scaled.network.rate) * h, g)
 
 

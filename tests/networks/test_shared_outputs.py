@@ -14,13 +14,12 @@ from ntkalign import InputError, Settings
 from ntkalign.cells.flow import Cell, measure_cell
 from ntkalign.claims.claim import JACOBIAN, MAIN
 from ntkalign.data.catalogue import Data
-from ntkalign.flow.gradient_flow import gradient_flow
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.quantities.theory import jacobian_drift
 from ntkalign.report.terminal import seeds
 from ntkalign.rules import NORMAL
 from ntkalign.testing import assert_rate
-from tests.cases import cases, examples, make
+from tests.cases import cases, examples, make, solve
 
 
 @given(cases())
@@ -98,9 +97,9 @@ def test_the_option_decides_what_is_trained(how):
     if how == "zero":
         y = y + network.forward(tuple(wide), x).output
     times = 2.0 * (np.arange(1, 9) / 8) ** 2
-    flow = gradient_flow(network, NORMAL, start, x, y, times, engine="dense", tolerance=1e-9)
-    initial, now = flow.origin.trace, flow.trace()
-    expected = jacobian_drift(initial, now)[None, "jacobian-drift"][0].max()
+    flow = solve(network, NORMAL, start, x, y, times, engine="dense", tolerance=1e-9)
+    initial, now = flow.initial.observations, flow.observe()
+    expected = jacobian_drift(network, initial, now)[None, "jacobian-drift"][0].max()
     assert found == pytest.approx(expected, rel=1e-4)
 
 

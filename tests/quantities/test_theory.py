@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkalign import Outcome, gradient_flow
+from ntkalign import Outcome
 from ntkalign.flow.dense import frozen_change
-from ntkalign.flow.gradient_flow import Split
+from ntkalign.flow.trajectory import SplitChange
 from ntkalign.quantities import theory as measure
 from ntkalign.rules import (
     ALIGN_ADA,
@@ -25,7 +25,7 @@ from ntkalign.rules import (
     NORMAL,
 )
 from tests import reference
-from tests.cases import examples, make
+from tests.cases import examples, make, solve
 
 TIMES = np.array([0.5, 2.0])
 SHAPES = st.sampled_from(((3, 6, 2), (4, 5, 7, 1), (3, 4, 6, 5, 2)))
@@ -33,12 +33,12 @@ SHAPES = st.sampled_from(((3, 6, 2), (4, 5, 7, 1), (3, 4, 6, 5, 2)))
 
 def run(case, rule=NORMAL, tolerance=1e-9, engine="dense"):
     key = jax.random.key(17)
-    flow = gradient_flow(
+    flow = solve(
         case.network, rule, case.start, case.x, case.y, TIMES,
         tolerance=tolerance, key=key, engine=engine,
     )  # fmt: skip
     assert flow.outcome is Outcome.REACHED
-    return flow, flow.origin.trace
+    return flow, flow.initial.observations
 
 
 def at(case, flow, i):
@@ -66,9 +66,9 @@ def observe(case, parameters):
 def test_everything_about_normal_training_is_the_equations(shape, name, seed):
     case = make(shape, name, seed=seed, bias_std=0.3)
     flow, start = run(case)
-    now = flow.trace()
+    now = flow.observe()
     series = measure.activation_drift(start, now) | measure.weight_drift(flow)
-    series |= measure.jacobian_drift(start, now) | measure.alignment(flow)
+    series |= measure.jacobian_drift(flow.network, start, now) | measure.alignment(flow)
     z0, h0, g0 = observe(case, case.plain)
     depth, points = case.network.depth, len(case.x)
     for i in range(len(TIMES)):
@@ -129,15 +129,17 @@ def test_feedback_drift_is_that_of_each_rules_own_jacobian(shape):
             np.linalg.norm(reference.full_jacobian(g, a) - reference.full_jacobian(g_0, a_0), 2)
             for g, a, g_0, a_0 in zip(*j, g0, h0, strict=True)
         )
-        values, _ = measure.jacobian_drift(start, flow.trace())[None, "feedback-drift"]
+        values, _ = measure.jacobian_drift(flow.network, start, flow.observe())[
+            None, "feedback-drift"
+        ]
         np.testing.assert_allclose(values[1], expected, atol=1e-9)
 
 
 def test_a_trace_among_other_rules_is_the_same():
     case = make((3, 5, 4, 2))
     flow, _ = run(case, FEEDBACK_ALIGNMENT)
-    among = dataclasses.replace(flow, among=(NORMAL, FEEDBACK_ALIGNMENT)).trace()
-    alone = flow.trace()
+    among = dataclasses.replace(flow, among=(NORMAL, FEEDBACK_ALIGNMENT)).observe()
+    alone = flow.observe()
     for one, other in zip(alone, among, strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-13)
@@ -163,7 +165,7 @@ def test_the_score_ignores_scale_and_rotations_of_the_units_above():
     rotation, _ = np.linalg.qr(rng.standard_normal((9, 9)))
 
     def misalignment(change):
-        return measure.align(Split(frozen, change - frozen, 0.0), 7)["misalignment"][0]
+        return measure.align(SplitChange(frozen, change - frozen, 0.0), 7**-0.5)["misalignment"][0]
 
     assert 0.001 < misalignment(change) < 0.9
     for other in (5 * change, -change, rotation @ change):
@@ -196,7 +198,9 @@ def test_the_sampled_score_of_another_flow_is_told_apart():
 
 def test_rounding_alone_gives_zero_feedback_drift_for_align_zero():
     flow, start = run(make((3, 5, 4, 2)), ALIGN_ZERO)
-    values, bounds = measure.jacobian_drift(start, flow.trace())[None, "feedback-drift"]
+    values, bounds = measure.jacobian_drift(flow.network, start, flow.observe())[
+        None, "feedback-drift"
+    ]
     assert max(values.max(), bounds.max()) < 1e-12
 
 

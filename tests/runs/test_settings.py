@@ -9,9 +9,10 @@ import pytest
 
 from ntkalign import InputError, Rule, Settings
 from ntkalign.data.catalogue import Data, load
-from ntkalign.flow.initial_state import Origin
-from ntkalign.kernels.training_time import choose_time, empirical_kernel
-from ntkalign.networks.fully_connected import Family
+from ntkalign.flow.initial_state import InitialState
+from ntkalign.kernels.empirical import rule_kernel
+from ntkalign.kernels.training_time import choose_time
+from ntkalign.networks.family import Family
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, current_activity, current_jacobian
 from ntkalign.runs.settings import PRESETS
 
@@ -76,9 +77,9 @@ def test_the_chosen_time_lets_the_linearised_loss_fall_tenfold():
     family = Settings().checked().family
     time = choose_time(family, data)
     network = family.network(1024, 64, 10)  # another wide network must agree roughly
-    origin = Origin.of(network, network.initialise(jax.random.key(7)), jnp.asarray(data.x))
+    origin = InitialState.of(network, network.initialise(jax.random.key(7)), jnp.asarray(data.x))
     error = origin.error(data.y).ravel()
-    rates, modes = np.linalg.eigh(empirical_kernel(origin) / 8)
+    rates, modes = np.linalg.eigh(rule_kernel(network, origin.factors, origin.factors) / 8)
     fall = np.sum((modes.T @ error) ** 2 * np.exp(-2 * rates * time)) / np.sum(error**2)
     assert 1 / 16 < fall < 1 / 6
 

@@ -41,7 +41,7 @@ WIDE = 2**22
 ROUNDING = 1e-14
 """Novelty below this share of the rows themselves is rounding."""
 
-Key = tuple[str, bool, int]
+ProductKey = tuple[str, bool, int]
 """(name of the matrix, whether it is transposed, how often it was used before in the pass)"""
 
 
@@ -69,7 +69,7 @@ def _dot(a: Array, b: Array, transpose: bool) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class Anchors:
     """Rows and what a matrix makes of them: c anchors for each of P points, in float64."""
 
     rows: Float[Array, "cP a"]
@@ -77,19 +77,19 @@ class Known:
     solve: Float[Array, "P c c"]
 
     @classmethod
-    def of(cls, rows: Array, products: Array, points: int) -> Known:
+    def of(cls, rows: Array, products: Array, points: int) -> Anchors:
         """Anchors from rows that have been multiplied exactly."""
         stacked = np.asarray(rows).reshape(-1, points, rows.shape[1])
         gram = np.einsum("cpa,dpa->pcd", stacked, stacked, optimize=True)
         return cls(rows, products, jnp.asarray(np.linalg.pinv(gram, 1e-12, hermitian=True)))
 
 
-Memory = dict[Key, tuple[Array, Array]]
+Novelties = dict[ProductKey, tuple[Array, Array]]
 """Novelty that has been multiplied, (q·P, a), and its products, (q·P, b)."""
 
 
 @dataclass
-class Tape:
+class ProductCache:
     """What fixed matrices are known to do, for one network on P data points.
 
     Args:
@@ -103,12 +103,12 @@ class Tape:
     """
 
     points: int
-    known: dict[Key, Known]
+    known: dict[ProductKey, Anchors]
     precision: Any = jnp.float32
     floor: float = 0.0
     cutoff: float = 0.05
     recording: bool = False
-    memory: Memory = field(default_factory=dict)
+    memory: Novelties = field(default_factory=dict)
     columns: int = 0  # how many columns have met a large matrix, for benchmarks
     _uses: Counter[tuple[str, bool]] = field(default_factory=Counter)
 
@@ -155,7 +155,7 @@ class Tape:
         self.memory[key] = done
         return out
 
-    def _record(self, key: Key, matrix: Array, rows: Array) -> Array:
+    def _record(self, key: ProductKey, matrix: Array, rows: Array) -> Array:
         """The exact product; the rows become anchors, unless known ones explain them."""
         known = self.known.get(key)
         if known is not None:
@@ -165,7 +165,7 @@ class Tape:
                 return _explained(share, known.products)
         product = times(rows, matrix, key[1])
         self.columns += len(product)
-        self.known[key] = Known.of(rows, product, self.points)
+        self.known[key] = Anchors.of(rows, product, self.points)
         return product
 
 

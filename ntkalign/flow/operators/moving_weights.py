@@ -10,7 +10,6 @@ never needs to be formed: rows meet it through their inner products with h or G.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,8 +18,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntkalign.flow.operators.cached_products import Tape
-from ntkalign.networks.activations import Activation
+from ntkalign.flow.operators.cached_products import ProductCache
+from ntkalign.networks.base import LayerMap
 
 History = tuple[Array, Array]
 """(left, right), (R, m_l) and (R, m_{l−1}): the weight change leftᵀ right before a panel."""
@@ -45,7 +44,7 @@ class Motion:
         start: h⁰_{l−1}, (P, m_{l−1}).
         feedback: G_l at the nodes, (n·P, m_l).
         drift: d at the nodes, (n·P, m_{l−1}); None if the rule's activity is frozen.
-        weights: v = η/(P√m_{l−1}) w, (q, n).
+        weights: v = η/(P√m_{l−1}) w, (q, n); the layer knows its factor 1/√m_{l−1}.
     """
 
     integral: Array
@@ -56,21 +55,26 @@ class Motion:
 
     @classmethod
     def of(
-        cls, feedback: Array, activity: Array, start: Array, weights: Array, rate: float, large: Any
+        cls,
+        layer: LayerMap,
+        feedback: Array,
+        activity: Array,
+        start: Array,
+        weights: Array,
+        large: Any,
     ) -> Motion:
         """From the feedback at the nodes, the rule's activity there, and w.
 
         Args:
+            layer: whose weights move.
             feedback: (n·P, m_l).
             activity: (n·P, m_{l−1}), or (P, m_{l−1}) if it is frozen.
             start: h⁰_{l−1}, (P, m_{l−1}).
-            weights: w, (q, n).
-            rate: η.
+            weights: (η/P) w, (q, n).
             large: the precision of the second part.
         """
-        points, width = start.shape
         frozen = len(activity) < len(feedback)
-        v = rate / (points * math.sqrt(width)) * weights
+        v = layer.scale * weights
         return _motion(feedback, None if frozen else activity, start, v, large)
 
     def apply(self, rows: Float[Array, "r a"], transpose: bool) -> Float[Array, "r b"]:
@@ -128,11 +132,12 @@ def factors(rows: Array, first: Array, second: Array) -> Array:
     return (rows @ first.T) @ second
 
 
-@partial(jax.jit, static_argnames="activation")
-def layer(
-    activation: Activation | None,
+@partial(jax.jit, static_argnames=("layer", "last"))
+def moving_layer(
+    layer: LayerMap,
+    last: bool,
     rows: Float[Array, "r a"],
-    product: Float[Array, "r b"],
+    still: Float[Array, "r b"],
     bias: Float[Array, " b"],
     motion: Motion,
 ) -> tuple[Array, Array, Array]:
@@ -140,20 +145,19 @@ def layer(
 
         z_l(t_j) = h(t_j) W_l(t_j)ᵀ/√m + b_l(a) + η/P Σ_x ∫G_l
 
-    where the products h(t_j) W_l(a)ᵀ are given; the last term is the bias's own motion.
+    where ``still`` is h(t_j) W_l(a)ᵀ/√m; the last term is the bias's own motion.
     """
-    root = math.sqrt(rows.shape[1])
-    z = (product + _up(motion, rows, float(rows.shape[1]))) / root + bias[None]
-    if activation is None:
+    z = still + layer.scale * _up(motion, rows, layer.scale**-2) + bias[None]
+    if last:
         return z, z, z
-    return z, *activation.value_and_slope(z)
+    return z, *layer.nonlinear(z)
 
 
 @dataclass(frozen=True, eq=False)
 class Weight:
     """A fixed matrix, or one that moves, for rows of q moments × P points."""
 
-    tape: Tape
+    cache: ProductCache
     name: str
     array: Array
     history: History | None = None
@@ -172,7 +176,7 @@ class Weight:
         return replace(self, transposed=not self.transposed)
 
     def __rmatmul__(self, rows: Array) -> Array:
-        out = self.tape.product(self.name, self.array, self.transposed, rows)
+        out = self.cache.product(self.name, self.array, self.transposed, rows)
         if self.history is not None:
             first, second = self.history[::-1] if self.transposed else self.history
             out = out + factors(rows, first, second)
@@ -181,11 +185,11 @@ class Weight:
         return out
 
 
-def at_rest(tape: Tape, name: str, tree: Any) -> Any:
+def at_rest(cache: ProductCache, name: str, tree: Any) -> Any:
     """The matrices of a tree of arrays as weights that do not move."""
     leaves, structure = jax.tree.flatten(tree)
     wrapped = [
-        Weight(tape, f"{name}{i}", leaf) if leaf.ndim == 2 else leaf
+        Weight(cache, f"{name}{i}", leaf) if leaf.ndim == 2 else leaf
         for i, leaf in enumerate(leaves)
     ]
     return jax.tree.unflatten(structure, wrapped)

@@ -61,16 +61,16 @@ class Panel:
         return np.clip(2 * (s - self.begin) / (self.end - self.begin) - 1, -1, 1)
 
 
-def tail(values: Float[np.ndarray, "n size"]) -> float:
+def size_of_last(values: Float[np.ndarray, "n size"]) -> float:
     """Frobenius norm of the last two Chebyshev coefficients of a trajectory given at the nodes.
 
     The coefficients of a smooth trajectory fall geometrically, so this is of the size of what the
     interpolant leaves out.
     """
-    return float(np.linalg.norm(tails(len(values)) @ values))
+    return float(np.linalg.norm(last_coefficients(len(values)) @ values))
 
 
-def tails(n: int) -> Float[np.ndarray, "2 n"]:
+def last_coefficients(n: int) -> Float[np.ndarray, "2 n"]:
     """Values at the nodes → the last two Chebyshev coefficients."""
     return _transform(n)[-2:]
 

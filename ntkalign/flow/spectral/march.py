@@ -14,22 +14,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ntkalign.flow.initial_state import feedback_rows, kernel, output_basis, repeated, weights
+from ntkalign.flow.initial_state import cached_weights
 from ntkalign.flow.operators.moving_weights import History
-from ntkalign.flow.spectral.collocation import SCALE, Panel, tail
+from ntkalign.flow.spectral.collocation import SCALE, Panel, size_of_last
 from ntkalign.flow.spectral.modes import Modes, time_modes
 from ntkalign.flow.spectral.panels import (
     NODES,
-    Base,
-    Draft,
-    Solution,
-    Solved,
+    PanelGuess,
+    PanelStart,
+    SolvedPanel,
+    SolvedPanels,
     TooCoarseError,
     TooLongError,
-    observe,
 )
 from ntkalign.flow.spectral.relaxation import TAIL, Relaxation
 from ntkalign.flow.trajectory import Outcome
+from ntkalign.kernels.empirical import Factors, rule_kernel
+from ntkalign.networks.jacobians import repeated, true_feedback, unit_errors
 
 SHORTEST = 0.02
 """If even a panel as short as this (in s) does not work out, the flow has not converged."""
@@ -37,18 +38,16 @@ MAX_PANELS = 200
 
 
 @np.errstate(over="ignore", invalid="ignore")  # growth ends in non-finite numbers: checked
-def march(relaxation: Relaxation, final: float, guess: Solution | None = None) -> Solution:
+def solve_panels(
+    relaxation: Relaxation, final: float, guess: SolvedPanels | None = None
+) -> SolvedPanels:
     """The flow up to the time ``final``; a looser one or another rule's helps."""
-    rates = (
-        np.abs(np.linalg.eigvals(relaxation.first.kernel))
-        * relaxation.network.rate
-        / relaxation.points
-    )
+    rates = np.abs(np.linalg.eigvals(relaxation.first.kernel)) * relaxation.share
     tau = SCALE / max(float(rates.max()), 1.0 / final)
     if guess is not None:
         tau = guess.panels[0].panel.tau
     whole = math.log1p(final / tau)
-    done: list[Solved] = []
+    done: list[SolvedPanel] = []
     base, begin, reach = relaxation.first, 0.0, whole
     while begin < whole:
         if reach < SHORTEST or len(done) == MAX_PANELS:
@@ -72,20 +71,20 @@ def march(relaxation: Relaxation, final: float, guess: Solution | None = None) -
     return _solution(relaxation, done, Outcome.REACHED)
 
 
-def _solution(relaxation: Relaxation, done: list[Solved], outcome: Outcome) -> Solution:
-    return Solution(
-        relaxation.rule, tuple(done), outcome, relaxation.iterations, relaxation.tape.columns
+def _solution(relaxation: Relaxation, done: list[SolvedPanel], outcome: Outcome) -> SolvedPanels:
+    return SolvedPanels(
+        relaxation.rule, tuple(done), outcome, relaxation.iterations, relaxation.cache.columns
     )
 
 
 def _panel(
     relaxation: Relaxation,
-    base: Base,
-    done: list[Solved],
+    base: PanelStart,
+    done: list[SolvedPanel],
     panel: Panel,
-    old: Solved | None,
+    old: SolvedPanel | None,
     same: bool,
-) -> Solved | None:
+) -> SolvedPanel | None:
     """The panel solved with as few nodes as will do, starting from fewer.
 
     Args:
@@ -99,23 +98,23 @@ def _panel(
     Returns:
         None if the panel is too long.
     """
-    modes = Modes.of(base.kernel * relaxation.network.rate / relaxation.points)
+    modes = Modes.of(base.kernel * relaxation.share)
     for count in NODES:  # as many as it takes if the network did not move
         trial = replace(panel, nodes=count)
         linear = modes.decay(trial.times - trial.times[0], base.error)
         size = np.linalg.norm(linear)
-        if tail(linear.reshape(count, -1)) <= TAIL * relaxation.tolerance * size:
+        if size_of_last(linear.reshape(count, -1)) <= TAIL * relaxation.tolerance * size:
             break
     else:
         return None
-    draft, nodes = Draft(trial, linear, {}), count
+    draft, nodes = PanelGuess(trial, linear, {}), count
     if old is not None:
-        draft = Draft(old.panel, old.error, old.memory)
+        draft = PanelGuess(old.panel, old.error, old.memory)
         if same:
             draft = replace(draft, feedback=old.feedback, preactivations=old.preactivations)
             nodes = min(old.panel.nodes + 4, NODES[-1])
     elif done:
-        before = Draft(done[-1].panel, done[-1].error, done[-1].memory)
+        before = PanelGuess(done[-1].panel, done[-1].error, done[-1].memory)
         draft = replace(draft, memory=before.on(trial).memory)
     while nodes:
         try:
@@ -127,44 +126,52 @@ def _panel(
     return None
 
 
-def _next(relaxation: Relaxation, solved: Solved) -> Base:
+def _next(relaxation: Relaxation, solved: SolvedPanel) -> PanelStart:
     """The base at the end of a panel."""
     end = solved.panel.weights[-1]
-    base, rate = solved.base, relaxation.network.rate / relaxation.points
+    base, network = solved.base, relaxation.network
     biases = tuple(
-        b + rate * np.repeat(end, relaxation.points) @ g
+        b + relaxation.share * np.repeat(end, relaxation.points) @ g
         for b, g in zip(base.biases, solved.feedback, strict=True)
     )
     history = tuple(
-        _extend(h, g, a, rate / math.sqrt(a.shape[1]) * end, 1e-3 * relaxation.goal)
-        for h, g, a in zip(base.history, solved.feedback, solved.activity, strict=True)
+        _extend(h, g, a, relaxation.share * layer.scale * end, 1e-3 * relaxation.goal)
+        for layer, h, g, a in zip(
+            network.maps, base.history, solved.feedback, solved.activity, strict=True
+        )
     )
-    now = observe(
-        relaxation.network,
-        relaxation.origin.x,
-        tuple(z[-relaxation.points :] for z in solved.preactivations),
+    now = network.pass_from_preactivations(
+        relaxation.initial.x, tuple(z[-relaxation.points :] for z in solved.preactivations)
     )
-    tape = replace(relaxation.tape, memory={})
+    cache = replace(relaxation.cache, memory={})
     resting = tuple(
         replace(layer.weight, history=past)
-        for layer, past in zip(weights(tape, relaxation.origin.start), history, strict=True)
+        for layer, past in zip(
+            cached_weights(cache, relaxation.initial.start), history, strict=True
+        )
     )
-    now = now._replace(weights=resting)
+    now = replace(now, weights=resting)
     linear = relaxation.rule.output == "linear"
     if linear:
         jacobian, feedback, k = base.jacobian, base.feedback, relaxation.first.kernel
     else:
-        jacobian = feedback_rows(relaxation.network, now, tape)
-        own = replace(tape, memory={})  # the rule's rows are not the Jacobian's
-        many = repeated(now, relaxation.network.widths[-1])._replace(
-            weights=tuple(replace(weight, tape=own) for weight in resting)
+        cache.rewind()
+        jacobian = true_feedback(now)
+        own = replace(cache, memory={})  # the rule's rows are not the Jacobian's
+        many = replace(
+            repeated(now, network.outputs),
+            weights=tuple(replace(weight, cache=own) for weight in resting),
         )
-        feedback = relaxation.feedback(
-            many, output_basis(relaxation.network, relaxation.points), own
+        feedback = relaxation.feedback(many, unit_errors(network, relaxation.points), own)
+        k = rule_kernel(
+            network,
+            Factors(now.activities, jacobian),
+            Factors(relaxation.activity(now), feedback),
         )
-        k = kernel(jacobian, feedback, now.activities, relaxation.activity(now))
-    relaxation.tape.columns = tape.columns
-    return Base(now._replace(weights=()), biases, history, solved.error[-1], jacobian, feedback, k)
+    relaxation.cache.columns = cache.columns
+    return PanelStart(
+        replace(now, weights=()), biases, history, solved.error[-1], jacobian, feedback, k
+    )
 
 
 def _extend(

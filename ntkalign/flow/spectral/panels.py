@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.flow.operators.cached_products import Memory
+from ntkalign.flow.operators.cached_products import Novelties
 from ntkalign.flow.operators.moving_weights import History
 from ntkalign.flow.spectral.collocation import Panel
 from ntkalign.flow.trajectory import Outcome
-from ntkalign.networks.fully_connected import Network, Pass, Signals
+from ntkalign.networks.base import Pass, Signals
 from ntkalign.rules import Rule
 
 NODES = (12, 16, 20, 24)
@@ -26,7 +26,7 @@ NODES = (12, 16, 20, 24)
 
 
 @dataclass(frozen=True, eq=False)
-class Base:
+class PanelStart:
     """The network at a panel's start.
 
     Attributes:
@@ -49,22 +49,22 @@ class Base:
 
 
 @dataclass(frozen=True, eq=False)
-class Solved:
+class SolvedPanel:
     """A converged panel: all that is needed to evaluate the network anywhere on it."""
 
     panel: Panel
-    base: Base
+    base: PanelStart
     error: Float[np.ndarray, "n P C"]
     output: Float[np.ndarray, "n P C"]
     feedback: Signals  # G_l, (n·P, m_l)
     activity: tuple[Array, ...]  # the rule's, (n·P, m_{l−1}), or (P, m_{l−1}) if frozen
     preactivations: tuple[Array, ...]  # z_l, (n·P, m_l)
-    memory: Memory
+    memory: Novelties
     estimate: float
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
+class SolvedPanels:
     """A flow, panel by panel.
 
     Attributes:
@@ -75,7 +75,7 @@ class Solution:
     """
 
     rule: Rule
-    panels: tuple[Solved, ...]
+    panels: tuple[SolvedPanel, ...]
     outcome: Outcome
     iterations: int
     columns: int
@@ -85,11 +85,11 @@ class Solution:
         """The largest estimated relative error of e, z_l − z_l(0) and G_l."""
         return max(p.estimate for p in self.panels)
 
-    def panel_at(self, time: float) -> Solved:
+    def panel_at(self, time: float) -> SolvedPanel:
         """The panel that a time belongs to."""
         return next((p for p in self.panels if time <= p.panel.times[-1]), self.panels[-1])
 
-    def integrals(self, time: float) -> list[tuple[Solved, Float[np.ndarray, " n"]]]:
+    def integrals(self, time: float) -> list[tuple[SolvedPanel, Float[np.ndarray, " n"]]]:
         """The panels up to a time, each with its nodes' weights in ∫₀ᵗ."""
         found = []
         for solved in self.panels:
@@ -116,27 +116,27 @@ class Solution:
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
+class PanelGuess:
     """A trajectory that is not good enough yet, and what is known of its products."""
 
     panel: Panel
     error: Float[np.ndarray, "n P C"]
-    memory: Memory
+    memory: Novelties
     feedback: Signals = ()
     preactivations: tuple[Array, ...] = ()
 
-    def on(self, panel: Panel) -> Draft:
+    def on(self, panel: Panel) -> PanelGuess:
         """The same at the nodes of another panel; beyond its own it stays where it ends."""
         across = self.panel.interpolation(panel.times)
-        return Draft(
+        return PanelGuess(
             panel=panel,
             error=np.tensordot(across, self.error, 1),
             memory={
-                key: (mixed(across, seen), mixed(across, made))
+                key: (at_moments(across, seen), at_moments(across, made))
                 for key, (seen, made) in self.memory.items()
             },
-            feedback=tuple(mixed(across, g) for g in self.feedback),
-            preactivations=tuple(mixed(across, z) for z in self.preactivations),
+            feedback=tuple(at_moments(across, g) for g in self.feedback),
+            preactivations=tuple(at_moments(across, z) for z in self.preactivations),
         )
 
 
@@ -153,7 +153,7 @@ class TooCoarseError(Exception):
         allowed: the share that they may have.
     """
 
-    def __init__(self, draft: Draft, left: float, allowed: float):
+    def __init__(self, draft: PanelGuess, left: float, allowed: float):
         super().__init__()
         self.draft, self.left, self.allowed = draft, left, allowed
 
@@ -164,19 +164,7 @@ class TooCoarseError(Exception):
         return next((n for n in NODES if n > now and n >= min(needed, NODES[-1])), 0)
 
 
-def observe(network: Network, x: Array, preactivations: tuple[Array, ...]) -> Pass:
-    """The pass that has these preactivations, each (P, m_l)."""
-    shaped = [_activate(network.activation, z) for z in preactivations[:-1]]
-    return Pass(
-        weights=(),
-        preactivations=preactivations,
-        activities=(x, *(h for h, _ in shaped)),
-        slopes=tuple(s for _, s in shaped),
-        output=network.output_scale * preactivations[-1],
-    )
-
-
-def combined(
+def feedback_times_error(
     columns: Array | np.ndarray, e: Float[np.ndarray, "n P C"]
 ) -> Float[np.ndarray, "nP m"]:
     """Σ_c columns_c e_c: feedback times the error, from feedback for unit errors (C·P, m)."""
@@ -188,7 +176,7 @@ def combined(
     return out.reshape(n * points, -1)
 
 
-def mixed(mixing: Any, rows: Array) -> Array:
+def at_moments(mixing: Any, rows: Array) -> Array:
     """Other moments of flat rows: Σ_k mixing_jk rows_k."""
     return _mixed(jnp.asarray(mixing, rows.dtype), rows)
 
@@ -196,8 +184,3 @@ def mixed(mixing: Any, rows: Array) -> Array:
 @jax.jit
 def _mixed(mixing: Array, rows: Array) -> Array:
     return (mixing @ rows.reshape(mixing.shape[1], -1)).reshape(-1, rows.shape[1])
-
-
-_activate = jax.jit(
-    lambda activation, z: activation.value_and_slope(z), static_argnames="activation"
-)

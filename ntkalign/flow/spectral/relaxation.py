@@ -28,28 +28,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.flow.initial_state import (
-    Origin,
-    kernel,
-    moving_weights,
-    output_basis,
-    repeated,
-    weights,
-)
-from ntkalign.flow.operators.cached_products import Tape
-from ntkalign.flow.operators.moving_weights import Weight, at_rest, layer
-from ntkalign.flow.spectral.collocation import tail, tails
+from ntkalign.flow.initial_state import InitialState, cached_weights
+from ntkalign.flow.operators.cached_products import ProductCache
+from ntkalign.flow.operators.moving_weights import History, Motion, Weight, at_rest, moving_layer
+from ntkalign.flow.spectral.collocation import last_coefficients, size_of_last
 from ntkalign.flow.spectral.modes import Modes
 from ntkalign.flow.spectral.panels import (
-    Base,
-    Draft,
-    Solved,
+    PanelGuess,
+    PanelStart,
+    SolvedPanel,
     TooCoarseError,
     TooLongError,
-    combined,
-    observe,
+    feedback_times_error,
 )
-from ntkalign.networks.fully_connected import Pass, Signals
+from ntkalign.kernels.empirical import Factors, rule_kernel
+from ntkalign.networks.base import Pass, Signals
+from ntkalign.networks.jacobians import repeated, unit_errors
 from ntkalign.rules import Rule
 
 SINGLE = 1e-7
@@ -66,10 +60,10 @@ the nodes, and of integrals, is smaller than that of the interpolant between the
 
 @dataclass(eq=False)
 class Relaxation:
-    """One rule's flow from one origin.
+    """One rule's flow from one initial.
 
     Args:
-        origin: the network at time 0.
+        initial: the network at time 0.
         rule: the learning rule.
         fixed: its random constants.
         y: targets.
@@ -77,7 +71,7 @@ class Relaxation:
         teacher: the error as a function of time, if another network's drives learning (W*).
     """
 
-    origin: Origin
+    initial: InitialState
     rule: Rule
     fixed: Any
     y: np.ndarray
@@ -85,55 +79,55 @@ class Relaxation:
     teacher: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
-        self.network = self.origin.network
+        self.network = self.initial.network
         self.points = len(self.y)
         self.goal = 0.3 * self.tolerance
+        self.share = self.network.rate / self.points  # η/P
         self.precision: Any = jnp.float32 if self.tolerance >= SINGLE else jnp.float64
-        known = dict(self.origin.known)
+        known = dict(self.initial.anchors)
         floor = max(self.goal / 3, float(np.finfo(self.precision).eps))
-        self.tape = Tape(self.points, known, self.precision, floor)
+        self.cache = ProductCache(self.points, known, self.precision, floor)
         self.iterations = 0
 
     # --- the rule, on rows of q moments × P points ---------------------------------------------
 
-    def feedback(self, now: Pass, error: Array, tape: Tape) -> Signals:
+    def feedback(self, now: Pass, error: Array, cache: ProductCache) -> Signals:
         """The rule's feedback times ``error`` (which holds α), each (q·P, m_l)."""
-        tape.rewind()
-        resting = tuple(layer.weight for layer in weights(tape, self.origin.start))
-        start = self.origin.repeated(len(error) // self.points)._replace(weights=resting)
-        return self.rule.feedback(now, start, at_rest(tape, "fixed", self.fixed), error)
+        cache.rewind()
+        resting = tuple(layer.weight for layer in cached_weights(cache, self.initial.start))
+        start = replace(self.initial.repeated(len(error) // self.points), weights=resting)
+        return self.rule.feedback(now, start, at_rest(cache, "fixed", self.fixed), error)
 
     def activity(self, now: Pass) -> tuple[Array, ...]:
         """The activity that the rule uses, (q·P, m_{l−1}), or (P, m_{l−1}) if it is frozen."""
-        start = self.origin.repeated(len(now.output) // self.points)
-        first = self.origin.first.activities
+        start = self.initial.repeated(len(now.output) // self.points)
+        first = self.initial.first.activities
         used = zip(self.rule.activity(now, start), start.activities, first, strict=True)
         return tuple(one if h is same else h for h, same, one in used)
 
-    def share(self, other: Relaxation) -> None:
+    def take_over(self, other: Relaxation) -> None:
         """Take over what another relaxation of the same rule knows of time 0."""
         self.first = other.first
-        self.tape.known = other.tape.known
+        self.cache.known = other.cache.known
 
     @cached_property
-    def first(self) -> Base:
+    def first(self) -> PanelStart:
         """The base of the first panel."""
-        origin = self.origin
-        resting = tuple(layer.weight for layer in weights(self.tape, origin.start))
-        now = origin.repeated(self.network.widths[-1])._replace(weights=resting)
-        self.tape.recording = True
-        feedback = self.feedback(now, output_basis(self.network, self.points), self.tape)
-        self.tape.recording = False
-        seen = origin.first.activities
-        used = self.activity(origin.first)
-        return Base(
-            now=origin.first,
-            biases=tuple(layer.bias for layer in origin.start),
+        initial = self.initial
+        resting = tuple(layer.weight for layer in cached_weights(self.cache, initial.start))
+        now = replace(initial.repeated(self.network.outputs), weights=resting)
+        self.cache.recording = True
+        feedback = self.feedback(now, unit_errors(self.network, self.points), self.cache)
+        self.cache.recording = False
+        used = Factors(self.activity(initial.first), feedback)
+        return PanelStart(
+            now=initial.first,
+            biases=tuple(layer.bias for layer in initial.start),
             history=(None,) * self.network.depth,
-            error=origin.error(self.y),
-            jacobian=origin.jacobian,
+            error=initial.error(self.y),
+            jacobian=initial.jacobian,
             feedback=feedback,
-            kernel=kernel(origin.jacobian, feedback, seen, used),
+            kernel=rule_kernel(self.network, initial.factors, used),
         )
 
     def is_rowwise(self) -> bool:
@@ -145,20 +139,49 @@ class Relaxation:
             first = self.first
         except TypeError:  # what is not an array was used as one
             return False
-        resting = tuple(layer.weight for layer in weights(self.tape, self.origin.start))
-        now = self.origin.first._replace(weights=resting)
+        resting = tuple(layer.weight for layer in cached_weights(self.cache, self.initial.start))
+        now = replace(self.initial.first, weights=resting)
         e = jnp.asarray(self.network.output_scale * first.error)
-        at_once = self.feedback(now, e, self.tape)
-        self.tape.memory.clear()
+        at_once = self.feedback(now, e, self.cache)
+        self.cache.memory.clear()
         for signal, columns in zip(at_once, first.feedback, strict=True):
-            expected = combined(columns, first.error[None])
+            expected = feedback_times_error(columns, first.error[None])
             if not np.linalg.norm(signal - expected) <= 1e-5 * np.linalg.norm(expected):
                 return False
         return True
 
+    def moving_weights(
+        self,
+        cache: ProductCache,
+        history: tuple[History | None, ...],
+        feedback: Signals,
+        activity: tuple[Array, ...],
+        integral: Float[Array, "q n"],
+    ) -> tuple[Weight, ...]:
+        """The weights at q moments of a panel.
+
+        Args:
+            cache: for the products with the weights of time 0.
+            history: the weights' change before the panel.
+            feedback: G_l at the panel's n nodes, each (n·P, m_l).
+            activity: the rule's at the nodes, each (n·P, m_{l−1}), or (P, m_{l−1}) if frozen.
+            integral: values at the nodes → ∫ dt from the panel's start to the q moments.
+        """
+        resting = cached_weights(cache, self.initial.start)
+        parts = zip(
+            self.network.maps, resting, history, feedback, activity, self.initial.first.activities,
+            strict=True,
+        )  # fmt: skip
+        moved = []
+        for layer, still, past, g, a, h in parts:
+            precision = cache.precision_of(still.weight.array)
+            motion = Motion.of(layer, g, a, h, self.share * integral, precision)
+            moved.append(replace(still.weight, history=past, motion=motion))
+        return tuple(moved)
+
     # --- the iteration ---------------------------------------------------------------------------
 
-    def on_panel(self, base: Base, modes: Modes, draft: Draft) -> Solved:
+    def on_panel(self, base: PanelStart, modes: Modes, draft: PanelGuess) -> SolvedPanel:
         """Iterate on one panel until it has converged.
 
         Raises:
@@ -166,36 +189,38 @@ class Relaxation:
             TooCoarseError: if the coefficients have not decayed.
         """
         panel, e = draft.panel, draft.error
-        self.tape.memory = {
+        self.cache.memory = {
             key: known for key, known in draft.memory.items() if known[0].dtype == self.precision
         }
         n, w = panel.nodes, jnp.asarray(panel.weights)
         teacher = None if self.teacher is None else self.teacher(panel.times)
         if teacher is not None:
             e = teacher
-        start = self.origin.repeated(n)
+        start = self.initial.repeated(n)
         now = start if base is self.first else repeated(base.now, n)
         if draft.preactivations:
-            now = observe(self.network, start.activities[0], draft.preactivations)
-        now = now._replace(activities=(start.activities[0], *now.activities[1:]))  # x stays
+            now = self.network.pass_from_preactivations(start.activities[0], draft.preactivations)
+        now = replace(now, activities=(start.activities[0], *now.activities[1:]))  # x stays
         used = self.activity(now)
-        signals = draft.feedback or tuple(jnp.asarray(combined(s, e)) for s in base.feedback)
-        z, origin = now.preactivations, self.origin.first.preactivations
+        signals = draft.feedback or tuple(
+            jnp.asarray(feedback_times_error(s, e)) for s in base.feedback
+        )
+        z, initial = now.preactivations, self.initial.first.preactivations
         invert = modes.inverse(panel.weights)
         changes = [math.inf, math.inf]
         allowed = TAIL * self.tolerance
         for count in range(1, MAX_ITERATIONS + 1):
             self.iterations += 1
-            moving = moving_weights(self.tape, self.origin, base.history, signals, used, w)
+            moving = self.moving_weights(self.cache, base.history, signals, used, w)
             now = self._forward(base, moving, n)
             output = self._output(base, now, panel.weights, e)
             if teacher is None:
                 e = e + invert(self.y - output - e)
             seen = start if self.rule.output == "linear" else now
             error = jnp.asarray(self.network.output_scale * e.reshape(n * self.points, -1))
-            new = self.feedback(seen._replace(weights=moving), error, self.tape)
+            new = self.feedback(replace(seen, weights=moving), error, self.cache)
             used = self.activity(seen)
-            changes.append(float(_change(new, signals, now.preactivations[-2], z[-2], origin[-2])))
+            changes.append(float(_change(new, signals, now.preactivations[-2], z[-2], initial[-2])))
             signals, z = new, now.preactivations
             del now, seen, moving, new  # large: not to be kept beside the next ones
             if not math.isfinite(changes[-1]):
@@ -204,18 +229,20 @@ class Relaxation:
             estimate = changes[-1] * contraction / (1 - contraction)
             if count > 1 and estimate <= self.goal:
                 break
-            left = float(tail(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0))
+            left = float(size_of_last(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0))
             if count > 1 and left > allowed and estimate <= left / TAIL:
-                raise TooCoarseError(Draft(panel, e, self.tape.memory, signals, z), left, allowed)
+                raise TooCoarseError(
+                    PanelGuess(panel, e, self.cache.memory, signals, z), left, allowed
+                )
             if count > 4 and changes[-1] > SLOW**2 * changes[-3]:
                 raise TooLongError
         else:
             raise TooLongError
-        left = float(tail(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0))
-        left = max(left, float(_tails(signals, z, origin, jnp.asarray(tails(n)))))
+        left = float(size_of_last(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0))
+        left = max(left, float(_tails(signals, z, initial, jnp.asarray(last_coefficients(n)))))
         if left > allowed:
-            raise TooCoarseError(Draft(panel, e, self.tape.memory, signals, z), left, allowed)
-        return Solved(
+            raise TooCoarseError(PanelGuess(panel, e, self.cache.memory, signals, z), left, allowed)
+        return SolvedPanel(
             panel=panel,
             base=base,
             error=e,
@@ -223,39 +250,41 @@ class Relaxation:
             feedback=signals,
             activity=used,
             preactivations=z,
-            memory=self.tape.memory,
-            estimate=float(estimate + left / TAIL + self.tape.floor),
+            memory=self.cache.memory,
+            estimate=float(estimate + left / TAIL + self.cache.floor),
         )
 
-    def _forward(self, base: Base, moving: tuple[Weight, ...], nodes: int) -> Pass:
+    def _forward(self, base: PanelStart, moving: tuple[Weight, ...], nodes: int) -> Pass:
         """Equation (1) at all nodes, with the weights moving."""
         network = self.network
-        self.tape.rewind()
-        h = self.origin.repeated(nodes).activities[0]
-        preactivations, activities, slopes = [], [h], []
-        for number, weight in enumerate(moving, start=1):
-            last = number == network.depth
-            resting = replace(weight, motion=None)
-            z, h_next, slope = layer(
-                None if last else network.activation, h, h @ resting.T,
-                base.biases[number - 1], weight.motion,
-            )  # fmt: skip
+        self.cache.rewind()
+        h = self.initial.repeated(nodes).activities[0]
+        preactivations: list[Array] = []
+        activities, slopes = [h], []
+        for layer, weight, bias in zip(network.maps, moving, base.biases, strict=True):
+            last = len(preactivations) == network.depth - 1
+            still = layer.linear(replace(weight, motion=None), h)
+            z, h, slope = moving_layer(layer, last, h, still, bias, weight.motion)
             preactivations.append(z)
             if not last:
-                activities.append(h_next)
+                activities.append(h)
                 slopes.append(slope)
-            h = h_next
         return Pass(
-            (), tuple(preactivations), tuple(activities), tuple(slopes), network.output_scale * z
+            network=network,
+            weights=(),
+            preactivations=tuple(preactivations),
+            activities=tuple(activities),
+            slopes=tuple(slopes),
+            output=network.output_scale * z,
         )
 
     def _output(
-        self, base: Base, now: Pass, w: np.ndarray, e: Float[np.ndarray, "n P C"]
+        self, base: PanelStart, now: Pass, w: np.ndarray, e: Float[np.ndarray, "n P C"]
     ) -> Float[np.ndarray, "n P C"]:
         """The output at the nodes, or that of the linearised network (57)."""
         if self.rule.output == "network":
             return np.asarray(now.output).reshape(e.shape)
-        moved = self.network.rate / self.points * (w @ e.reshape(len(e), -1)) @ self.first.kernel.T
+        moved = self.share * (w @ e.reshape(len(e), -1)) @ self.first.kernel.T
         return self.y - base.error + moved.reshape(e.shape)
 
 

@@ -20,65 +20,73 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.flow.initial_state import Origin, Trace, moving_weights, output_basis
+from ntkalign.flow.initial_state import Observations
 from ntkalign.flow.operators.low_rank import triangle
-from ntkalign.flow.spectral.march import march
+from ntkalign.flow.options import FlowOptions
+from ntkalign.flow.problem import Problem
+from ntkalign.flow.spectral.march import solve_panels
 from ntkalign.flow.spectral.modes import time_modes
-from ntkalign.flow.spectral.panels import Solution, Solved, combined, mixed, observe
+from ntkalign.flow.spectral.panels import (
+    SolvedPanel,
+    SolvedPanels,
+    at_moments,
+    feedback_times_error,
+)
 from ntkalign.flow.spectral.relaxation import Relaxation
-from ntkalign.flow.trajectory import Flow, Outcome, Split, Work
-from ntkalign.networks.fully_connected import backpropagate
+from ntkalign.flow.trajectory import Effort, Engine, Flow, Outcome, SplitChange
+from ntkalign.networks.jacobians import unit_errors
 from ntkalign.rules import NORMAL, Rule, current_jacobian
 
 COMPRESSION = 1e-9
 """The share of g and of d that compression in time may leave out of a weight change."""
 
 
-def spectral_flow(
-    origin: Origin,
-    rule: Rule,
-    fixed: Any,
-    y: Array,
-    times: np.ndarray,
-    tolerance: float,
-    guess: Flow | None = None,
-) -> SpectralFlow:
-    """Relax; arguments as for :func:`ntkalign.flow.gradient_flow`."""
-    final, targets = float(times[-1]), np.asarray(y)
+class SpectralEngine(Engine):
+    """The engine for large widths."""
+
+    name = "spectral"
+
+    def solve(
+        self, problem: Problem, rule: Rule, options: FlowOptions, guess: Flow | None = None
+    ) -> SpectralFlow:
+        """Relax; a looser flow, or another rule's, helps."""
+        return _solve(problem, rule, options.tolerance, guess)
+
+
+def _solve(problem: Problem, rule: Rule, tolerance: float, guess: Flow | None) -> SpectralFlow:
+    initial, targets, times = problem.initial, problem.y, problem.times
+    final, fixed = float(times[-1]), problem.constants(rule)
     near = guess.solution if isinstance(guess, SpectralFlow) and guess.solution.panels else None
-    teacher, work = None, 0
+    teacher, steps = None, 0
     if rule.error == "normal":
-        normal = march(Relaxation(origin, NORMAL, (), targets, tolerance), final)
-        teacher, near, work = normal.error_at, None, normal.iterations
-    relaxation = Relaxation(origin, rule, fixed, targets, tolerance, teacher)
+        normal = solve_panels(Relaxation(initial, NORMAL, (), targets, tolerance), final)
+        teacher, near, steps = normal.error_at, None, normal.iterations
+    relaxation = Relaxation(initial, rule, fixed, targets, tolerance, teacher)
     same = False
-    if isinstance(guess, SpectralFlow) and guess.rule == rule and guess.origin is origin:
+    if isinstance(guess, SpectralFlow) and guess.rule == rule and guess.initial is initial:
         same = True
-        relaxation.share(guess.relaxation)
+        relaxation.take_over(guess.relaxation)
     if teacher is not None and normal.outcome is not Outcome.REACHED:
         solution = replace(normal, panels=())
     elif same or relaxation.is_rowwise():
-        solution = march(relaxation, final, near)
+        solution = solve_panels(relaxation, final, near)
     else:
-        solution = Solution(rule, (), Outcome.NOT_ROWWISE, 0, 0)
+        solution = SolvedPanels(rule, (), Outcome.NOT_ROWWISE, 0, 0)
     reached = solution.outcome is Outcome.REACHED
     delta = output = np.full((len(times), *targets.shape), np.nan)
     if reached:
         found = [solution.at(time) for time in times]
-        delta = origin.network.rate * np.stack([d for d, _ in found])
+        delta = initial.network.rate * np.stack([d for d, _ in found])
         output = np.stack([f for _, f in found])
     return SpectralFlow(
-        origin=origin,
+        problem=problem,
         rule=rule,
-        fixed=fixed,
-        y=targets,
-        times=times,
         delta=delta,
         output=output,
         outcome=solution.outcome,
-        work=Work(
+        effort=Effort(
             "spectral",
-            solution.iterations + work,
+            solution.iterations + steps,
             len(solution.panels),
             solution.estimate if reached else None,
         ),
@@ -97,7 +105,7 @@ class SpectralFlow(Flow):
     """
 
     relaxation: Relaxation
-    solution: Solution
+    solution: SolvedPanels
 
     def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:
         """W_l^t − W_l^0 at the saved times."""
@@ -112,9 +120,9 @@ class SpectralFlow(Flow):
             changes.append(total)
         return np.stack(changes)
 
-    def trace(self, jacobians: bool = True) -> Trace:
+    def observe(self, jacobians: bool = True) -> Observations:
         """Activities, and Jacobians if they are wanted, at the saved times."""
-        groups: dict[int, tuple[Solved, list[float]]] = {}
+        groups: dict[int, tuple[SolvedPanel, list[float]]] = {}
         for time in self.times:
             solved = self.solution.panel_at(time)
             groups.setdefault(id(solved), (solved, []))[1].append(time)
@@ -122,25 +130,25 @@ class SpectralFlow(Flow):
             self._observe(solved, np.array(times), jacobians) for solved, times in groups.values()
         ]
         layers = (zip(*kind, strict=True) for kind in zip(*parts, strict=True))
-        return Trace(*(tuple(map(np.concatenate, kind)) for kind in layers))
+        return Observations(*(tuple(map(np.concatenate, kind)) for kind in layers))
 
     def _observe(
-        self, solved: Solved, times: np.ndarray, jacobians: bool
+        self, solved: SolvedPanel, times: np.ndarray, jacobians: bool
     ) -> tuple[tuple[np.ndarray, ...], ...]:
         """The trace at times on one panel; rows are (time, output, point) for Jacobians."""
         flow, network, points = self.relaxation, self.network, len(self.y)
-        outputs, count = network.widths[-1], len(times)
+        outputs, count = network.outputs, len(times)
         across, integral = solved.panel.interpolation(times), solved.panel.integral(times)
-        z = tuple(mixed(across, a) for a in solved.preactivations)
-        now = observe(network, jnp.asarray(np.tile(self.origin.x, (count, 1))), z)
+        z = tuple(at_moments(across, a) for a in solved.preactivations)
+        x = jnp.asarray(np.tile(self.initial.x, (count, 1)))
+        now = network.pass_from_preactivations(x, z)
         used = flow.activity(now)
 
         def at_times(rows: Array) -> np.ndarray:
             return np.asarray(rows).reshape(-1, points, rows.shape[1])
 
         def by_output(rows: Array) -> np.ndarray:
-            stacked = np.asarray(rows).reshape(count, outputs, points, -1)
-            return np.moveaxis(stacked, 1, -1)
+            return np.asarray(rows).reshape(count, outputs, points, -1)
 
         jacobian: Any = ()
         feedback: Any = ()
@@ -148,12 +156,11 @@ class SpectralFlow(Flow):
             spread = np.repeat(np.arange(count), outputs)  # every time once for each output
             weights = self._weights(solved, jnp.asarray(integral[spread]))
             many = jax.tree.map(partial(_spread_rows, spread=spread, points=points), now)
-            many = many._replace(weights=weights)
-            basis = jnp.asarray(np.tile(output_basis(network, points), (count, 1)))
-            jacobian = feedback = backpropagate(weights, many.slopes, basis)
+            basis = jnp.asarray(np.tile(unit_errors(network, points), (count, 1)))
+            jacobian = feedback = network.backward(weights, many.slopes, basis)
             if self.rule.feedback is not current_jacobian:
                 own = self._weights(solved, jnp.asarray(integral[spread]))  # rows of its own
-                feedback = flow.feedback(many._replace(weights=own), basis, own[0].tape)
+                feedback = flow.feedback(replace(many, weights=own), basis, own[0].cache)
         return (
             tuple(map(at_times, z)),
             tuple(map(at_times, now.activities)),
@@ -162,23 +169,23 @@ class SpectralFlow(Flow):
             tuple(map(by_output, feedback)),
         )
 
-    def _weights(self, solved: Solved, integral: Float[Array, "q n"]) -> tuple[Any, ...]:
-        """The weights at q moments of a panel, on a tape of their own."""
+    def _weights(self, solved: SolvedPanel, integral: Float[Array, "q n"]) -> tuple[Any, ...]:
+        """The weights at q moments of a panel, on a cache of their own."""
         floor = 0.1 * self.relaxation.tolerance
-        tape = replace(self.relaxation.tape, cutoff=0.0, floor=floor, memory={})
-        tape.rewind()
-        return moving_weights(
-            tape, self.origin, solved.base.history, solved.feedback, solved.activity, integral
+        cache = replace(self.relaxation.cache, cutoff=0.0, floor=floor, memory={})
+        cache.rewind()
+        return self.relaxation.moving_weights(
+            cache, solved.base.history, solved.feedback, solved.activity, integral
         )
 
     def _scale(self, layer: int) -> float:
-        fan_in = self.network.widths[layer - 1]
-        return self.network.rate / (len(self.y) * math.sqrt(fan_in))
+        """η/(P√m_{l−1})."""
+        return self.relaxation.share * self.network.maps[layer - 1].scale
 
-    def _split(self, layer: int) -> list[Split]:
+    def _split(self, layer: int) -> list[SplitChange]:
         points, outputs = self.y.shape
-        jacobian = np.asarray(self.origin.jacobian[layer - 1])
-        start = np.asarray(self.origin.first.activities[layer - 1])
+        jacobian = np.asarray(self.initial.jacobian[layer - 1])
+        start = np.asarray(self.initial.first.activities[layer - 1])
         parts = [_Part.of(solved, layer, jacobian, start) for solved in self.solution.panels]
         left = np.concatenate([jacobian, *(part.left for part in parts)])
         right = np.concatenate([start, *(part.right for part in parts)])
@@ -206,7 +213,7 @@ class SpectralFlow(Flow):
             frozen[:, :outputs, :1] = table[:, :outputs, :1]
             scale = self._scale(layer)
             splits.append(
-                Split(
+                SplitChange(
                     frozen=scale * left_r @ _spread(frozen) @ right_r.T,
                     discrepancy=scale * left_r @ _spread(table - frozen) @ right_r.T,
                     residual=scale * residual,
@@ -228,12 +235,12 @@ class _Part:
     size: float  # of G, the largest at a node
 
     @classmethod
-    def of(cls, solved: Solved, layer: int, jacobian: np.ndarray, start: np.ndarray) -> _Part:
+    def of(cls, solved: SolvedPanel, layer: int, jacobian: np.ndarray, start: np.ndarray) -> _Part:
         nodes = solved.panel.nodes
         feedback, activity = (
             np.asarray(part[layer - 1]) for part in (solved.feedback, solved.activity)
         )
-        frozen = combined(jacobian, solved.error)
+        frozen = feedback_times_error(jacobian, solved.error)
         scale = float(np.linalg.norm(frozen))
         left, basis, out = _compress(feedback - frozen, nodes, scale)
         if len(activity) < len(feedback):

@@ -14,18 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ntkalign.flow.operators.cached_products as products
-from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity, gradient_flow
-from ntkalign.flow.gradient_flow import DenseFlow
+from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity
+from ntkalign.flow.dense import DenseFlow
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.quantities import theory as measure
 from ntkalign.rules import LINEARISED, NORMAL, RULES, W_STAR
-from tests.cases import SMOOTH, examples, make
+from tests.cases import SMOOTH, examples, make, solve
 
 TOLERANCE = 1e-6
 
 
 def flow(case, rule, engine, tolerance, times, **options):
-    return gradient_flow(
+    return solve(
         case.network, rule, case.start, case.x, case.y, times,
         engine=engine, tolerance=tolerance, key=jax.random.key(3), **options,
     )  # fmt: skip
@@ -33,10 +33,10 @@ def flow(case, rule, engine, tolerance, times, **options):
 
 def observed(flow):
     """Everything that is measured, as (values, bounds) by (layer, quantity)."""
-    start, now = flow.origin.trace, flow.trace()
+    start, now = flow.initial.observations, flow.observe()
     series = measure.activation_drift(start, now) | measure.weight_drift(flow)
-    series |= measure.alignment(flow) | measure.jacobian_drift(start, now)
-    moved = np.linalg.norm(flow.output - np.asarray(flow.origin.first.output), axis=(1, 2))
+    series |= measure.alignment(flow) | measure.jacobian_drift(flow.network, start, now)
+    moved = np.linalg.norm(flow.output - np.asarray(flow.initial.first.output), axis=(1, 2))
     return series | {(None, "output"): (moved, 0 * moved)}
 
 
@@ -77,10 +77,10 @@ def test_it_agrees_with_the_dense_engine(large, case, name, final):
         error, size = np.abs(values - exact).max(), np.abs(exact).max()
         assert error <= 10 * TOLERANCE * size + truth[name][1].max() + 1e-10, name
         alike = {name: (values, bounds)}, {name: coarse[name]}
-        estimate = measure.supremum(*alike, ours.work.estimate)[name][1]
+        estimate = measure.supremum(*alike, ours.effort.estimate)[name][1]
         assert error <= 10 * (estimate + truth[name][1].max()) + 1e-11, name
     np.testing.assert_allclose(
-        found[None, "output"][0], truth[None, "output"][0], rtol=10 * ours.work.estimate
+        found[None, "output"][0], truth[None, "output"][0], rtol=10 * ours.effort.estimate
     )
 
 
@@ -99,7 +99,7 @@ def test_a_split_is_the_weight_change():
     """Singular values of A = B + W̃, from coordinates and in full; more than one panel."""
     case, times = make((4, 40, 30, 2)), np.array([1.0, 60.0])
     ours = flow(case, NORMAL, "spectral", 1e-8, times)
-    assert ours.work.panels > 1
+    assert ours.effort.panels > 1
     for layer in (1, 2, 3):
         for full, split in zip(ours.weight_change(layer), ours.splits(layer), strict=True):
             small = np.linalg.svd(split.frozen + split.discrepancy, compute_uv=False)
@@ -123,7 +123,7 @@ def test_a_stiff_spectrum_is_no_obstacle():
     """Inputs of very different sizes: relaxation rates over eight decades."""
     case = make((4, 48, 48, 1), points=4)
     x = case.x * jnp.array([1e-3, 0.1, 1.0, 10.0])[:, None]
-    one = {e: gradient_flow(case.network, NORMAL, case.start, x, case.y, np.array([20.0]),
+    one = {e: solve(case.network, NORMAL, case.start, x, case.y, np.array([20.0]),
                             engine=e, tolerance=1e-8) for e in ("spectral", "dense")}  # fmt: skip
     assert one["spectral"].outcome is Outcome.REACHED
     np.testing.assert_allclose(one["spectral"].output, one["dense"].output, atol=1e-6)
@@ -134,27 +134,27 @@ def test_a_rough_activation_falls_back_to_the_dense_engine():
     alone = flow(case, NORMAL, "spectral", 1e-6, times)
     assert alone.outcome is Outcome.NOT_CONVERGED
     assert alone.outcome.value.startswith("did not converge: the spectral engine's iteration")
-    assert "--engine dense" in alone.outcome.value
+    assert "choose the engine dense" in alone.outcome.value
     assert np.isnan(alone.output).all()
     chosen = flow(case, NORMAL, "auto", 1e-6, times)
     assert isinstance(chosen, DenseFlow)
     assert chosen.outcome is Outcome.REACHED
-    assert str(chosen.work).startswith("dense engine, ")
+    assert str(chosen.effort).startswith("dense engine, ")
 
 
 def centred(now, start, fixed, e):
     """A rule that mixes data points."""
-    return backpropagate(now.weights, now.slopes, e - jnp.mean(e, axis=0, keepdims=True))
+    return backpropagate(now, now, e - jnp.mean(e, axis=0, keepdims=True))
 
 
 def squared(now, start, fixed, e):
     """A rule that is not linear in the error."""
-    return backpropagate(now.weights, now.slopes, e * jnp.abs(e))
+    return backpropagate(now, now, e * jnp.abs(e))
 
 
 def signed(now, start, fixed, e):
     """A rule that needs all entries of the weights."""
-    return backpropagate(tuple(jnp.sign(w) for w in now.weights), now.slopes, e)
+    return backpropagate(tuple(jnp.sign(w) for w in now.weights), now, e)
 
 
 @pytest.mark.parametrize("feedback", [centred, squared, signed])
@@ -168,7 +168,7 @@ def test_a_rule_that_it_cannot_run_is_told_apart(feedback):
 
 def test_a_rule_of_ones_own_runs_on_it():
     def half(now, start, fixed, e):
-        return tuple(0.5 * s for s in backpropagate(now.weights, now.slopes, e))
+        return tuple(0.5 * s for s in backpropagate(now, now, e))
 
     case, rule = make((4, 40, 30, 2)), Rule("half", half, current_activity)
     ours = flow(case, rule, "spectral", 1e-7, np.array([2.0, 6.0]))
@@ -181,7 +181,7 @@ def test_a_guess_changes_the_work_and_not_the_result():
     alone = flow(case, NORMAL, "spectral", 1e-7, times)
     loose = flow(case, NORMAL, "spectral", 1e-5, times)
     helped = flow(case, NORMAL, "spectral", 1e-7, times, guess=loose)
-    assert helped.work.steps < alone.work.steps
+    assert helped.effort.steps < alone.effort.steps
     np.testing.assert_allclose(helped.output, alone.output, atol=1e-6)
     other = flow(case, RULES["align-ada"], "spectral", 1e-7, times, guess=alone)
     np.testing.assert_allclose(
@@ -192,9 +192,9 @@ def test_a_guess_changes_the_work_and_not_the_result():
 def test_the_account_of_a_flow_is_one_line():
     case = make((4, 40, 40, 2))
     ours = flow(case, NORMAL, "spectral", 1e-6, np.array([1.0]))
-    assert str(ours.work).startswith("spectral engine, ")
-    assert "panel" in str(ours.work)
-    assert 0 < ours.work.estimate < 3e-6
+    assert str(ours.effort).startswith("spectral engine, ")
+    assert "panel" in str(ours.effort)
+    assert 0 < ours.effort.estimate < 3e-6
 
 
 def test_w_star_and_the_linearised_network_share_a_frozen_start():
@@ -215,22 +215,22 @@ SHARDED = """
 import sys
 import numpy as np, jax, jax.numpy as jnp
 import ntkalign.flow.operators.cached_products as products
-from ntkalign import ACTIVATIONS, Network, gradient_flow
+from ntkalign import ACTIVATIONS, FlowOptions, FullyConnected, Problem, gradient_flow
 from ntkalign.devices import shard
 from ntkalign.rules import RULES
 
 products.DIRECT = products.NARROW = 0
 assert jax.device_count() == int(sys.argv[1])
-network = Network((5, 64, 128, 64, 2), ACTIVATIONS["tanh"])
+network = FullyConnected((5, 64, 128, 64, 2), ACTIVATIONS["tanh"])
 start = shard(network.initialise(jax.random.key(0), jnp.float32))
 assert len(start[1].weight.sharding.device_set) == int(sys.argv[1])
 rng = np.random.default_rng(0)
 x, y = jnp.asarray(rng.standard_normal((4, 5))), jnp.asarray(rng.standard_normal((4, 2)))
 out = []
 for name in ("normal", "fa"):
-    flow = gradient_flow(network, RULES[name], start, x, y, np.array([1.0, 5.0]),
-                         engine="spectral", tolerance=1e-8)
-    out += [flow.output.ravel(), flow.trace().jacobian[0].ravel()]
+    problem = Problem.of(network, start, x, y, np.array([1.0, 5.0]))
+    flow = gradient_flow(problem, RULES[name], FlowOptions("spectral", 1e-8))
+    out += [flow.output.ravel(), flow.observe().jacobian[0].ravel()]
     out += [s.discrepancy.ravel() @ s.discrepancy.ravel() for s in flow.splits(2)]
 np.save(sys.argv[2], np.concatenate([np.ravel(a) for a in out]))
 """
