@@ -25,6 +25,8 @@ import pytest
 import threadpoolctl
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.memory import forget_programs
+
 threadpoolctl.threadpool_limits(1, user_api="blas")  # tests run side by side
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -41,6 +43,11 @@ settings.register_profile(
 settings.register_profile("deep", deadline=None, print_blob=True, max_examples=80,
                           suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "derandomised"))
+
+
+def pytest_runtest_setup() -> None:
+    """Before each test, with its fixtures."""
+    forget_programs()
 
 
 @pytest.fixture(scope="session")
