@@ -3,13 +3,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test test-deep test-gpu lint bench coverage mutants kernels-jax lock clean
+.PHONY: verify test test-fast test-deep test-gpu lint bench coverage mutants kernels-jax lock clean
 
 verify: .venv/ready
 	$(BIN)/ntkalign verify
 
 test: .venv/ready lint
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# The loop after each edit: all but the slow tests (tests/slow.py); ends with the slowest of them.
+test-fast: .venv/ready
+	$(BIN)/pytest -n 2 --dist worksteal -m "not gpu and not slow" --durations 5
 
 # Generated networks at random, ten times as many in the costly tests; takes long.
 test-deep: .venv/ready
@@ -23,6 +27,7 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/cffconvert --validate
 
 .venv/ready: requirements.txt pyproject.toml

@@ -41,7 +41,10 @@ class Registry(Mapping[str, T], Generic[T]):
             self.register(thing)
 
     def register(self, thing: T) -> T:
-        """Add a thing; returns it.
+        """Add a thing.
+
+        Returns:
+            It.
 
         Raises:
             InputError: if another has its name.
@@ -56,6 +59,9 @@ class Registry(Mapping[str, T], Generic[T]):
         Args:
             name: as registered.
             argument: what the error calls the argument that the name came from.
+
+        Returns:
+            The thing.
 
         Raises:
             InputError: if there is none; names the nearest match.

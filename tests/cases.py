@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from ntkalign import FlowOptions, Problem, gradient_flow
 from ntkalign.networks.activations import ACTIVATIONS
 from ntkalign.networks.activations import lookup as activation
 from ntkalign.networks.fully_connected import FullyConnected
+from tests.memory import forget_programs
 
 needs_dense = pytest.mark.skipif(
     not hasattr(diffrax, "ClipStepSizeController"), reason="diffrax is too old for the dense engine"
@@ -26,9 +28,21 @@ SMOOTH = sorted(name for name, a in ACTIVATIONS.items() if a.meets_assumptions)
 
 
 def examples(count: int):
-    """So many examples, in a costly test; ten times as many under the deep profile."""
+    """So many examples, in a costly test; ten times as many under the deep profile.
+
+    Each may compile hundreds of programs, so memory is looked after before each.
+    """
     deep = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
-    return settings(max_examples=10 * count if deep else count)
+
+    def costly(test):
+        @functools.wraps(test)
+        def example(*arguments, **named):
+            forget_programs()
+            return test(*arguments, **named)
+
+        return settings(max_examples=10 * count if deep else count)(example)
+
+    return costly
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,9 @@ import pytest
 import threadpoolctl
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.memory import forget_programs
+from tests.slow import SLOW
+
 threadpoolctl.threadpool_limits(1, user_api="blas")  # tests run side by side
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -41,6 +44,19 @@ settings.register_profile(
 settings.register_profile("deep", deadline=None, print_blob=True, max_examples=80,
                           suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "derandomised"))
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests."""
+    for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_runtest_setup() -> None:
+    """Before each test, with its fixtures."""
+    forget_programs()
 
 
 @pytest.fixture(scope="session")

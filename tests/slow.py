@@ -1,0 +1,35 @@
+"""Tests that ``make test-fast`` leaves out: those that take seconds of a core, by measurement.
+
+``make test-fast`` ends with its slowest tests. What takes more than two seconds belongs here,
+unless no other test checks that identity of networks, rules, statistics, claims or settings.
+"""
+
+from __future__ import annotations
+
+SLOW = (
+    # whole runs
+    "cells/",
+    "test_properties.py",
+    "test_scripts.py",
+    "cli/test_main.py::test_a_run_leaves_its_files",
+    "cli/test_main.py::test_the_json_keeps_its_schema",
+    "cli/test_main.py::test_the_table_is_tidy",
+    "cli/test_main.py::test_every_claim_has_a_plot_in_two_formats",
+    "cli/test_main.py::test_the_page_is_self_contained_and_shows_every_claim",
+    "cli/test_main.py::test_the_terminal_shows_verdicts_and_the_reports_path",
+    "cli/test_main.py::test_a_second_run_reuses_every_network_and_a_fresh_one_none",
+    "cli/test_main.py::test_a_damaged_stored_network_is_measured_again",
+    "cli/test_main.py::test_a_report_is_rebuilt_from_stored_results",
+    "cli/test_main.py::test_strict_turns_an_undecided_claim_into_status_1",
+    "cli/test_main.py::test_an_interrupt_keeps_what_is_finished",
+    "cli/test_main.py::test_a_flow_that_diverges_ends_as_labelled_rows_and_status_3",
+    "cli/test_main.py::test_a_cell_that_runs_out_of_memory_is_a_labelled_row",
+    "cli/test_main.py::test_the_table_says_what_each_flow_took",
+    "cli/test_main.py::test_dead_layers_are_labelled",
+    # flows of many shapes
+    "flow/spectral/test_spectral_flow.py",
+    # other processes
+    "test_layers.py",
+    "test_wheel.py",
+)
+"""How the tests' identifiers begin, after ``tests/``."""
