@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ntkalign.cli.main import main
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "README.md"]
@@ -94,3 +96,16 @@ def test_a_broken_link_name_or_import_is_found():
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().split()) <= README_WORDS
+
+
+def flags(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+
+
+def test_the_page_of_commands_has_their_flags_and_no_others(capsys):
+    for command in ("verify", "kernels"):
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+    known = flags(capsys.readouterr().out)
+    said = flags((ROOT / "docs" / "commands.md").read_text())
+    assert said - {"--version"} == known
