@@ -1,7 +1,7 @@
 """Faults in the mathematics, planted one at a time: the tests must catch every one.
 
     make mutants
-    python -m tests.mutants moving.py rates.py    # those of some files only
+    python -m tests.mutants rules.py statistics/rates.py    # those of some files only
 
 A mutant names a file, a text that must occur in it exactly once, what to put in its place, and the
 tests that should notice. A text that no longer occurs fails too, so the list stays current.
@@ -487,6 +487,10 @@ def survives(mutant: Mutant) -> str | None:
 
 def main(files: Sequence[str]) -> int:
     """Plant every fault of these files (of all, if none is named); returns 1 if one survives."""
+    unknown = sorted(set(files) - {m.file for m in MUTANTS})
+    if unknown:
+        print(f"no fault is listed for {', '.join(unknown)}", file=sys.stderr)
+        return 2
     chosen = [m for m in MUTANTS if not files or m.file in files]
     found = []
     with ThreadPoolExecutor(2) as pool:

@@ -33,6 +33,9 @@ def velocity(feedback, activity, errors):
     """dW_l/dt and db_l/dt, η = 1, as the mean over points of feedback_l e activity_{l−1}ᵀ.
 
     ``feedback[i][l]`` is m_l × C, ``activity[i][l − 1]`` has m_{l−1} entries, ``errors[i]`` C.
+
+    Returns:
+        Pairs (dW_l/dt, db_l/dt).
     """
     depth, points = len(feedback[0]) - 1, len(errors)
     moves = []

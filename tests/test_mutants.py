@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mutants import MUTANTS, ROOT
+from tests.mutants import MUTANTS, ROOT, main
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
@@ -18,3 +18,8 @@ def test_a_fault_can_be_planted_and_has_tests(mutant):
 def test_there_are_enough_of_them():
     assert len(MUTANTS) >= 25
     assert len({mutant.what for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_a_file_without_faults_is_said_and_not_passed(capsys):
+    assert main(["rules.py", "nothing.py"]) == 2
+    assert capsys.readouterr().err == "no fault is listed for nothing.py\n"

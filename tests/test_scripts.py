@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ FLAGS = [
     "--points", "4", "--outputs", "2", "--depth", "2", "--widths", "6,12,24", "--seeds", "2",
     "--time", "1", "--tolerance", "1e-4",
 ]  # fmt: skip
+WIDTHS = "widths=(64, 256, 1024)"
 
 
 def load(name):
@@ -46,14 +50,34 @@ def test_a_script_refuses_bad_flags_in_one_line(capsys):
     assert capsys.readouterr().err.startswith("lemma1: --seeds (1) must be at least 2")
 
 
+def made_small(code):
+    assert WIDTHS in code
+    return code.replace(WIDTHS, "widths=(6, 12, 24), seeds=2, points=4, time=1.0, tolerance=1e-4")
+
+
 def test_the_readmes_examples_run():
     text = (ROOT / "README.md").read_text()
     code, rate = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     exec(compile(rate, "README.md", "exec"), {})
-    small = "widths=(6, 12, 24), seeds=2, points=4, time=1.0"
-    assert "widths=(64, 256, 1024)" in code
-    code = code.replace("widths=(64, 256, 1024)", small)
+    code = made_small(code)
     names: dict = {}
     exec(compile(code, "README.md", "exec"), names)
     (finding,) = [f for f in names["result"].claims if f.question.claim.id == "proposition-2"]
     assert finding.question.rule == "old-slopes"
+
+
+def test_the_example_of_a_claim_of_ones_own_runs(tmp_path):
+    """In a process of its own: it registers names."""
+    text = (ROOT / "docs" / "your_own.md").read_text()
+    (code,) = [b for b in re.findall(r"```python\n(.*?)```", text, flags=re.S) if "Claim(" in b]
+    said = "print(*{f.question.claim.id for f in result.claims})"
+    run = subprocess.run(
+        [sys.executable, "-c", made_small(code) + said],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["outputs-stay"]

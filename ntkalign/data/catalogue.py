@@ -90,6 +90,9 @@ def load(
             keep of an image set (default all).
         directory: where the two image sets lie.
 
+    Returns:
+        The points, those that are held out last.
+
     Raises:
         InputError: if the data cannot be read or no claim could be measured on them.
     """

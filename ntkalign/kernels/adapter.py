@@ -46,6 +46,9 @@ def load() -> ModuleType:
     ``sys.modules`` has it under its usual name, so that importing it directly gives the same
     modules from then on. If it was imported before, that is what is used.
 
+    Returns:
+        The package.
+
     Raises:
         InputError: JAX is too old, or neural-tangents is not installed or does not import.
     """
@@ -97,11 +100,14 @@ class _View(ModuleType):
 
 @cache
 def _views() -> dict[str, ModuleType]:
-    """By name, the modules that lack something, and those above them.
+    """Views of the modules that lack something, and of those above them.
 
     ``jax.core`` lost its names in JAX 0.6, ``jax.util`` its own in 0.7, ``zeros_like_p`` went in
     0.9; ``jax.numpy.shape`` and ``size`` warn since 0.5 that they will refuse shapes without
     values; SciPy's ``eigvals`` became ``subset_by_index``.
+
+    Returns:
+        The views by the name of their module.
     """
     moved = ("Jaxpr", "JaxprEqn", "Literal", "Primitive", "Var")
     core = _View("jax.core", **{name: getattr(jax.extend.core, name) for name in moved})
