@@ -21,13 +21,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from ntkalign.claims.claim import FEEDBACK
-from ntkalign.claims.verdicts import FAMILY_LEVEL, judge
 from ntkalign.runs.settings import Settings
+from ntkalign.statistics.judgement import FAMILY_LEVEL, Bound, Kind, judge
 from ntkalign.statistics.rates import fit
 
 STATED = -0.5
 SHORTFALL = 0.25
+CLAIM = Bound(Kind.BOUND, STATED)
 MANY = 44
 NOISES = ("normal 0.2", "normal 0.5", "normal 0.8", "t3 0.5", "shared 0.2")
 COMMON = 0.5
@@ -65,7 +65,7 @@ def case(sweeps: int, design: str, kind: str, law: tuple[float, float]) -> dict[
             p = STATED + SHORTFALL * wrong
             logs = p * np.log(m) + bent + noise(kind, (seeds, len(m)), rng)
             rate = fit(widths, np.exp(logs.T), shared=kind.startswith("shared"))
-            verdict, _, _, p_value = judge(FEEDBACK, rate)
+            verdict, _, _, p_value = judge(CLAIM, rate)
             among_many = verdict == "refuted" and p_value * MANY <= FAMILY_LEVEL
             low, high = rate.interval
             if wrong:

@@ -10,30 +10,41 @@
         assert_rate(error, -0.5, widths=(64, 256, 1024, 4096), seeds=16)
 
 The statistics are those of ``ntkalign verify``: :mod:`ntkalign.statistics.rates`,
-:mod:`ntkalign.claims.verdicts`.
+:mod:`ntkalign.statistics.judgement`. Nothing else is imported, JAX least of all.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ntkalign.claims.claim import Claim, Kind
-from ntkalign.claims.verdicts import RESOLUTION, judge
-from ntkalign.errors import InputError
+from ntkalign.errors import InputError, unknown_name
+from ntkalign.statistics.judgement import RESOLUTION, Bound, Kind, judge
 from ntkalign.statistics.rates import Rate, fit
+from ntkalign.statistics.samples import (
+    LEAST_SEEDS,
+    checked_confidence,
+    checked_count,
+    checked_number,
+    checked_values,
+    checked_widths,
+    real_number,
+    shown,
+)
+
+RateKind = Literal["at most", "exactly"]
+RATE_KINDS: tuple[str, ...] = get_args(RateKind)
 
 
 def assert_rate(
-    quantity: Callable[[int, int], float] | Sequence[Sequence[float]],
+    quantity: Callable[[int, int], float] | Sequence[Sequence[float]] | np.ndarray,
     exponent: float,
     *,
-    widths: Sequence[int],
+    widths: Sequence[int] | np.ndarray,
     seeds: int | None = None,
-    rate: Literal["at most", "exactly"] = "at most",
+    rate: RateKind = "at most",
     confidence: float = 0.95,
 ) -> Rate:
     """Raise unless a quantity is found to be O(m^p), or of exactly that order.
@@ -55,55 +66,57 @@ def assert_rate(
 
     Raises:
         AssertionError: with the verdict's sentence and the table of measurements.
-        InputError: if there are too few widths or seeds, or a value is not positive and finite.
+        InputError: if an argument is not what it must be, or a value is not positive and finite.
     """
-    if callable(quantity):
-        if seeds is None:
-            raise InputError(
-                "seeds", seeds, must="be given", got="None",
-                because="quantity is a function of (width, seed)", do="pass seeds=8, say",
-            )  # fmt: skip
-        values = [[float(quantity(m, s)) for s in range(seeds)] for m in widths]
-    else:
-        values = [[float(v) for v in row] for row in quantity]
-    _check(widths, values)
+    p = checked_number("exponent", exponent, "it is the p of O(m^p)", -0.5)
+    if not (isinstance(rate, str) and rate in RATE_KINDS):
+        raise unknown_name("rate", str(rate), RATE_KINDS, "it decides what is tested")
+    confidence, widths = checked_confidence(confidence), checked_widths(widths)
+    values = _values(quantity, widths, seeds)
     found = fit(widths, values, confidence)
-    claim = Claim("assert_rate", "", f"O(m^{exponent:g})", "quantity", Kind.BOUND, exponent)
-    verdict, _, reason, _ = judge(claim, found)
-    if rate == "exactly" and verdict == "holds" and found.interval[0] <= exponent - RESOLUTION:
+    verdict, _, reason, _ = judge(Bound(Kind.BOUND, p), found)
+    if rate == "exactly" and verdict == "holds" and found.interval[0] <= p - RESOLUTION:
         low, high = found.interval
-        verdict = "refuted" if high < exponent else "undecided"
+        verdict = "refuted" if high < p else "undecided"
         reason = (
             f"exponent {found.exponent:.2f} in [{low:.2f}, {high:.2f}] "
-            f"{'lies' if high < exponent else 'may lie'} below {exponent:g}: it decays faster"
+            f"{'lies' if high < p else 'may lie'} below {p:g}: it decays faster"
         )
     if verdict != "holds":
         stated = "O" if rate == "at most" else "Θ"
-        raise AssertionError(
-            f"{stated}(m^{exponent:g}) is {verdict}: {reason}\n{_table(widths, found)}"
-        )
+        raise AssertionError(f"{stated}(m^{p:g}) is {verdict}: {reason}\n{_table(widths, found)}")
     return found
 
 
-def _check(widths: Sequence[int], values: Sequence[Sequence[float]]) -> None:
-    if len(widths) < 3 or any(b <= a for a, b in itertools.pairwise(widths)):
-        raise InputError(
-            "widths", tuple(widths), must="be at least three and increase", got=repr(tuple(widths)),
-            because="two points lie on any power law", do="pass (64, 256, 1024), say",
-        )  # fmt: skip
-    if len(values) != len(widths) or min(len(row) for row in values) < 2:
-        raise InputError(
-            "quantity", [len(row) for row in values], must="have two seeds or more at each width",
-            got=f"{[len(row) for row in values]} values at {len(widths)} widths",
-            because="intervals come from seeds", do="pass seeds=8, say",
-        )  # fmt: skip
-    for m, row in zip(widths, values, strict=True):
-        bad = [v for v in row if not (np.isfinite(v) and v > 0)]
-        if bad:
+def _values(quantity: Any, widths: Sequence[int], seeds: int | None) -> list[np.ndarray]:
+    """For each width one positive, finite value per seed."""
+    if not callable(quantity):
+        rows = checked_values("quantity", quantity, widths)
+        counts = [len(row) for row in rows]
+        if seeds is not None and counts != [seeds] * len(rows):
             raise InputError(
-                "quantity", bad[0], must="be positive and finite", got=f"{bad[0]} at width {m}",
-                because="an exponent is read off logarithms", do="pass a norm, or drop zeros",
+                "seeds", seeds, must="be left out, or the number of values at each width",
+                got=shown(seeds), because=f"quantity has {counts} values",
+                do="leave seeds out: they are for a function of (width, seed)",
             )  # fmt: skip
+        return rows
+    count = checked_count("seeds", seeds, LEAST_SEEDS, "quantity is a function of (width, seed)", 8)
+    return checked_values(
+        "quantity", [[_number(quantity(m, s), m, s) for s in range(count)] for m in widths], widths
+    )
+
+
+def _number(value: Any, width: int, seed: int) -> float:
+    """What a function of (width, seed) returned, if that is a number."""
+    number = real_number(value)
+    if number is None:
+        raise InputError(
+            "quantity", shown(value), must="return a number",
+            got=f"{shown(value)} at width {width} seed {seed}",
+            because="an exponent is fitted to one number per width and seed",
+            do="return a norm, say, as a float",
+        )  # fmt: skip
+    return number
 
 
 def _table(widths: Sequence[int], found: Rate) -> str:

@@ -49,6 +49,7 @@ NETWORKS, RULES = ("networks/test_fully_connected",), ("test_rules",)
 FLOW, MEASURES = ("flow/test_gradient_flow",), ("quantities/test_theory",)
 SPECTRAL = ("flow/spectral/test_spectral_flow.py::test_every_rule_runs_on_it",)
 RATES = ("statistics/test_rates", "claims/test_verdicts")
+EVIDENCE = ("claims/test_evidence",)
 PAIRING = ("networks/test_shared_outputs",)
 KERNELS = ("kernels/test_kernels", "cells/test_kernels")
 
@@ -324,17 +325,39 @@ MUTANTS = (
     ),
     Mutant(
         "bound judged the other way round",
-        "claims/verdicts.py",
-        "p_value = _p_value(rate, refute_line, -1)",
-        "p_value = _p_value(rate, refute_line, 1)",
+        "statistics/judgement.py",
+        "p_value = _p_value(rate, to_refute, -1)",
+        "p_value = _p_value(rate, to_refute, 1)",
         RATES,
     ),
     Mutant(
         "no correction for many verdicts",
-        "claims/verdicts.py",
-        "(len(tested) - rank) * (",
-        "1 * (",
+        "statistics/judgement.py",
+        "(len(numbers) - rank) * numbers[i]",
+        "1 * numbers[i]",
         RATES,
+    ),
+    Mutant(
+        "an unfinished sweep taken for a finished one",
+        "claims/evidence.py",
+        "if (m, s) not in there]",
+        "if False]",
+        EVIDENCE,
+    ),
+    Mutant(
+        "a question of the whole network answered by any layer",
+        "claims/evidence.py",
+        "return empty if layer is None else",
+        "return True if layer is None else",
+        EVIDENCE,
+    ),
+    Mutant(
+        "no measurement taken for zero",
+        "claims/evidence.py",
+        """        return f"no measurement of {quantity} is in the table"
+""",
+        "        return None\n",
+        EVIDENCE,
     ),
     # kernels
     Mutant(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ntkalign import InputError
-from ntkalign import testing as documented
-from ntkalign.testing import assert_rate
+from tests.plain import plain
+from tests.statistics.test_samples import BAD_SHARES, BAD_WIDTHS
+
+documented = plain()["ntkalign.testing"]
+assert_rate = documented.assert_rate
 
 WIDTHS = (64, 256, 1024, 4096)
 
@@ -64,17 +71,103 @@ def test_the_example_of_the_documentation_runs():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seeds": None}, r"seeds \(None\) must be given; got None; because .*; do: pass seeds=8"),
-        ({"widths": (64, 256)}, r"widths \(64,256\) must be at least three and increase"),
-        ({"widths": (64, 32, 16)}, r"widths \(64,32,16\) must be at least three and increase"),
-        ({"seeds": 1}, r"quantity \(1,1,1,1\) must have two seeds or more at each width"),
+        *(
+            ({"seeds": seeds}, rf"seeds \({seeds}\) must be a whole number, at least 2; got ")
+            for seeds in (None, True, 0, 1, -3, 2.5, np.nan, "8")
+        ),
+        *(
+            ({"widths": widths}, r"widths \(.*\) must be at least 3 positive whole numbers")
+            for widths in BAD_WIDTHS
+        ),
+        *(
+            ({"rate": rate}, r"rate \(.*\) must be one of at most, exactly; got ")
+            for rate in ("at-most", "Exactly", "", None, True, ["exactly"])
+        ),
+        *(
+            ({"confidence": share}, r"confidence \(.*\) must lie between 0 and 1, and be neither")
+            for share in BAD_SHARES
+        ),
+        *(
+            ({"exponent": p}, r"exponent \(.*\) must be a finite number; got ")
+            for p in (None, np.nan, np.inf, "-1/2", True, 1j, [-0.5, -1.0])
+        ),
     ],
 )
-def test_bad_input_is_named(options, message):
-    with pytest.raises(InputError, match=message):
-        assert_rate(power(-0.5), -0.5, **({"widths": WIDTHS, "seeds": 4} | options))
+def test_arguments_are_checked_before_anything_is_evaluated(options, message):
+    given = {"exponent": -0.5, "widths": WIDTHS, "seeds": 4} | options
+    with pytest.raises(InputError, match=message) as caught:
+        assert_rate(never, **given)
+    assert "\n" not in str(caught.value)
 
 
-def test_values_that_have_no_logarithm_are_named():
-    with pytest.raises(InputError, match=r"quantity \(0.0\) must be positive and finite; got 0.0"):
-        assert_rate(lambda m, s: 0.0, -0.5, widths=WIDTHS, seeds=4)
+def never(width, seed):
+    raise AssertionError("the quantity was evaluated")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "message"),
+    [
+        (lambda m, s: 0.0, r"quantity \(0.0\) must be positive and finite; got 0.0 at width 64"),
+        (lambda m, s: -1.0, r"quantity \(-1.0\) must be positive and finite"),
+        (lambda m, s: np.nan if m > 64 else 1.0, r"positive and finite; got nan at width 256"),
+        (lambda m, s: np.inf, r"must be positive and finite; got inf at width 64"),
+        (lambda m, s: "0.5", r"must return a number; got '0.5' at width 64 seed 0"),
+        (lambda m, s: None, r"must return a number; got None at width 64 seed 0"),
+        (lambda m, s: np.ones(2), r"must return a number; got array\(\[1., 1.\]\)"),
+        (lambda m, s: True, r"must return a number; got True"),
+        (3.0, r"must have 2 seeds or more at each width; got \[\] values at 4 widths"),
+        ([[1.0, 1.0]] * 3, r"quantity \(2,2,2\) must have 2 seeds or more at each width"),
+        ([[1.0, 1.0]] * 3 + [[1.0]], r"quantity \(2,2,2,1\) must have 2 seeds or more"),
+        ([["a", "b"]] * 4, r"must be one list of numbers for each width"),
+        ([1.0, 2.0, 3.0, 4.0], r"must be one list of numbers for each width; got 1.0"),
+        ([[1.0, 1.0]] * 3 + [[1.0, np.nan]], r"must be positive and finite; got nan at width 4096"),
+    ],
+)  # fmt: skip
+def test_values_that_are_no_positive_numbers_are_named(quantity, message):
+    seeds = 4 if callable(quantity) else None
+    with pytest.raises(InputError, match=message) as caught:
+        assert_rate(quantity, -0.5, widths=WIDTHS, seeds=seeds)
+    assert "\n" not in str(caught.value)
+
+
+def test_seeds_beside_numbers_must_agree_with_them():
+    values = [[power(-0.5)(m, s) for s in range(16)] for m in WIDTHS]
+    assert_rate(values, -0.5, widths=WIDTHS, seeds=16)
+    with pytest.raises(InputError, match=r"seeds \(8\) must be left out, or the number of values"):
+        assert_rate(values, -0.5, widths=WIDTHS, seeds=8)
+
+
+def test_numpy_and_plain_arguments_are_the_same():
+    plain = assert_rate(power(-0.5), -0.5, widths=list(WIDTHS), seeds=16, confidence=0.9)
+    types = set()
+
+    def quantity(width, seed):
+        types.add((type(width), type(seed)))
+        return np.float64(power(-0.5)(width, seed))
+
+    other = assert_rate(
+        quantity, np.float64(-0.5), widths=np.array(WIDTHS, float), seeds=np.int64(16),
+        confidence=np.float64(0.9),
+    )  # fmt: skip
+    assert other == plain
+    assert types == {(int, int)}
+
+
+def test_a_stranger_s_tests_import_neither_jax_nor_the_rest_of_the_package():
+    """The package's own __init__ is left out: what ``testing`` stands on is asked here."""
+    script = f"""
+import sys, types
+package = types.ModuleType("ntkalign")
+package.__path__ = [{str(Path(documented.__file__).parent)!r}]
+sys.modules["ntkalign"] = package
+import ntkalign.testing
+import ntkalign.statistics.upper_quantiles
+print(*sorted(name for name in sys.modules if name.startswith("ntkalign.")))
+print(*({{"jax", "jaxlib", "pandas"}} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    own, foreign = done.stdout.split("\n")[:2]
+    assert foreign == ""
+    assert {name.split(".")[1] for name in own.split()} == {"errors", "statistics", "testing"}

@@ -5,21 +5,12 @@ How a verdict on one of them is reached is in :mod:`ntkalign.claims.verdicts`.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ntkalign.networks.family import Family
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, CONTROLS, FEEDBACK_ALIGNMENT, NORMAL, Rule
-
-
-class Kind(enum.Enum):
-    """What a claim says of its quantity as the width m grows."""
-
-    BOUND = "O(m^p)"
-    VANISHES = "→ 0"
-    PERSISTS = "does not tend to 0"
-    ZERO_MEAN = "= 0 on average"
+from ntkalign.statistics.judgement import Kind as Kind
 
 
 @dataclass(frozen=True)

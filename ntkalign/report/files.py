@@ -13,7 +13,7 @@ import jinja2
 import pandas as pd
 
 from ntkalign.claims.claim import CLAIMS, KERNEL_CLAIMS, MAIN, Claim, Question
-from ntkalign.claims.verdicts import Finding, Terms, answer, settle
+from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.errors import InputError
 from ntkalign.report.rows import rows
 from ntkalign.report.scaling_plots import scaling_plots, training_curve
@@ -102,8 +102,8 @@ def load_report(folder: Path) -> Verification:
         raise bad("another schema")
     try:
         config = stored["config"]
-        terms = Terms.of(config)
-        findings = settle(
+        terms = JudgingTerms.of(config)
+        findings = correct_findings(
             (
                 _answer_again(entry, table, terms, control)
                 for kind, control in (("claims", False), ("controls", True))
@@ -138,12 +138,12 @@ def prepare(folder: Path) -> None:
 
 
 def _answer_again(
-    entry: dict[str, Any], table: pd.DataFrame, terms: Terms, control: bool
+    entry: dict[str, Any], table: pd.DataFrame, terms: JudgingTerms, control: bool
 ) -> Finding:
     claim = _claim((*CLAIMS, *KERNEL_CLAIMS), entry["id"], entry["quantity"])
     question = Question(claim, entry["family"], entry["rule"], entry["layer"], control)
     met = bool(entry["assumptions_met"]) and question.family == MAIN
-    finding = answer(question, table, assumptions_met=met, terms=terms)
+    finding = judge_question(question, table, assumptions_met=met, terms=terms)
     limit = entry.get("infinite_width")
     return finding if limit is None else replace(finding, limit=tuple(limit))
 

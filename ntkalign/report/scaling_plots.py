@@ -164,7 +164,8 @@ def _draw_one(axis: Axes, finding: Finding, colour: str) -> None:
     if rate is None:
         middle = np.array([_mean(row) for row in finding.values])
         if not signed and not (middle > ZERO).any():
-            label += ": zero" if (middle <= ZERO).all() else ": failed"
+            known = len(middle) > 0 and (middle <= ZERO).all()
+            label += ": zero" if known else ": not measured"
             middle[:] = math.nan  # nothing to see on a logarithmic axis
         axis.plot(widths, middle, style, color=colour, label=label, linewidth=1.4)
         return
@@ -190,7 +191,7 @@ def _mean(row: Sequence[float]) -> float:
 
 
 def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str) -> None:
-    widths = np.array(findings[0].widths, float)
+    widths = np.array(sorted({m for f in findings for m in f.widths}), float)
     scaling_axis(axis, widths)
     axis.set_title(title)
     if claim.kind is Kind.ZERO_MEAN:
@@ -199,7 +200,7 @@ def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str)
         axis.set_yscale("log")
         axis.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(1.3, 0.4)))
         axis.yaxis.set_major_locator(LogLocator(numticks=6))
-        limits = {f.limit for f in findings if f.limit is not None}
+        limits = {f.limit for f in findings if f.limit and len(f.limit) == len(widths)}
         for limit in limits:  # all rules have the same one
             axis.plot(widths, limit, "k-.", linewidth=1.0, label="infinite-width prediction")
         rated = [f.rate for f in findings if f.rate is not None and not f.question.control]

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ntkalign.claims.verdicts import FAMILY_LEVEL, Finding
+from ntkalign.claims.verdicts import Finding
 from ntkalign.report.rows import rows
 from ntkalign.runs.verify import Verification
+from ntkalign.statistics.judgement import FAMILY_LEVEL
 
 COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}
 CONTROL_COLOURS = {"holds": "red", "refuted": "green", "undecided": "yellow"}

@@ -17,7 +17,7 @@ import pandas as pd
 from ntkalign.cells.flow import Cell
 from ntkalign.cells.infinite_width import Predictions, predictions
 from ntkalign.claims.claim import MAIN, Question, questions
-from ntkalign.claims.verdicts import Finding, Terms, answer, settle
+from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.data import catalogue as data_module
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import devices
@@ -174,16 +174,20 @@ def verify(
         while True:
             look += 1
             spend = 0.5**look if until_decided else 1.0
-            terms = Terms(settings.confidence, spend, settings.paired)
+            terms = JudgingTerms(
+                settings.confidence, spend, settings.paired, settings.widths, settings.seeds
+            )
             sweep = run_sweep(
                 settings, data, time, asked, store,
                 measure=measure, fresh=fresh and look == 1, progress=progress,
             )  # fmt: skip
             measured += sweep.measured
             met = settings.family.meets_assumptions
-            findings = settle(
+            findings = correct_findings(
                 (
-                    answer(q, sweep.table, assumptions_met=q.family == MAIN and met, terms=terms)
+                    judge_question(
+                        q, sweep.table, assumptions_met=q.family == MAIN and met, terms=terms
+                    )
                     for q in asked
                 ),
                 spend,

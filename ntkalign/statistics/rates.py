@@ -6,7 +6,7 @@ The model, for a width m and a seed s, with the smallest width m₁:
 
 **What is fitted**: at each width the mean over seeds of log q. A bound O(m^p) in probability speaks
 of typical networks; the arithmetic mean can be dominated by rare seeds. What rare seeds do is
-found separately, from an upper quantile (:func:`tail`).
+found separately, from an upper quantile (:mod:`ntkalign.statistics.upper_quantiles`).
 
 **Estimator**: p̂ = Σ_i w_i (mean log q at width i), with Σ w_i = 0 and Σ w_i log m_i = 1. The
 correction term shifts p̂ by Σ_i w_i log(1 + a (m_i/m₁)^−ω), whatever the noise; its range over all
@@ -24,7 +24,8 @@ shifts the interval's ends outwards by what it can do to p̂ at most. Where widt
 comes from each seed's own exponent, with whole seeds as the units.
 
 **Bends**: a quadratic term is tested; where it is significant, a verdict also needs the interval
-over the larger half of the widths (at least three). :mod:`ntkalign.claims.claim` has the rules.
+over the larger half of the widths (at least three). :mod:`ntkalign.statistics.judgement` has the
+rules.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
+from ntkalign.statistics.samples import Samples, checked_confidence
+
 SIZES, DECAYS = (0.25, 0.5, 1.0), (0.5, 1.0)
 """Corrections a (m/m₁)^−ω that an interval allows for: a up to the last of SIZES, ω in DECAYS."""
 OPPOSITE = -0.25
@@ -48,8 +51,6 @@ ONE_WAY = 0.1
 PENALTIES = (0.0, *np.logspace(-2, 7, 37))
 BEND = 0.05
 """Level of the test for a bend."""
-TAIL_LEVEL = 0.9
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,12 @@ class Exponent:
         return self.estimate - high - self.numerical, self.estimate - low + self.numerical
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """The confidence interval for p."""
+        """The confidence interval for p.
+
+        Raises:
+            InputError: if the confidence does not lie between 0 and 1.
+        """
+        confidence = checked_confidence(confidence)
         low, high = self._ends
         if self.error == 0:
             return low, high
@@ -142,11 +148,11 @@ class Rate:
 
 
 def fit(
-    widths: Sequence[int],
-    values: Sequence[Sequence[float] | np.ndarray],
+    widths: Sequence[int] | np.ndarray,
+    values: Sequence[Sequence[float] | np.ndarray] | np.ndarray,
     confidence: float = 0.95,
     *,
-    errors: Sequence[float] | None = None,
+    errors: Sequence[float] | np.ndarray | None = None,
     shared: bool = False,
 ) -> Rate:
     """Fit an exponent to positive values.
@@ -159,21 +165,16 @@ def fit(
         shared: whether the i-th values of all widths share noise (nested networks, say).
 
     Raises:
-        ValueError: if a value is not positive and finite, or there are too few of them.
+        InputError: if an argument is not what it must be; says which, and what to do.
     """
-    if len(widths) < 3 or min(len(v) for v in values) < 2:
-        raise ValueError("an exponent with an interval needs three widths and two seeds")
-    logs = [np.log(np.asarray(v, float)) for v in values]
-    if not all(np.isfinite(row).all() for row in logs):
-        raise ValueError("an exponent needs positive, finite values")
-    if shared and len({len(row) for row in logs}) > 1:
-        raise ValueError("seeds that are shared by all widths must be the same number at each")
-    design = Design.of(tuple(widths))
-    half = len(widths) - max(3, -(-len(widths) // 2))
-    upper_design = Design.of(tuple(widths), half)
-    limits = np.zeros(len(widths)) if errors is None else np.asarray(errors, float)
-    whole = _exponent(design, logs, limits, shared)
-    upper = _exponent(upper_design, logs[half:], limits[half:], shared)
+    confidence = checked_confidence(confidence)
+    samples = Samples.of(widths, values, errors, shared=shared)
+    logs, shared = samples.logs, samples.shared
+    design = Design.of(samples.widths)
+    half = len(logs) - max(3, -(-len(logs) // 2))
+    upper_design = Design.of(samples.widths, half)
+    whole = _exponent(design, logs, samples.errors, shared)
+    upper = _exponent(upper_design, logs[half:], samples.errors[half:], shared)
     curvature = _contrast(design.curvature, logs, shared)
     means = np.array([row.mean() for row in logs])
     margin = [
@@ -186,64 +187,9 @@ def fit(
         interval=whole.interval(confidence),
         upper_interval=upper.interval(confidence),
         bend=2 * min(curvature.p_above(0.0), curvature.p_below(0.0)) if curvature.error else 1.0,
-        local=tuple(np.diff(means) / np.diff(np.log(widths))),
+        local=tuple(np.diff(means) / np.diff(np.log(samples.widths))),
         typical=tuple(np.exp(means)),
         band=tuple(zip(np.exp(means - margin), np.exp(means + margin), strict=True)),
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Tail:
-    """How an upper quantile over seeds scales, beside the typical network.
-
-    Attributes:
-        level: of the quantile.
-        exponent: its slope against the width, on logarithmic scales.
-        difference: that minus the slope of the typical network.
-        interval: of the difference, by bootstrap at the given confidence.
-    """
-
-    level: float
-    exponent: float
-    difference: float
-    interval: tuple[float, float]
-
-    @property
-    def disagrees(self) -> bool:
-        """Whether rare networks scale differently from typical ones."""
-        return not self.interval[0] <= 0 <= self.interval[1]
-
-
-def tail(
-    widths: Sequence[int],
-    values: Sequence[Sequence[float] | np.ndarray],
-    confidence: float = 0.95,
-    level: float = TAIL_LEVEL,
-    *,
-    shared: bool = False,
-) -> Tail:
-    """The exponent of an upper quantile, by least squares, against that of the mean of the log.
-
-    Seeds are resampled within each width, or whole if they share noise across widths; the interval
-    is the basic bootstrap's. With few seeds a high quantile is close to the largest value, and the
-    interval is rough.
-    """
-    rng = np.random.default_rng(0)
-    weights = Design.of(tuple(widths)).weights[0]
-    slope = difference = 0.0
-    resampled = np.zeros(RESAMPLES)
-    whole = rng.integers(0, len(values[0]), (RESAMPLES, len(values[0])))
-    for w, row in zip(weights, values, strict=True):
-        logs = np.log(np.asarray(row, float))
-        quantile = float(np.quantile(logs, level))
-        slope += w * quantile
-        difference += w * (quantile - logs.mean())
-        chosen = whole if shared else rng.integers(0, len(logs), (RESAMPLES, len(logs)))
-        drawn = logs[chosen]
-        resampled += w * (np.quantile(drawn, level, axis=1) - drawn.mean(axis=1))
-    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Tail(
-        level, slope, difference, (2 * difference - float(high), 2 * difference - float(low))
     )
 
 

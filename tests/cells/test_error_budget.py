@@ -27,7 +27,7 @@ def test_a_loose_tolerance_forbids_verdicts_and_never_changes_one():
         assert finding.verdict in (verdicts[finding.question], "undecided"), finding.question
         if finding.error_share > MAX_ERROR_SHARE:
             assert finding.verdict == "undecided"
-            assert "tighten --tolerance" in finding.reason
+            assert "pass a smaller tolerance" in finding.reason
             forbidden += verdicts[finding.question] != "undecided"
     assert forbidden >= 2
 

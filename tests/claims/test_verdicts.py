@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from ntkalign.claims import claim as claims
 from ntkalign.claims import verdicts
 from ntkalign.claims.claim import Question
-from ntkalign.claims.verdicts import Terms, answer
+from ntkalign.claims.verdicts import JudgingTerms, judge_question
 from ntkalign.report import scaling_plots as plots
+from ntkalign.statistics import judgement
 
 WIDTHS = (64, 128, 256, 512, 1024)
 
@@ -33,7 +34,7 @@ def table(law, claim=claims.PROPOSITION_2, noise=0.05, seeds=6, error=1e-6, stat
 
 def judge(data, claim=claims.PROPOSITION_2):
     question = Question(claim, "main", "align-ada")
-    return answer(question, data, assumptions_met=True, terms=Terms())
+    return judge_question(question, data, assumptions_met=True, terms=JudgingTerms())
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_true_bound_is_hardly_ever_refuted_and_a_false_one_hardly_ever_held():
 def test_a_quantity_that_levels_off_does_not_pass_as_vanishing():
     """It decays over the small widths only: a law that bends has to decay over the large ones."""
     finding = judge(table(lambda m: 0.5 + (m / 64) ** -2.0, claims.SCORE, noise=0.01), claims.SCORE)
-    assert finding.rate.local[0] < verdicts.DECAY < finding.rate.local[-1]
+    assert finding.rate.local[0] < judgement.DECAY < finding.rate.local[-1]
     assert finding.rate.bends
     assert finding.verdict != "holds"
 
@@ -82,7 +83,7 @@ def test_a_tail_that_does_not_follow_is_reported():
     slow = (data["seed"] < 18) & (data["quantity"] == "divergence")
     data.loc[slow, "value"] *= data.loc[slow, "width"]
     finding = judge(data)
-    assert finding.tail.disagrees
+    assert finding.upper_quantile.disagrees
     assert "the upper 90% quantile over seeds scales with exponent" in finding.reason
     assert finding.as_json()["upper_quantile"]["level"] == 0.9
 
@@ -99,7 +100,7 @@ def test_refutations_are_corrected_for_their_number():
     """Holm: 0.004 of 4 is 0.016, then 0.009 of 3 is 0.027; 0.03 of 2 is 0.06, too much."""
     asked = [finding(0.004), finding(0.03, layer=2), finding(0.009, layer=3)]
     asked += [finding(0.5, "holds", 4), finding(0.008, layer=5, control=True)]
-    done = verdicts.settle(asked)
+    done = verdicts.correct_findings(asked)
     assert [f.adjusted_p for f in done] == pytest.approx([0.016, 0.06, 0.027, 0.5, None])
     assert [f.verdict for f in done] == ["refuted", "undecided", "refuted", "holds", "refuted"]
     assert done[1].reason == (
@@ -113,17 +114,17 @@ def test_the_family_of_true_claims_is_hardly_ever_refuted():
     wrong = 0
     for _ in range(100):
         found = [
-            finding(p, "refuted" if p <= verdicts.LEVEL else "holds", layer)
+            finding(p, "refuted" if p <= judgement.LEVEL else "holds", layer)
             for layer, p in enumerate(rng.uniform(size=40))
         ]
-        wrong += any(f.verdict == "refuted" for f in verdicts.settle(found))
+        wrong += any(f.verdict == "refuted" for f in verdicts.correct_findings(found))
     assert wrong <= 5 + 3 * np.sqrt(5)
 
 
 def test_numerical_error_forbids_a_verdict():
     finding = judge(table(lambda m: m**-0.5, error=0.02))
     assert finding.verdict == "undecided"
-    assert finding.reason == "numerical error reaches 2.0% of a value; tighten --tolerance"
+    assert finding.reason == "numerical error reaches 2.0% of a value; pass a smaller tolerance"
     assert finding.error_share == pytest.approx(0.02)
 
 

@@ -10,9 +10,10 @@ import pytest
 from ntkalign import InputError, Settings, verify
 from ntkalign.claims import claim as claims
 from ntkalign.claims.claim import Question
-from ntkalign.claims.verdicts import Finding, judge
+from ntkalign.claims.verdicts import Finding
 from ntkalign.runs import verify as verifier
 from ntkalign.runs.verify import enlarged
+from ntkalign.statistics.judgement import Bound, Kind, judge
 from ntkalign.statistics.rates import fit
 
 WIDTHS = (64, 256, 1024)
@@ -54,7 +55,7 @@ def test_looking_often_costs_no_coverage():
             ]
             spend = 0.5**look
             rate = fit(WIDTHS, values, 1 - 0.05 * spend)
-            verdict = judge(claims.FEEDBACK, rate, spend).verdict
+            verdict = judge(Bound(Kind.BOUND, -0.5), rate, spend).verdict
             if verdict != "undecided":
                 break
         low, high = rate.interval

@@ -1,0 +1,247 @@
+"""How a verdict is reached: from what is stated of an exponent, and the exponent that was found.
+
+A bound O(m^p) is one-sided: it is refuted only by a quantity that decays *more slowly*. With the
+interval of :mod:`ntkalign.statistics.rates` in hand, the verdict on "O(m^p)" is
+
+    refuted    if the exponent lies above p: the p-value of the contrary, corrections to scaling of
+               either sign allowed for, is at most 1 %, and at most 5 % after Holm's correction
+               for all verdicts of a report
+    holds      if the whole interval lies below p + 0.25 (RESOLUTION): a claim that is wrong by a
+               quarter does not pass
+    undecided  otherwise
+
+and the larger half of the widths must agree: by its estimate, and if the law bends significantly
+by its own interval and p-value. "→ 0" and "does not tend to 0" are judged the same way with one
+threshold, −0.1, on either side of which the exponent must lie. A bound that holds is *sharp* if p
+is in the interval and *loose* if the interval lies below p. "= 0 on average" has no exponent: the
+mean must lie within a margin of 0. No constant adapts to a result.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+from ntkalign.errors import InputError
+from ntkalign.statistics.rates import Exponent, Rate
+from ntkalign.statistics.samples import (
+    LEAST_SEEDS,
+    checked_confidence,
+    checked_number,
+    checked_spend,
+    number_list,
+    real_number,
+    shown,
+)
+
+RESOLUTION = 0.25
+DECAY = -0.1
+"""The exponent that separates decay from none, for statements without a rate."""
+LEVEL = 0.01
+"""Of a refutation by itself."""
+FAMILY_LEVEL = 0.05
+"""Of any false refutation in a report (Holm's step-down correction)."""
+MEAN_MARGIN = 0.01
+"""How close to zero "zero on average" is."""
+
+
+class Kind(enum.Enum):
+    """What is stated of a quantity as the width m grows."""
+
+    BOUND = "O(m^p)"
+    VANISHES = "→ 0"
+    PERSISTS = "does not tend to 0"
+    ZERO_MEAN = "= 0 on average"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What is stated: a kind, and the exponent p if that is O(m^p).
+
+    Raises:
+        InputError: if the kind is none, or p is missing, superfluous or no number.
+    """
+
+    kind: Kind
+    exponent: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kind, Kind):
+            raise InputError(
+                "kind", self.kind, must=f"be one of {', '.join(map(str, Kind))}",
+                got=repr(self.kind), because="it decides what is tested", do="pass Kind.BOUND, say",
+            )  # fmt: skip
+        if self.kind is Kind.BOUND:
+            exponent = checked_number("exponent", self.exponent, "it is the p of O(m^p)", -0.5)
+            object.__setattr__(self, "exponent", exponent)
+        elif self.exponent is not None:
+            raise InputError(
+                "exponent", self.exponent, must="be given for Kind.BOUND and for no other kind",
+                got=f"{self.exponent!r} for {self.kind}", because="only O(m^p) has a p",
+                do="leave it out, or pass Kind.BOUND",
+            )  # fmt: skip
+
+
+class Judgement(NamedTuple):
+    """A verdict by itself, and what it rests on."""
+
+    verdict: str  # "holds", "refuted" or "undecided"
+    tightness: str | None
+    reason: str
+    p_value: float  # of the statement being true: small if it is refuted
+
+
+def thresholds(bound: Bound) -> tuple[float, float]:
+    """To hold, the exponent must lie below the first; to be refuted, above the second."""
+    if bound.exponent is None:
+        return DECAY, DECAY
+    return bound.exponent + RESOLUTION, bound.exponent
+
+
+def judge(bound: Bound, rate: Rate, spend: float = 1.0) -> Judgement:
+    """Verdict on one statement, not corrected for others, for a fitted exponent.
+
+    Args:
+        bound: what is stated.
+        rate: what was found.
+        spend: the share of all error probabilities that this look at the data may use.
+
+    Raises:
+        InputError: if the statement is not about an exponent, or the share is none.
+    """
+    if bound.kind is Kind.ZERO_MEAN:
+        raise InputError(
+            "bound", bound.kind, must="be about an exponent", got=repr(bound.kind.value),
+            because="a mean is judged by its values", do="call judge_mean",
+        )  # fmt: skip
+    level = LEVEL * checked_spend(spend)
+    to_hold, to_refute = thresholds(bound)
+    measured = f"exponent {rate.exponent:.2f} in [{rate.interval[0]:.2f}, {rate.interval[1]:.2f}]"
+    if bound.kind is Kind.PERSISTS:
+        p_value = _p_value(rate, to_refute, -1)
+        least = min(rate.interval[0], rate.upper_interval[0] if rate.bends else rate.upper.estimate)
+        if p_value <= level:
+            reason = f"{measured} lies below {to_refute:.2f}: it decays"
+            return Judgement("refuted", None, reason, p_value)
+        if least > to_hold:
+            reason = f"{measured} lies above {to_hold:.2f}: no decay"
+            return Judgement("holds", None, reason, p_value)
+        return Judgement("undecided", None, _undecided(rate, measured, bound), p_value)
+    p_value = _p_value(rate, to_refute, 1)
+    largest = max(rate.interval[1], rate.upper_interval[1] if rate.bends else rate.upper.estimate)
+    if p_value <= level:
+        reason = f"{measured} lies above {to_refute:.2f}: it decays too slowly, if at all"
+        return Judgement("refuted", None, reason, p_value)
+    if not largest < to_hold:
+        return Judgement("undecided", None, _undecided(rate, measured, bound), p_value)
+    reason = f"{measured} lies below {to_hold:.2f}"
+    if bound.exponent is None:
+        return Judgement("holds", None, f"{reason}: it decays", p_value)
+    if rate.interval[1] < bound.exponent:
+        return Judgement("holds", "loose", f"{reason}, and decays faster than stated", p_value)
+    if rate.interval[0] <= bound.exponent:
+        return Judgement("holds", "sharp", f"{reason}, at the stated rate", p_value)
+    return Judgement("holds", None, reason, p_value)
+
+
+def judge_mean(
+    values: Sequence[float] | np.ndarray,
+    errors: Sequence[float] | np.ndarray,
+    confidence: float = 0.95,
+    spend: float = 1.0,
+) -> Judgement:
+    """Equivalence test of "= 0 on average": does the mean lie within MEAN_MARGIN of 0?
+
+    Args:
+        values: one per network, at least two.
+        errors: the standard error of each, which the reason compares with their size.
+        confidence: of the mean's interval.
+        spend: the share of all error probabilities that this look at the data may use.
+
+    Raises:
+        InputError: if an argument is not what it must be; says which, and what to do.
+    """
+    confidence, spend = checked_confidence(confidence), checked_spend(spend)
+    values, errors = _finite("values", values), _finite("errors", errors)
+    if len(errors) != len(values):
+        raise InputError(
+            "errors", len(errors), must="be as many as the values", got=f"{len(errors)} errors",
+            because=f"there are {len(values)} values", do="give one for each value",
+        )  # fmt: skip
+    mean, count = float(values.mean()), len(values)
+    error = float(values.std(ddof=1)) / count**0.5
+    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * error
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.mean((values / errors) ** 2)
+    reason = (
+        f"mean difference {mean:+.4f} ± {half:.4f} over {count} networks, margin "
+        f"{MEAN_MARGIN}; mean square in standard errors {spread:.2f}"
+    )
+    p_value = Exponent(abs(mean), error, count - 1.0).p_above(MEAN_MARGIN)
+    if abs(mean) + half < MEAN_MARGIN:
+        return Judgement("holds", None, reason, p_value)
+    verdict = "refuted" if p_value <= LEVEL * spend else "undecided"
+    return Judgement(verdict, None, reason, p_value)
+
+
+def correct_for_many(p_values: Sequence[float] | np.ndarray) -> tuple[float, ...]:
+    """p-values corrected for their number (Holm 1979), in the order given.
+
+    If statements are refuted whose corrected value is at most α, the chance that any true one is
+    among them is at most α.
+
+    Args:
+        p_values: of all statements that might have been refuted.
+
+    Raises:
+        InputError: if one is no probability.
+    """
+    known = [real_number(p) for p in p_values]
+    for p, given in zip(known, p_values, strict=True):
+        if p is None or not 0 <= p <= 1:
+            raise InputError(
+                "p_values", given, must="be probabilities", got=repr(given),
+                because="they are ranked and multiplied", do="leave out what was not tested",
+            )  # fmt: skip
+    numbers = [p for p in known if p is not None]
+    corrected = [0.0] * len(numbers)
+    largest = 0.0
+    for rank, i in enumerate(sorted(range(len(numbers)), key=numbers.__getitem__)):
+        largest = max(largest, min(1.0, (len(numbers) - rank) * numbers[i]))
+        corrected[i] = largest
+    return tuple(corrected)
+
+
+def _p_value(rate: Rate, threshold: float, side: int) -> float:
+    """Of the exponent not lying above the threshold (side 1) or below it (side −1)."""
+    value, upper = (
+        e.p_above(threshold) if side > 0 else e.p_below(threshold) for e in (rate.all, rate.upper)
+    )
+    if rate.bends:
+        return max(value, upper)
+    return value if side * (rate.upper.estimate - threshold) > 0 else 1.0
+
+
+def _undecided(rate: Rate, measured: str, bound: Bound) -> str:
+    low, high = rate.upper_interval
+    wanted = " or ".join(f"{line:.2f}" for line in sorted(set(thresholds(bound))))
+    larger = f"; over the larger widths alone {rate.upper.estimate:.2f} in [{low:.2f}, {high:.2f}]"
+    bends = " (the law bends)" if rate.bends else ""
+    return f"{measured}{larger}{bends} is on neither side of {wanted}; add seeds or widths"
+
+
+def _finite(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Two finite numbers or more."""
+    row = number_list(values)
+    if row is None or len(row) < LEAST_SEEDS or not np.isfinite(row).all():
+        raise InputError(
+            name, shown(values), must=f"be at least {LEAST_SEEDS} finite numbers",
+            got=shown(values), because="the interval of a mean comes from networks",
+            do="give one number per network",
+        )  # fmt: skip
+    return row
