@@ -51,7 +51,12 @@ SPECTRAL = ("flow/spectral/test_spectral_flow.py::test_every_rule_runs_on_it",)
 RATES = ("statistics/test_rates", "claims/test_verdicts")
 EVIDENCE = ("claims/test_evidence",)
 PAIRING = ("networks/test_shared_outputs",)
-KERNELS = ("kernels/test_kernels", "cells/test_kernels")
+KERNELS = (
+    "kernels/test_analytic",
+    "kernels/test_expectations",
+    "kernels/test_kernels",
+    "cells/test_kernels",
+)
 
 MUTANTS = (
     # equation (1) and its chain rule
@@ -363,8 +368,8 @@ MUTANTS = (
     Mutant(
         "limit: Γ from the wrong end",
         "kernels/analytic.py",
-        "for slope in reversed(slopes):",
-        "for slope in slopes:",
+        "in reversed(slopes):",
+        "in slopes:",
         KERNELS,
     ),
     Mutant(
@@ -377,15 +382,15 @@ MUTANTS = (
     Mutant(
         "limit: the bias's variance squared",
         "kernels/analytic.py",
-        "b_std=family.bias_std or None",
-        "b_std=family.bias_std**2 or None",
+        "value, slope = _propagated(expect, h + bias_std**2,",
+        "value, slope = _propagated(expect, h + bias_std**4,",
         KERNELS,
     ),
     Mutant(
         "limit: inputs without 1/d",
         "kernels/analytic.py",
-        "features, forward = [x @ x.T / x.shape[1]], []",
-        "features, forward = [x @ x.T], []",
+        "start = x @ x.T / x.shape[1]",
+        "start = x @ x.T",
         KERNELS,
     ),
     Mutant(
@@ -431,10 +436,45 @@ MUTANTS = (
         KERNELS,
     ),
     Mutant(
-        "quadrature's error left out",
+        "limit: what the expansion leaves out is not said",
+        "kernels/expectations.py",
+        "return value, bound + cut",
+        "return value, bound",
+        KERNELS,
+    ),
+    Mutant(
+        "limit: kinks are not resolved",
+        "kernels/expectations.py",
+        "HALVINGS = 45",
+        "HALVINGS = 3",
+        KERNELS,
+    ),
+    Mutant(
+        "limit: what kinks are missed is not said",
+        "kernels/expectations.py",
+        "crossed = np.outer(self.norm, self.error)",
+        "crossed = np.outer(self.norm, 0 * self.error)",
+        KERNELS,
+    ),
+    Mutant(
+        "limit: the error of a layer does not reach the next",
+        "kernels/analytic.py",
+        "np.maximum(*change))",
+        "0 * change[0])",
+        KERNELS,
+    ),
+    Mutant(
+        "limit: points without variance left at zero",
+        "kernels/analytic.py",
+        "if not moving.all():",
+        "if False:",
+        KERNELS,
+    ),
+    Mutant(
+        "measured: the limit's own error left out",
         "cells/kernels.py",
-        "errors + np.abs(values - rough[name][0])",
-        "errors",
+        "(1 + gaps) * off + ROUNDING",
+        "ROUNDING + 0 * off",
         KERNELS,
     ),
     Mutant(

@@ -13,7 +13,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from ntkalign.claims.claim import BOTTLENECK
 from ntkalign.data.catalogue import Data

@@ -17,12 +17,12 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from ntkalign.cells.flow import NO_WIDTH, saved_times
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import Limit, limit
 from ntkalign.kernels.prediction import predicted_delta, spectrum
 from ntkalign.networks.base import Network
 from ntkalign.runs.settings import Settings
-from ntkalign.cells.flow import NO_WIDTH, saved_times
 
 JITTER = 1e-10
 """Added to a covariance before its Cholesky factor is taken, as a share of its mean variance."""

@@ -13,18 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntkalign.cells.flow import Cell, Needs, Row, Trial, failed, labelled, what_it_took, with_status
 from ntkalign.claims.claim import Question, kernel_questions
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
 from ntkalign.flow.trajectory import Flow, Outcome
-from ntkalign.kernels.analytic import Limit, limit
+from ntkalign.kernels.analytic import Kernels, Limit, limit
 from ntkalign.kernels.empirical import Empirical, Factors, at_once
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum, weighted
 from ntkalign.networks.base import Pass, Signals
 from ntkalign.quantities.theory import Series, supremum
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
 from ntkalign.runs.settings import Settings
-from ntkalign.cells.flow import Cell, Needs, Row, Trial, failed, labelled, what_it_took, with_status
 from ntkalign.runs.verify import Suite
 
 TITLE = "Are networks of finite width what their kernels say? Measured"
@@ -128,10 +128,7 @@ def _measured(
     if "ntk-drift" in wanted:
         drift = [distance(theta, start.ntk) for theta in _kernels_over_time(flow)]
         series[None, "ntk-drift"] = np.array(drift), np.full(len(drift), ROUNDING)
-    beyond = _against(limit, flow, start, y, points)
-    rough = beyond if limit.coarser is None else _against(limit.coarser, flow, start, y, points)
-    for name, (values, errors) in beyond.items():
-        series[name] = values, errors + np.abs(values - rough[name][0])
+    series |= _against(limit, flow, start, y, points)
     return {name: found for name, found in series.items() if name[1] in wanted}
 
 
@@ -139,31 +136,48 @@ def _against(
     limit: Limit, flow: Flow, start: Empirical, y: Float[np.ndarray, "A C"], points: int
 ) -> Series:
     """The quantities that compare a network with the infinitely wide one."""
-    network, eye, some = flow.network, np.eye(y.shape[1]), np.s_[:points, :points]
-    theta = limit.ntk[:, :, None, None] * eye
-    gammas = [gamma[:, :, None, None] * eye for gamma in limit.backward]
-    nngp = start.features[-1] + network.bias_std**2
-    found: dict[tuple[int | None, str], list[float]] = {
-        (None, "ntk-gap"): [distance(start.ntk, theta)],
-        (None, "nngp-gap"): [distance(nngp, limit.nngp)],
-    }
-    e0 = (y - np.asarray(flow.initial.first.output))[:points]
-    theirs = predicted_delta(theta[some], e0, flow.times)
+    network, some = flow.network, np.s_[:points, :points]
     ours = np.asarray(flow.delta)[:, :points] / network.rate
+    nngp = start.features[-1] + network.bias_std**2
+    found: Things = {(None, "ntk-gap"): [start.ntk], (None, "nngp-gap"): [nngp]}
     for i in range(network.depth):
-        h, g, h8, g8 = start.features[i], start.backward[i], limit.features[i], gammas[i]
-        pairs = list(zip(ours, theirs, strict=True))
+        h, g = start.features[i], start.backward[i]
         if i + 1 < network.depth:  # Γ_N is 1
-            found[i + 1, "gamma-gap"] = [distance(g, g8)]
-        found[i + 1, "q-gap"] = [
-            distance(weighted(g[some], d), weighted(g8[some], d8)) for d, d8 in pairs
-        ]
-        found[i + 1, "spectrum-gap"] = [
-            distance(spectrum(h[some], g[some], d), spectrum(h8[some], g8[some], d8))
-            for d, d8 in pairs
-        ]
-    rounded = {n: (np.array(v), np.full(len(v), ROUNDING)) for n, v in found.items()}
-    return rounded | prediction_gaps("analytic", theta, flow, y, points)
+            found[i + 1, "gamma-gap"] = [g]
+        found[i + 1, "q-gap"] = [weighted(g[some], d) for d in ours]
+        found[i + 1, "spectrum-gap"] = [spectrum(h[some], g[some], d) for d in ours]
+    exact, moved = (_expected(k, flow, y, points) for k in (limit, limit.moved))
+    series: Series = {}
+    for name, things in found.items():
+        gaps = np.array([distance(a, b) for a, b in zip(things, exact[name], strict=True)])
+        # no distance changes by more than its end is moved; both are relative to that end
+        off = np.array([distance(a, b) for a, b in zip(moved[name], exact[name], strict=True)])
+        series[name] = gaps, (1 + gaps) * off + ROUNDING
+    thetas = [_wide(k.ntk, y) for k in (limit, limit.moved)]
+    return series | prediction_gaps("analytic", thetas[0], flow, y, points, thetas[1])
+
+
+Things = dict[tuple[int | None, str], list[np.ndarray]]
+"""What is compared, for one or for every saved time."""
+
+
+def _expected(kernels: Kernels, flow: Flow, y: Float[np.ndarray, "A C"], points: int) -> Things:
+    """What is compared, by the infinitely wide network's kernels."""
+    some = np.s_[:points, :points]
+    theta, gammas = _wide(kernels.ntk, y), [_wide(gamma, y) for gamma in kernels.backward]
+    e0 = (y - np.asarray(flow.initial.first.output))[:points]
+    delta = predicted_delta(theta[some], e0, flow.times)
+    expected: Things = {(None, "ntk-gap"): [theta], (None, "nngp-gap"): [kernels.nngp]}
+    for i, (h, g) in enumerate(zip(kernels.features, gammas, strict=True), start=1):
+        expected[i, "gamma-gap"] = [g]
+        expected[i, "q-gap"] = [weighted(g[some], d) for d in delta]
+        expected[i, "spectrum-gap"] = [spectrum(h[some], g[some], d) for d in delta]
+    return expected
+
+
+def _wide(kernel: Float[np.ndarray, "A A"], y: Float[np.ndarray, "A C"]) -> np.ndarray:
+    """The kernel times the identity over outputs."""
+    return kernel[:, :, None, None] * np.eye(y.shape[1])
 
 
 def prediction_gaps(
@@ -172,10 +186,12 @@ def prediction_gaps(
     flow: Flow,
     y: Float[np.ndarray, "A C"],
     points: int,
+    moved: Float[np.ndarray, "A A C C"] | None = None,
 ) -> Series:
     """max_x ‖f^t − predicted f^t‖ over the training points, and over the others.
 
-    The prediction's own error is its difference from f^0 + Θδ/P, found without neural-tangents.
+    The prediction's own error is its difference from f^0 + Θδ/P, found without neural-tangents,
+    and from the prediction of the kernel moved by its error.
     """
     initial = np.asarray(flow.initial.first.output)
     predicted = predicted_outputs(kernel, y[:points], initial, flow.times)
@@ -185,6 +201,9 @@ def prediction_gaps(
     apart, error = (
         np.linalg.norm(predicted - f, axis=-1) for f in (np.asarray(flow.output), other)
     )
+    if moved is not None:
+        shifted = predicted_outputs(moved, y[:points], initial, flow.times)
+        error = error + np.linalg.norm(predicted - shifted, axis=-1)
     return {
         (None, f"flow-gap-{name}{which}"): (
             apart[:, some].max(axis=-1),

@@ -1,4 +1,4 @@
-"""Kernels of the infinitely wide network, layer by layer.
+"""Kernels of the infinitely wide network, layer by layer, each entry with a bound on its error.
 
 With u, v jointly normal with the covariance K_l of preactivations at two data points,
 
@@ -8,14 +8,17 @@ With u, v jointly normal with the covariance K_l of preactivations at two data p
 
 each times the identity over outputs. The 1 is the bias's own gradient, which is there whatever β is
 (neural-tangents' own NTK has β² in its place, because it scales biases and not their variance). The
-two expectations are neural-tangents': closed forms where it has them, else its quadrature.
+two expectations are neural-tangents' closed forms where it has them. Else, and for a point of
+variance zero (a row of zeros without biases), they come from :mod:`ntkalign.kernels.expectations`.
+
+What a layer's K may be off by moves both expectations of the next layer: they are computed at K and
+at both ends of its error, and the larger change is added to their own.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -26,44 +29,66 @@ from jaxtyping import Array, Float
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.kernels.adapter import jax_defaults, load
-from ntkalign.networks.activations import ACTIVATIONS, Activation
+from ntkalign.kernels.expectations import ROUNDING, Both, Expansion, evaluation, expansions
+from ntkalign.networks.activations import ACTIVATIONS, LEAK, Activation
 from ntkalign.networks.family import Family
 
-DEGREE = 128
-"""Nodes of the quadrature in each direction."""
-CLOSED_FORMS = {
-    "erf": "Erf", "sin": "Sin", "gelu": "Gelu", "relu": "Relu", "linear": "Identity",
-}  # fmt: skip
-"""Activations whose expectations neural-tangents knows, by our name."""
+CLOSED_FORMS: dict[str, tuple[str, tuple[float, ...]]] = {
+    "erf": ("Erf", ()),
+    "sin": ("Sin", ()),
+    "gelu": ("Gelu", ()),
+    "relu": ("Relu", ()),
+    "leaky-relu": ("LeakyRelu", (LEAK,)),
+    "abs": ("Abs", ()),
+    "linear": ("Identity", ()),
+}
+"""Activations whose expectations neural-tangents knows: by our name, its name and arguments."""
+EPSILON = 4 * np.finfo(np.float64).eps
+"""Rounding of a covariance, as a share of the two standard deviations."""
+STEADY = 1e-12
+"""A variance known to this share counts as known."""
+
+Matrix = Float[np.ndarray, "P P"]
+Bounded = tuple[Matrix, Matrix]
+"""Entries, and how far each may be off."""
 
 
 @dataclass(frozen=True, eq=False)
-class Limit:
-    """Kernels over P data points in the limit of infinite width; item l−1 belongs to layer l.
+class Kernels:
+    """Kernels over P data points at infinite width; item l−1 belongs to layer l.
 
     Attributes:
         features: H_0 … H_{N−1}, each (P, P).
         forward: K_1 … K_N.
         backward: Γ_1 … Γ_N, the factor before the identity over outputs.
-        coarser: the same by half as many nodes of quadrature; None where no quadrature was needed.
-            A quantity's error by quadrature is its difference between the two.
     """
 
-    features: tuple[np.ndarray, ...]
-    forward: tuple[np.ndarray, ...]
-    backward: tuple[np.ndarray, ...]
-    coarser: Limit | None = None
+    features: tuple[Matrix, ...]
+    forward: tuple[Matrix, ...]
+    backward: tuple[Matrix, ...]
 
     @property
-    def nngp(self) -> Float[np.ndarray, "P P"]:
+    def nngp(self) -> Matrix:
         """K_N, the covariance of outputs at time 0."""
         return self.forward[-1]
 
     @property
-    def ntk(self) -> Float[np.ndarray, "P P"]:
+    def ntk(self) -> Matrix:
         """Θ."""
         pairs = zip(self.backward, self.features, strict=True)
         return np.sum([gamma * (h + 1) for gamma, h in pairs], axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Limit(Kernels):
+    """Kernels, and how far they may be from the true ones.
+
+    Attributes:
+        moved: the same with each entry moved, away from zero, by the bound on its error. What this
+            changes in a quantity is the quantity's error.
+    """
+
+    moved: Kernels
 
 
 def limit(family: Family, x: Float[Array | np.ndarray, "P d"]) -> Limit:
@@ -81,7 +106,7 @@ def limit(family: Family, x: Float[Array | np.ndarray, "P d"]) -> Limit:
     """
     x, device = np.ascontiguousarray(x, np.float64), str(devices()[0])
     found = _known(family.activation, family.depth, family.bias_std, x.shape, x.tobytes(), device)
-    if not np.isfinite([*found.forward, *found.backward]).all():
+    if found is None:
         raise InputError(
             "activation", family.activation.name, must="have finite Gaussian moments",
             got="E[σ(u)σ(v)] or E[σ′(u)σ′(v)] that is not a number",
@@ -90,7 +115,7 @@ def limit(family: Family, x: Float[Array | np.ndarray, "P d"]) -> Limit:
     return found
 
 
-@lru_cache(maxsize=8)  # quadrature takes seconds, and one run may ask more than once
+@lru_cache(maxsize=8)  # expectations take seconds, and one run may ask more than once
 def _known(
     activation: Activation,
     depth: int,
@@ -98,45 +123,123 @@ def _known(
     shape: tuple[int, ...],
     data: bytes,
     device: str,
-) -> Limit:
-    x = jnp.asarray(np.frombuffer(data).reshape(shape))
-    family = Family(depth, activation, bias_std=bias_std)
-    name = family.activation.name
-    if ACTIVATIONS.get(name) is family.activation and name in CLOSED_FORMS:
-        return _limit(family, x, getattr(load().stax, CLOSED_FORMS[name])())
-    fine, coarse = (
-        _limit(family, x, _numerical(family.activation, n)) for n in (DEGREE, DEGREE // 2)
+) -> Limit | None:
+    x = np.frombuffer(data).reshape(shape)
+    start = x @ x.T / x.shape[1]
+    features, slopes = [(start, EPSILON * _scale(start))], []
+    expect = _expectations(activation)
+    for _ in range(depth - 1):
+        h, error = features[-1]
+        value, slope = _propagated(expect, h + bias_std**2, error + EPSILON * _scale(h))
+        if not np.isfinite([*value, *slope]).all():
+            return None
+        features.append(value)
+        slopes.append(slope)
+    backward = [(np.ones_like(start), np.zeros_like(start))]
+    for s, s_error in reversed(slopes):
+        gamma, error = backward[-1]
+        backward.append((gamma * s, error * (np.abs(s) + s_error) + np.abs(gamma) * s_error))
+    backward.reverse()
+
+    moved = Kernels(
+        tuple(_away(*h) for h in features),
+        tuple(_away(*h) + bias_std**2 for h in features),
+        tuple(_away(*gamma) for gamma in backward),
     )
-    return replace(fine, coarser=coarse)
-
-
-def _numerical(activation: Activation, degree: int) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says that quadrature has an error: we estimate it
-        return load().stax.ElementwiseNumerical(activation.function, deg=degree)
-
-
-def _limit(family: Family, x: Array, activation: Any) -> Limit:
-    stax = load().stax
-    _, _, dense = stax.Dense(1, W_std=1.0, b_std=family.bias_std or None, parameterization="ntk")
-    through: Callable[[Any], Any] = activation[2]
-    features, forward = [x @ x.T / x.shape[1]], []
-    slopes: list[Any] = []
-    with jax_defaults():
-        kernel = dense(x, None)
-        forward.append(kernel.nngp)
-        for _ in range(family.depth - 1):
-            # neural-tangents' NTK of a single nonlinearity is E[σ′(u) σ′(v)] times what it is given
-            kernel = through(kernel.replace(ntk=jnp.ones_like(kernel.nngp)))
-            features.append(kernel.nngp)
-            slopes.append(kernel.ntk)
-            kernel = dense(kernel)
-            forward.append(kernel.nngp)
-    backward = [np.ones(features[0].shape)]
-    for slope in reversed(slopes):
-        backward.append(backward[-1] * np.asarray(slope))
     return Limit(
-        tuple(np.asarray(h) for h in features),
-        tuple(np.asarray(k) for k in forward),
-        tuple(reversed(backward)),
+        tuple(entries for entries, _ in features),
+        tuple(entries + bias_std**2 for entries, _ in features),
+        tuple(entries for entries, _ in backward),
+        moved,
     )
+
+
+def _away(entries: Matrix, error: Matrix) -> Matrix:
+    return entries + np.where(entries < 0, -error, error)
+
+
+# --- one layer ------------------------------------------------------------------------------
+
+KernelLayer = tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]
+"""neural-tangents' layer: draw, apply, kernel."""
+Expectations = Callable[[list[Matrix]], list[tuple[Bounded, Bounded]]]
+"""From covariances to E[σσ] and E[σ′σ′] under each."""
+
+
+@np.errstate(all="ignore")  # what is not finite is refused
+def _propagated(expect: Expectations, k: Matrix, error: Matrix) -> tuple[Bounded, Bounded]:
+    """Both expectations under a covariance that may be off."""
+    variances = np.diag(k)
+    steps = error.copy()
+    steady = np.diag(error) <= STEADY * variances
+    np.fill_diagonal(steps, np.where(steady, 0.0, np.diag(error)))
+    at, *ends = expect([k, k - steps, k + steps])
+    bounded = []
+    for which in (0, 1):
+        value, bound = at[which]
+        change = [np.abs(end[which][0] - value) + end[which][1] - bound for end in ends]
+        bounded.append((value, bound + np.maximum(0.0, np.maximum(*change))))
+    return bounded[0], bounded[1]
+
+
+def _expectations(activation: Activation) -> Expectations:
+    both = evaluation(activation)
+    name = activation.name
+    if ACTIVATIONS.get(name) is activation and name in CLOSED_FORMS:
+        its_name, arguments = CLOSED_FORMS[name]
+        layer = getattr(load().stax, its_name)(*arguments)
+        return lambda ks: [_closed(layer, both, k) for k in ks]
+    return lambda ks: _expanded(both, ks)
+
+
+def _expanded(both: Both, ks: list[Matrix]) -> list[tuple[Bounded, Bounded]]:
+    """By expansions, which covariances with the same diagonal share."""
+    found: dict[bytes, tuple[Expansion, Expansion]] = {}
+    correlations = [_correlation(k) for k in ks]
+    largest = np.max(np.abs(correlations), axis=0)
+    pairs = []
+    for k, rho in zip(ks, correlations, strict=True):
+        variances = np.maximum(np.diag(k), 0.0)
+        key = variances.tobytes()
+        if key not in found:
+            found[key] = expansions(both, variances, largest)
+        value, slope = found[key]
+        pairs.append((value.expectations(rho), slope.expectations(rho)))
+    return pairs
+
+
+def _closed(layer: KernelLayer, both: Both, k: Matrix) -> tuple[Bounded, Bounded]:
+    """By neural-tangents, but for points without variance, at which σ is σ(0)."""
+    moving = np.diag(k) > 0
+    whole = [np.zeros_like(k), np.zeros_like(k)]
+    if not moving.all():  # independent of the others
+        apart = np.zeros_like(k)
+        still = expansions(both, np.maximum(np.diag(k), 0.0), apart)
+        whole = [expansion.expectations(apart)[0] for expansion in still]
+    if moving.any():
+        some = np.ix_(moving, moving)
+        with jax_defaults():
+            inner = jnp.asarray(_within(k)[some])
+            blank = load().stax.Dense(1, parameterization="ntk")[2](jnp.ones((len(inner), 1)), None)
+            # its NTK of a single nonlinearity is E[σ′(u) σ′(v)] times what it is given
+            given = blank.replace(nngp=inner, cov1=jnp.diag(inner), ntk=jnp.ones_like(inner))
+            through = layer[2](given)
+        whole[0][some], whole[1][some] = through.nngp, through.ntk
+    value, slope = ((found, ROUNDING * _scale(found)) for found in whole)
+    return value, slope
+
+
+def _scale(k: Matrix) -> Matrix:
+    """√(k_xx k_x′x′)."""
+    scales = np.sqrt(np.maximum(np.diag(k), 0.0))
+    return np.outer(scales, scales)
+
+
+def _within(k: Matrix) -> Matrix:
+    """No correlation above 1."""
+    return np.clip(k, -_scale(k), _scale(k))
+
+
+def _correlation(k: Matrix) -> Matrix:
+    scale = _scale(k)
+    return np.clip(np.divide(k, scale, out=np.zeros_like(k), where=scale > 0), -1.0, 1.0)

@@ -16,6 +16,9 @@ from ntkalign.registry import Registry
 
 Elementwise = Callable[[Array], Array]
 
+LEAK = 0.01
+"""The slope of leaky ReLU below zero."""
+
 
 @dataclass(frozen=True)
 class Activation:
@@ -52,6 +55,10 @@ def _gelu(z: Array) -> Array:
     return jax.nn.gelu(z, approximate=False)
 
 
+def _leaky_relu(z: Array) -> Array:
+    return jax.nn.leaky_relu(z, LEAK)
+
+
 def _linear(z: Array) -> Array:
     return z
 
@@ -66,6 +73,8 @@ ACTIVATIONS: Registry[Activation] = Registry(
         Activation("gelu", _gelu, bounded_first=True, bounded_second=True),
         Activation("silu", jax.nn.silu, bounded_first=True, bounded_second=True),
         Activation("relu", jax.nn.relu, bounded_first=True, bounded_second=False),
+        Activation("leaky-relu", _leaky_relu, bounded_first=True, bounded_second=False),
+        Activation("abs", jnp.abs, bounded_first=True, bounded_second=False),
         Activation("linear", _linear, bounded_first=True, bounded_second=True),
     ),
 )

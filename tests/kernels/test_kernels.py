@@ -1,4 +1,4 @@
-"""Kernels against neural-tangents, quadrature written out, matrix exponentials, and each other."""
+"""Kernels against neural-tangents, matrix exponentials, networks, and each other."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from scipy.linalg import expm
 from ntkalign import InputError, Settings
 from ntkalign.cells.flow import Cell, Trial
 from ntkalign.cells.infinite_width import initial_outputs, predictions
-from ntkalign.cells.kernels import distance
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels import jax_defaults, nt
-from ntkalign.kernels.analytic import CLOSED_FORMS, limit
+from ntkalign.kernels.analytic import limit
 from ntkalign.kernels.empirical import empirical
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum
-from ntkalign.networks.activations import ACTIVATIONS, Activation
+from ntkalign.networks.activations import Activation
 from ntkalign.networks.activations import lookup as activation
 from ntkalign.networks.base import Layer
 from ntkalign.networks.family import Family
@@ -32,79 +31,6 @@ from ntkalign.rules import NORMAL
 from ntkalign.runs.verify import THEORY, verify
 from ntkalign.testing import assert_rate
 from tests.cases import cases, examples, make, solve
-
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
-
-
-def expectation(function, covariance):
-    """E[φ(u) φ(v)] for (u, v) ~ N(0, covariance), by a grid over two independent normals."""
-    root = np.linalg.cholesky(covariance + 1e-14 * np.eye(2))
-    first, second = np.meshgrid(NODES, NODES, indexing="ij")
-    u, v = root[0, 0] * first, root[1, 0] * first + root[1, 1] * second
-    mass = np.outer(WEIGHTS, WEIGHTS) / WEIGHTS.sum() ** 2
-    values = [np.asarray(function(jnp.asarray(a))) for a in (u, v)]
-    return float(np.sum(mass * values[0] * values[1]))
-
-
-def entrywise(function, k):
-    pairs = [[expectation(function, k[np.ix_([i, j], [i, j])]) for j in range(len(k))]
-             for i in range(len(k))]  # fmt: skip
-    return np.array(pairs)
-
-
-@pytest.mark.parametrize("name", sorted(set(ACTIVATIONS) - {"relu"}))  # a kink needs a finer grid
-@pytest.mark.parametrize("bias_std", [0.0, 0.4])
-def test_the_limit_is_its_equations(name, bias_std):
-    sigma = activation(name)
-    x = np.random.default_rng(0).standard_normal((3, 5))
-    found = limit(Family(3, sigma, bias_std=bias_std), x)
-    h0 = x @ x.T / 5
-    k1 = h0 + bias_std**2
-    h1 = entrywise(sigma.function, k1)
-    k2 = h1 + bias_std**2
-    h2 = entrywise(sigma.function, k2)
-    slope1, slope2 = (entrywise(lambda z: sigma.value_and_slope(z)[1], k) for k in (k1, k2))
-    close = {"rtol": 1e-5, "atol": 1e-7}
-    for ours, plain in zip(found.features, (h0, h1, h2), strict=True):
-        np.testing.assert_allclose(ours, plain, **close)
-    for ours, plain in zip(found.forward, (k1, k2, h2 + bias_std**2), strict=True):
-        np.testing.assert_allclose(ours, plain, **close)
-    for ours, plain in zip(found.backward, (slope1 * slope2, slope2, 1.0), strict=True):
-        np.testing.assert_allclose(ours, plain * np.ones((3, 3)), **close)
-    theta = slope1 * slope2 * (h0 + 1) + slope2 * (h1 + 1) + h2 + 1
-    np.testing.assert_allclose(found.ntk, theta, **close)
-    assert (found.coarser is None) == (name in CLOSED_FORMS)
-    if found.coarser is not None:
-        assert 0 < distance(found.coarser.ntk, found.ntk) <= 1e-4
-
-
-@given(st.integers(2, 5), st.sampled_from(sorted(CLOSED_FORMS)), st.sampled_from((0.0, 0.5)))
-@examples(4)
-def test_neural_tangents_own_composition_gives_the_same(depth, name, bias_std):
-    """Its NTK has β² where ours has 1, layer by layer; without biases Σ Γ_l ⊙ H_{l−1} remains."""
-    x = np.random.default_rng(depth).standard_normal((4, 3))
-    stax = nt.stax
-    layers = []
-    for number in range(depth):
-        layers.append(stax.Dense(1, 1.0, bias_std or None, parameterization="ntk"))
-        if number < depth - 1:
-            layers.append(getattr(stax, CLOSED_FORMS[name])())
-    with jax_defaults():
-        theirs = stax.serial(*layers)[2](jnp.asarray(x), None, ("nngp", "ntk"))
-    ours = limit(Family(depth, activation(name), bias_std=bias_std), x)
-    np.testing.assert_allclose(ours.nngp, theirs.nngp, rtol=1e-12, atol=1e-14)
-    parts = zip(ours.backward, ours.features, strict=True)
-    expected = sum(gamma * (h + bias_std**2) for gamma, h in parts)
-    np.testing.assert_allclose(expected, theirs.ntk, rtol=1e-12, atol=1e-14)
-
-
-def test_an_activation_of_ones_own_has_a_limit_with_an_error():
-    x = np.random.default_rng(0).standard_normal((3, 4))
-    mine = Activation("mine", lambda z: jnp.tanh(z))
-    family = Family(2, activation("tanh"))
-    np.testing.assert_allclose(
-        limit(replace(family, activation=mine), x).ntk, limit(family, x).ntk, rtol=1e-12
-    )
 
 
 def stax_layers(case):
