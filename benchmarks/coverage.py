@@ -21,7 +21,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from ntkalign.claims.claim import FEEDBACK
+from ntkalign.claims.theory import FEEDBACK_DRIFT
 from ntkalign.claims.verdicts import FAMILY_LEVEL, judge
 from ntkalign.runs.settings import Settings
 from ntkalign.statistics.rates import fit
@@ -65,7 +65,7 @@ def case(sweeps: int, design: str, kind: str, law: tuple[float, float]) -> dict[
             p = STATED + SHORTFALL * wrong
             logs = p * np.log(m) + bent + noise(kind, (seeds, len(m)), rng)
             rate = fit(widths, np.exp(logs.T), shared=kind.startswith("shared"))
-            verdict, _, _, p_value = judge(FEEDBACK, rate)
+            verdict, _, _, p_value = judge(FEEDBACK_DRIFT, rate)
             among_many = verdict == "refuted" and p_value * MANY <= FAMILY_LEVEL
             low, high = rate.interval
             if wrong:

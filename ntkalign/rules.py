@@ -60,6 +60,7 @@ class Rule:
             trained alongside from the same start (only W* needs that).
         output: the network's, or that of its linearisation in the parameters at time 0.
         control: whether the rule must *not* be found to converge to gradient descent.
+        title: how reports call it; its name if empty.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Rule:
     error: Literal["own", "normal"] = "own"
     output: Literal["network", "linear"] = "network"
     control: bool = False
+    title: str = ""
 
 
 # --- feedback -------------------------------------------------------------------------------
@@ -122,16 +124,26 @@ def random_projections(key: Key[Array, ""], network: Network) -> tuple[Array, ..
 
 # --- the catalogue --------------------------------------------------------------------------
 
-NORMAL = Rule("normal", current_jacobian, current_activity)  # (14)
-ALIGN_ZERO = Rule("align-zero", initial_jacobian, initial_activity)  # (15)
-ALIGN_ADA = Rule("align-ada", initial_jacobian, current_activity)  # (16)
-ALIGN_PROP = Rule("align-prop", through_initial_weights, current_activity)  # App. G
-W_STAR = Rule("w-star", initial_jacobian, initial_activity, error="normal")  # (13)
+NORMAL = Rule("normal", current_jacobian, current_activity, title="Normal")  # (14)
+ALIGN_ZERO = Rule("align-zero", initial_jacobian, initial_activity, title="Align-zero")  # (15)
+ALIGN_ADA = Rule("align-ada", initial_jacobian, current_activity, title="Align-ada")  # (16)
+ALIGN_PROP = Rule(
+    "align-prop", through_initial_weights, current_activity, title="Align-prop"
+)  # App. G
+W_STAR = Rule("w-star", initial_jacobian, initial_activity, error="normal", title="W*")  # (13)
 FEEDBACK_ALIGNMENT = Rule(
-    "fa", through_fixed_weights, current_activity, draw=random_weights, control=True
+    "fa", through_fixed_weights, current_activity, draw=random_weights, control=True, title="FA"
 )
-DIRECT_FEEDBACK = Rule("dfa", direct, current_activity, draw=random_projections, control=True)
-LAST_LAYER = Rule("last-layer", nothing_below_the_last_layer, current_activity, control=True)
+DIRECT_FEEDBACK = Rule(
+    "dfa", direct, current_activity, draw=random_projections, control=True, title="DFA"
+)
+LAST_LAYER = Rule(
+    "last-layer",
+    nothing_below_the_last_layer,
+    current_activity,
+    control=True,
+    title="last layer only",
+)
 LINEARISED = Rule("linearised", initial_jacobian, initial_activity, output="linear")  # App. D
 
 RULES: dict[str, Rule] = {

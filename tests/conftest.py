@@ -25,6 +25,9 @@ import pytest
 import threadpoolctl
 from hypothesis import HealthCheck, Phase, settings
 
+from ntkalign.claims.catalogue import CLAIMS
+from ntkalign.quantities.catalogue import QUANTITIES
+
 threadpoolctl.threadpool_limits(1, user_api="blas")  # tests run side by side
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -50,3 +53,10 @@ def image_files() -> Path:
     if not folder.is_dir():
         pytest.skip("no image sets beside the repository")
     return folder
+
+
+@pytest.fixture
+def own_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quantities and claims that a test registers are forgotten after it."""
+    for registry in (CLAIMS, QUANTITIES):
+        monkeypatch.setattr(registry, "_things", dict(registry))

@@ -6,22 +6,21 @@ rule like any other, so that one flow gives outputs and kernels on all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from ntkalign.claims.claim import Question, kernel_questions
+from ntkalign.claims.claim import Question
+from ntkalign.claims.questions import kernel_questions
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
-from ntkalign.flow.gradient_flow import Flow, Outcome
+from ntkalign.flow.gradient_flow import Outcome
 from ntkalign.kernels.analytic import Limit, limit
-from ntkalign.kernels.empirical import Empirical, at_once
-from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum, weighted
 from ntkalign.networks.fully_connected import Pass, Signals
-from ntkalign.quantities.theory import Series, supremum
+from ntkalign.quantities.measuring import measure
+from ntkalign.quantities.observed import Observed
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
 from ntkalign.runs.settings import Settings
 from ntkalign.cells.flow import Cell, Needs, Row, Trial, failed, labelled, what_it_took, with_status
@@ -29,7 +28,6 @@ from ntkalign.runs.verify import Suite
 
 TITLE = "Are networks of finite width what their kernels say? Measured"
 HELD_OUT = 8
-ROUNDING = 1e-13
 
 
 def kernel_suite(held_out: int = HELD_OUT) -> Suite:
@@ -97,13 +95,11 @@ def measure_kernels(
         limit: the kernels of the infinitely wide network on all points.
         rules: gradient descent and Align-zero, with points held out.
     """
-    points = settings.points
-    normal, zero = rules
+    points, (normal, zero) = settings.points, rules
     trial = Trial.of(settings, data, time, cell, (normal, zero))
     pairs = {normal: trial.run(normal)}
     if zero.name in needs:
         pairs[zero] = trial.run(zero, pairs[normal][1])
-    y = np.asarray(trial.y)
     rows: list[Row] = []
     for rule, (flow, looser) in pairs.items():
         wanted = needs.get(rule.name, frozenset())
@@ -112,96 +108,7 @@ def measure_kernels(
             status = f"{rule.name} {bad.outcome.value}"
             rows += failed(cell, {rule.name: wanted}, settings.depth, status)
             continue
-        fine, coarse = (_measured(f, wanted, y, points, limit) for f in (flow, looser))
-        measured = with_status(supremum(fine, coarse, flow.work.estimate))
+        fine, coarse = (Observed(f, points=points, limit=limit) for f in (flow, looser))
+        measured = with_status(measure(wanted, fine, coarse))
         rows += labelled(cell, rule.name, measured | what_it_took(flow.work))
     return rows
-
-
-def _measured(
-    flow: Flow, wanted: frozenset[str], y: Float[np.ndarray, "A C"], points: int, limit: Limit
-) -> Series:
-    """The wanted quantities, with bounds on what the measuring adds to their errors."""
-    start = at_once(flow.origin.first.activities, flow.origin.jacobian)
-    series = prediction_gaps("empirical", start.ntk, flow, y, points)
-    series[None, "align-zero-gap"] = series[None, "flow-gap-empirical"]
-    if "ntk-drift" in wanted:
-        drift = [distance(theta, start.ntk) for theta in _kernels_over_time(flow)]
-        series[None, "ntk-drift"] = np.array(drift), np.full(len(drift), ROUNDING)
-    beyond = _against(limit, flow, start, y, points)
-    rough = beyond if limit.coarser is None else _against(limit.coarser, flow, start, y, points)
-    for name, (values, errors) in beyond.items():
-        series[name] = values, errors + np.abs(values - rough[name][0])
-    return {name: found for name, found in series.items() if name[1] in wanted}
-
-
-def _against(
-    limit: Limit, flow: Flow, start: Empirical, y: Float[np.ndarray, "A C"], points: int
-) -> Series:
-    """The quantities that compare a network with the infinitely wide one."""
-    network, eye, some = flow.network, np.eye(y.shape[1]), np.s_[:points, :points]
-    theta = limit.ntk[:, :, None, None] * eye
-    gammas = [gamma[:, :, None, None] * eye for gamma in limit.backward]
-    last = flow.origin.first.activities[-1]
-    nngp = np.asarray(last @ last.T) / last.shape[1] + network.bias_std**2
-    found: dict[tuple[int | None, str], list[float]] = {
-        (None, "ntk-gap"): [distance(start.ntk, theta)],
-        (None, "nngp-gap"): [distance(nngp, limit.nngp)],
-    }
-    e0 = (y - np.asarray(flow.origin.first.output))[:points]
-    theirs = predicted_delta(theta[some], e0, flow.times)
-    ours = np.asarray(flow.delta)[:, :points] / network.rate
-    for i in range(network.depth):
-        h, g, h8, g8 = start.features[i], start.backward[i], limit.features[i], gammas[i]
-        pairs = list(zip(ours, theirs, strict=True))
-        if i + 1 < network.depth:  # Γ_N is 1
-            found[i + 1, "gamma-gap"] = [distance(g, g8)]
-        found[i + 1, "q-gap"] = [
-            distance(weighted(g[some], d), weighted(g8[some], d8)) for d, d8 in pairs
-        ]
-        found[i + 1, "spectrum-gap"] = [
-            distance(spectrum(h[some], g[some], d), spectrum(h8[some], g8[some], d8))
-            for d, d8 in pairs
-        ]
-    rounded = {n: (np.array(v), np.full(len(v), ROUNDING)) for n, v in found.items()}
-    return rounded | prediction_gaps("analytic", theta, flow, y, points)
-
-
-def prediction_gaps(
-    name: str,
-    kernel: Float[np.ndarray, "A A C C"],
-    flow: Flow,
-    y: Float[np.ndarray, "A C"],
-    points: int,
-) -> Series:
-    """max_x ‖f^t − predicted f^t‖ over the training points, and over the others.
-
-    The prediction's own error is its difference from f^0 + Θδ/P, found without neural-tangents.
-    """
-    initial = np.asarray(flow.origin.first.output)
-    predicted = predicted_outputs(kernel, y[:points], initial, flow.times)
-    e0 = y[:points] - initial[:points]
-    delta = predicted_delta(kernel[:points, :points], e0, flow.times)
-    other = initial + np.einsum("apcd,npd->nac", kernel[:, :points], delta) / points
-    apart, error = (
-        np.linalg.norm(predicted - f, axis=-1) for f in (np.asarray(flow.output), other)
-    )
-    return {
-        (None, f"flow-gap-{name}{which}"): (
-            apart[:, some].max(axis=-1),
-            error.max(axis=-1) + ROUNDING,
-        )
-        for which, some in (("", np.s_[:points]), ("-held-out", np.s_[points:]))
-    }
-
-
-def _kernels_over_time(flow: Flow) -> Iterator[Float[np.ndarray, "A A C C"]]:
-    trace = flow.trace()
-    for i in range(len(flow.times)):
-        rows = [g[i].transpose(2, 0, 1).reshape(-1, g.shape[2]) for g in trace.jacobian]
-        yield at_once([h[i] for h in trace.activities], rows).ntk
-
-
-def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """‖a − b‖/‖b‖, Frobenius norms."""
-    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
