@@ -6,7 +6,8 @@ covariance. The nonzero eigenvalues of Σ_l/m_{l−1}, (3), then have limits λ,
     ‖Δ_l‖_op/√m_{l−1}, ‖Σ_l/m_{l−1}‖_op/√m_{l−1} ≈ λ_max/√m_{l−1},
     ‖W_l^t − W_l^0‖_op/√m_{l−1} ≈ (λ_max/m_{l−1})^½
 
-The f^0 of a seed is the one that its networks share (:mod:`ntkalign.networks.shared_outputs`), in the limit.
+The f^0 of a seed is the limit of the one that its networks share, see
+:mod:`ntkalign.networks.shared_outputs`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from ntkalign.cells.flow import NO_WIDTH, saved_times
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import Limit, limit
 from ntkalign.kernels.prediction import predicted_delta, spectrum
 from ntkalign.networks.fully_connected import Network
 from ntkalign.runs.settings import Settings
-from ntkalign.cells.flow import NO_WIDTH, saved_times
 
 JITTER = 1e-10
 """Added to a covariance before its Cholesky factor is taken, as a share of its mean variance."""

@@ -12,6 +12,7 @@ from functools import partial
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ntkalign.cells.flow import Cell, Needs, Row, Trial, failed, labelled, what_it_took, with_status
 from ntkalign.claims.claim import Question
 from ntkalign.claims.questions import kernel_questions
 from ntkalign.data.catalogue import Data
@@ -23,7 +24,6 @@ from ntkalign.quantities.measuring import measure
 from ntkalign.quantities.observed import Observed
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
 from ntkalign.runs.settings import Settings
-from ntkalign.cells.flow import Cell, Needs, Row, Trial, failed, labelled, what_it_took, with_status
 from ntkalign.runs.verify import Suite
 
 TITLE = "Are networks of finite width what their kernels say? Measured"

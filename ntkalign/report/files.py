@@ -46,6 +46,7 @@ def write_report(result: Verification, folder: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["cell"] = lambda text: text.replace("|", r"\|")  # of a Markdown table
     view: dict[str, Any] = {
         "result": result,
         "summary": summary(result),
