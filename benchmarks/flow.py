@@ -36,7 +36,8 @@ from rich.table import Table
 
 from ntkalign import ACTIVATIONS, Family, FlowOptions, FullyConnected, Outcome, gradient_flow
 from ntkalign.cells.flow import Cell, measure_cell
-from ntkalign.claims.claim import MAIN, questions
+from ntkalign.claims.claim import MAIN
+from ntkalign.claims.questions import questions
 from ntkalign.data.catalogue import load
 from ntkalign.flow.problem import Problem
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
@@ -209,7 +210,7 @@ def rules(width: int, depth: int) -> dict[str, float]:
     settings = Settings(depth=depth).checked()
     data = load("sphere", points=POINTS, outputs=OUTPUTS)
     needs: dict[str, set[str]] = {}
-    for question in questions(settings.family, settings.rules):
+    for question in questions(settings.family, settings.rules, controls=()):
         if not question.control:
             needs.setdefault(question.rule, set()).add(question.claim.quantity)
     wanted = {rule: frozenset(quantities) for rule, quantities in needs.items()}

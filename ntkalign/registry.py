@@ -93,3 +93,20 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._things)
+
+
+def check_legal(kind: str, name: str) -> None:
+    """Refuse a name that tables, reports and lists of names could not keep as it is.
+
+    Args:
+        kind: what errors call the named thing.
+        name: must be printable text without a comma or outer spaces.
+
+    Raises:
+        InputError: if it is not.
+    """
+    if not name or not name.isprintable() or "," in name or name != name.strip():
+        raise InputError(
+            kind, name, must="have a name of printable text with no comma and no outer spaces",
+            got=repr(name), because="tables and lists of names keep it", do=f"call it my-{kind}",
+        )  # fmt: skip

@@ -25,6 +25,8 @@ import pytest
 import threadpoolctl
 from hypothesis import HealthCheck, Phase, settings
 
+from ntkalign.claims.catalogue import CLAIMS
+from ntkalign.quantities.catalogue import QUANTITIES
 from tests.memory import forget_programs
 from tests.slow import SLOW
 
@@ -66,3 +68,10 @@ def image_files() -> Path:
     if not folder.is_dir():
         pytest.skip("no image sets beside the repository")
     return folder
+
+
+@pytest.fixture
+def own_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quantities and claims that a test registers are forgotten after it."""
+    for registry in (CLAIMS, QUANTITIES):
+        monkeypatch.setattr(registry, "_things", dict(registry))

@@ -12,24 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkalign import Settings, verify
-from ntkalign.claims.claim import (
-    ACTIVATIONS,
+from ntkalign.claims.theory import (
+    ACTIVATION_DRIFT,
     APPENDIX_D,
     DISCREPANCY,
-    FEEDBACK,
-    JACOBIAN,
+    FEEDBACK_DRIFT,
+    JACOBIAN_DRIFT,
     PROPOSITION_1,
     PROPOSITION_2,
     SCORE,
-    WEIGHTS,
+    WEIGHT_DRIFT,
 )
 from tests.cases import SMOOTH, examples
 
-THEOREMS = {ACTIVATIONS, WEIGHTS, JACOBIAN, FEEDBACK, DISCREPANCY, PROPOSITION_1, PROPOSITION_2,
-            APPENDIX_D, SCORE}  # fmt: skip
+THEOREMS = {ACTIVATION_DRIFT, WEIGHT_DRIFT, JACOBIAN_DRIFT, FEEDBACK_DRIFT, DISCREPANCY,
+            PROPOSITION_1, PROPOSITION_2, APPENDIX_D, SCORE}  # fmt: skip
 """Bounds on what a network of growing width does. Those of layer 1 that divide by √m_0, which does
 not grow, are none: (20) and (8) there are what the paper states and not what its proof gives."""
-INPUT_LAYER = {WEIGHTS, PROPOSITION_1}
+INPUT_LAYER = {WEIGHT_DRIFT, PROPOSITION_1}
 
 
 @st.composite

@@ -18,15 +18,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ntkalign import Rule, Settings, backpropagate, current_activity
-from ntkalign.claims.claim import BOTTLENECK, JACOBIAN, PROPOSITION_2
+from ntkalign.claims.claim import BOTTLENECK
+from ntkalign.claims.theory import JACOBIAN_DRIFT, PROPOSITION_2
 from ntkalign.claims.verdicts import Finding
 from ntkalign.cli.main import VerifyFlags, guarded, parse, run_verification
 from ntkalign.networks.base import Pass
 from ntkalign.report import load_report
-from ntkalign.report.scaling_plots import FORMATS, PALETTE, QUANTITIES, STYLE, scaling_axis
+from ntkalign.report.style import FORMATS, PALETTE, STYLE, scaling_axis
 
 OUT = Path("figures/assumptions")
-QUESTIONS = ((JACOBIAN, "normal"), (PROPOSITION_2, "align-ada"))
+QUESTIONS = ((JACOBIAN_DRIFT, "normal"), (PROPOSITION_2, "align-ada"))
 
 
 def feedback_times_1_1(now: Pass, start: Pass, fixed: Any, e: Any) -> tuple[Any, ...]:
@@ -96,7 +97,7 @@ def draw(findings: dict[str, tuple[Finding, ...]], folder: Path) -> None:
             scaling_axis(axis, np.array(curves[base].widths, float))
             axis.set_yscale("log")
             axis.set_title(f"{claim.id} {claim.equation}, {rule}")
-            axis.set_ylabel(QUANTITIES[claim.quantity])
+            axis.set_ylabel(claim.symbol)
             axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22))
         for suffix in FORMATS:
             figure.savefig(folder / f"assumptions.{suffix}")

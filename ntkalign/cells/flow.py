@@ -6,7 +6,7 @@ What the networks of one seed share has the key fold_in(fold_in(root, seed), 0).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -23,9 +23,10 @@ from ntkalign.flow.options import FlowOptions
 from ntkalign.flow.problem import Problem
 from ntkalign.flow.trajectory import Effort, Flow, Outcome
 from ntkalign.networks.shared_outputs import share_outputs
-from ntkalign.quantities import theory as measure
-from ntkalign.quantities.theory import Series
-from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
+from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.quantities.measuring import measure, references_of
+from ntkalign.quantities.observed import Observed
+from ntkalign.rules import NORMAL, RULES, Rule
 from ntkalign.runs.settings import Settings
 
 SAVED_TIMES = 8
@@ -34,15 +35,6 @@ COARSER = 30.0
 NO_WIDTH = 0
 LOSS = "loss-at-"
 """Quantities of this name, and the number of a saved time, are points of the training curve."""
-SAMPLES = 100
-"""Gaussian vectors of the sampled alignment score, as in the paper."""
-
-HIDDEN_LAYERS = {"activation-drift", "gamma-gap"}
-EVERY_LAYER = {
-    "weight-drift", "discrepancy", "alignment-gap", "delta-norm", "sigma-norm", "misalignment",
-    "sampled-score-error", "q-gap", "spectrum-gap",
-}  # fmt: skip
-"""Which quantities there are for one layer; the others are of the whole network."""
 UNDEFINED = "undefined: nothing moves there (dead units?), so it has no share or direction"
 
 Needs = dict[str, frozenset[str]]
@@ -128,9 +120,8 @@ def measure_cell(
     trial = Trial.of(settings, data, time, cell, rules)
     depth = settings.depth
     references: dict[str, tuple[Flow, Flow]] = {}
-    for name in (NORMAL.name, LINEARISED.name):
-        if any(r.name == name for r in rules):
-            references[name] = trial.run(RULES[name])
+    for name in _references(needs):
+        references[name] = trial.run(RULES[name])
     rows: list[Row] = []
     for rule in rules:
         if rule.name not in needs:
@@ -138,11 +129,9 @@ def measure_cell(
         near = None if rule.control else references[NORMAL.name][1]
         pair = references.get(rule.name) or trial.run(rule, near)
         wanted = set(needs[rule.name])
-        for other, quantity in (
-            (rule.name, None), (NORMAL.name, "divergence"), (LINEARISED.name, "linearisation-gap"),
-        ):  # fmt: skip
-            flows = pair if quantity is None else references.get(other, ())
-            lost = wanted if quantity is None else wanted & {quantity}
+        for other in (rule.name, *references_of(sorted(wanted))):
+            flows = pair if other == rule.name else references[other]
+            lost = {q for q in wanted if other in (rule.name, *references_of([q]))}
             bad = next((f for f in flows if f.outcome is not Outcome.REACHED), None)
             if lost and bad is not None:
                 status = f"{other} {bad.outcome.value}"
@@ -178,12 +167,16 @@ def with_status(found: Mapping[tuple[int | None, str], tuple[float, float]]) -> 
     }
 
 
+def _references(needs: Needs) -> tuple[str, ...]:
+    """Gradient descent, and the other rules that wanted quantities are compared with."""
+    wanted = sorted(set().union(*needs.values()))
+    return tuple(dict.fromkeys((NORMAL.name, *references_of(wanted))))
+
+
 def _rules_to_run(settings: Settings, needs: Needs) -> tuple[Rule, ...]:
     own = {rule.name: rule for rule in settings.rules}
     rules = [NORMAL, *(own.get(n) or RULES[n] for n in needs if n != NORMAL.name)]
-    if any("linearisation-gap" in quantities for quantities in needs.values()):
-        rules.append(LINEARISED)
-    return tuple(dict.fromkeys(rules))
+    return tuple(dict.fromkeys((*rules, *(RULES[name] for name in _references(needs)))))
 
 
 def _measure(
@@ -193,45 +186,16 @@ def _measure(
     cell: Cell,
 ) -> Measured:
     """The wanted quantities of one rule's flow."""
-    state = pair[0].initial
-    initial, depth = state.observations, state.network.depth
-    output0 = np.asarray(state.first.output)
-    fine: Series = {}
-    coarse: Series = {}
-    for i, (flow, series) in enumerate(zip(pair, (fine, coarse), strict=True)):
-        if wanted & {"activation-drift", "weight-drift", "jacobian-drift", "feedback-drift"}:
-            # the spectral engine knows its error: no second set of Jacobians is needed for it
-            estimate = flow.effort.estimate
-            now = flow.observe(jacobians=i == 0 or estimate is None)
-            if "weight-drift" in wanted:
-                series |= measure.weight_drift(flow)
-            if "activation-drift" in wanted:
-                series |= measure.activation_drift(initial, now)
-            if now.jacobian:
-                series |= measure.jacobian_drift(flow.network, initial, now)
-        if wanted & {"discrepancy", "alignment-gap", "delta-norm", "sigma-norm", "misalignment"}:
-            series |= measure.alignment(flow)
-        if "divergence" in wanted:
-            normal = references[NORMAL.name][i]
-            series |= measure.divergence("divergence", normal, flow, output0)
-        if "linearisation-gap" in wanted:
-            linear = references[LINEARISED.name][i]
-            series |= measure.divergence("linearisation-gap", flow, linear, output0)
-    effort = pair[0].effort
-    measured = with_status(measure.supremum(fine, coarse, effort.estimate))
-    measured |= what_it_took(effort)
-    if pair[0].rule is NORMAL:
-        for i, f in enumerate(pair[0].output, start=1):
-            value = float(np.sum((pair[0].y - f) ** 2)) / (2 * len(f))
-            measured[None, f"{LOSS}{i}"] = value, 2 * value * (effort.estimate or 0.0), "ok"
-    if "sampled-score-error" in wanted:
-        for layer in range(1, depth + 1):
-            exact, sampled, error = measure.sampled_score(
-                pair[0], layer, samples=SAMPLES, seed=cell.seed
-            )
-            status = "ok" if np.isfinite(sampled - exact + error) else UNDEFINED
-            measured[layer, "sampled-score-error"] = sampled - exact, error, status
-            measured[layer, "score"] = exact, 0.0, status
+    fine, coarse = (
+        Observed(flow, {name: flows[i] for name, flows in references.items()}, cell.seed)
+        for i, flow in enumerate(pair)
+    )
+    flow = pair[0]
+    measured = with_status(measure(wanted, fine, coarse)) | what_it_took(flow.effort)
+    if flow.rule is NORMAL:
+        for i, f in enumerate(flow.output, start=1):
+            value = float(np.sum((flow.y - f) ** 2)) / (2 * len(f))
+            measured[None, f"{LOSS}{i}"] = value, 2 * value * (flow.effort.estimate or 0.0), "ok"
     return measured
 
 
@@ -241,11 +205,5 @@ def failed(cell: Cell, needs: Needs, depth: int, status: str) -> list[Row]:
         (cell.family, cell.width, cell.seed, rule, layer, quantity, np.nan, np.nan, status)
         for rule, quantities in needs.items()
         for quantity in sorted(quantities)
-        for layer in _layers(quantity, depth)
+        for layer in QUANTITIES.lookup(quantity).layers.of(depth)
     ]
-
-
-def _layers(quantity: str, depth: int) -> Iterable[int | None]:
-    if quantity in HIDDEN_LAYERS:
-        return range(1, depth)
-    return range(1, depth + 1) if quantity in EVERY_LAYER else (None,)

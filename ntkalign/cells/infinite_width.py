@@ -6,7 +6,8 @@ covariance. The nonzero eigenvalues of Σ_l/m_{l−1}, (3), then have limits λ,
     ‖Δ_l‖_op/√m_{l−1}, ‖Σ_l/m_{l−1}‖_op/√m_{l−1} ≈ λ_max/√m_{l−1},
     ‖W_l^t − W_l^0‖_op/√m_{l−1} ≈ (λ_max/m_{l−1})^½
 
-The f^0 of a seed is the one that its networks share (:mod:`ntkalign.networks.shared_outputs`), in the limit.
+The f^0 of a seed is the limit of the one that its networks share, see
+:mod:`ntkalign.networks.shared_outputs`.
 """
 
 from __future__ import annotations

@@ -6,30 +6,28 @@ rule like any other, so that one flow gives outputs and kernels on all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from ntkalign.cells.flow import Cell, Needs, Row, Trial, failed, labelled, what_it_took, with_status
-from ntkalign.claims.claim import Question, kernel_questions
+from ntkalign.claims.claim import Question
+from ntkalign.claims.questions import kernel_questions
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
-from ntkalign.flow.trajectory import Flow, Outcome
-from ntkalign.kernels.analytic import Kernels, Limit, limit
-from ntkalign.kernels.empirical import Empirical, Factors, at_once
-from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum, weighted
+from ntkalign.flow.trajectory import Outcome
+from ntkalign.kernels.analytic import Limit, limit
 from ntkalign.networks.base import Pass, Signals
-from ntkalign.quantities.theory import Series, supremum
+from ntkalign.quantities.measuring import measure
+from ntkalign.quantities.observed import Observed
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.verify import Suite
 
 TITLE = "Are networks of finite width what their kernels say? Measured"
 HELD_OUT = 8
-ROUNDING = 1e-13
 
 
 def kernel_suite(held_out: int = HELD_OUT) -> Suite:
@@ -97,13 +95,11 @@ def measure_kernels(
         limit: the kernels of the infinitely wide network on all points.
         rules: gradient descent and Align-zero, with points held out.
     """
-    points = settings.points
-    normal, zero = rules
+    points, (normal, zero) = settings.points, rules
     trial = Trial.of(settings, data, time, cell, (normal, zero))
     pairs = {normal: trial.run(normal)}
     if zero.name in needs:
         pairs[zero] = trial.run(zero, pairs[normal][1])
-    y = trial.problem.y
     rows: list[Row] = []
     for rule, (flow, looser) in pairs.items():
         wanted = needs.get(rule.name, frozenset())
@@ -112,114 +108,7 @@ def measure_kernels(
             status = f"{rule.name} {bad.outcome.value}"
             rows += failed(cell, {rule.name: wanted}, settings.depth, status)
             continue
-        fine, coarse = (_measured(f, wanted, y, points, limit) for f in (flow, looser))
-        measured = with_status(supremum(fine, coarse, flow.effort.estimate))
+        fine, coarse = (Observed(f, points=points, limit=limit) for f in (flow, looser))
+        measured = with_status(measure(wanted, fine, coarse))
         rows += labelled(cell, rule.name, measured | what_it_took(flow.effort))
     return rows
-
-
-def _measured(
-    flow: Flow, wanted: frozenset[str], y: Float[np.ndarray, "A C"], points: int, limit: Limit
-) -> Series:
-    """The wanted quantities, with bounds on what the measuring adds to their errors."""
-    start = at_once(flow.network, flow.initial.factors)
-    series = prediction_gaps("empirical", start.ntk, flow, y, points)
-    series[None, "align-zero-gap"] = series[None, "flow-gap-empirical"]
-    if "ntk-drift" in wanted:
-        drift = [distance(theta, start.ntk) for theta in _kernels_over_time(flow)]
-        series[None, "ntk-drift"] = np.array(drift), np.full(len(drift), ROUNDING)
-    series |= _against(limit, flow, start, y, points)
-    return {name: found for name, found in series.items() if name[1] in wanted}
-
-
-def _against(
-    limit: Limit, flow: Flow, start: Empirical, y: Float[np.ndarray, "A C"], points: int
-) -> Series:
-    """The quantities that compare a network with the infinitely wide one."""
-    network, some = flow.network, np.s_[:points, :points]
-    ours = np.asarray(flow.delta)[:, :points] / network.rate
-    nngp = start.features[-1] + network.bias_std**2
-    found: Things = {(None, "ntk-gap"): [start.ntk], (None, "nngp-gap"): [nngp]}
-    for i in range(network.depth):
-        h, g = start.features[i], start.backward[i]
-        if i + 1 < network.depth:  # Γ_N is 1
-            found[i + 1, "gamma-gap"] = [g]
-        found[i + 1, "q-gap"] = [weighted(g[some], d) for d in ours]
-        found[i + 1, "spectrum-gap"] = [spectrum(h[some], g[some], d) for d in ours]
-    exact, moved = (_expected(k, flow, y, points) for k in (limit, limit.moved))
-    series: Series = {}
-    for name, things in found.items():
-        gaps = np.array([distance(a, b) for a, b in zip(things, exact[name], strict=True)])
-        # no distance changes by more than its end is moved; both are relative to that end
-        off = np.array([distance(a, b) for a, b in zip(moved[name], exact[name], strict=True)])
-        series[name] = gaps, (1 + gaps) * off + ROUNDING
-    thetas = [_wide(k.ntk, y) for k in (limit, limit.moved)]
-    return series | prediction_gaps("analytic", thetas[0], flow, y, points, thetas[1])
-
-
-Things = dict[tuple[int | None, str], list[np.ndarray]]
-"""What is compared, for one or for every saved time."""
-
-
-def _expected(kernels: Kernels, flow: Flow, y: Float[np.ndarray, "A C"], points: int) -> Things:
-    """What is compared, by the infinitely wide network's kernels."""
-    some = np.s_[:points, :points]
-    theta, gammas = _wide(kernels.ntk, y), [_wide(gamma, y) for gamma in kernels.backward]
-    e0 = (y - np.asarray(flow.initial.first.output))[:points]
-    delta = predicted_delta(theta[some], e0, flow.times)
-    expected: Things = {(None, "ntk-gap"): [theta], (None, "nngp-gap"): [kernels.nngp]}
-    for i, (h, g) in enumerate(zip(kernels.features, gammas, strict=True), start=1):
-        expected[i, "gamma-gap"] = [g]
-        expected[i, "q-gap"] = [weighted(g[some], d) for d in delta]
-        expected[i, "spectrum-gap"] = [spectrum(h[some], g[some], d) for d in delta]
-    return expected
-
-
-def _wide(kernel: Float[np.ndarray, "A A"], y: Float[np.ndarray, "A C"]) -> np.ndarray:
-    """The kernel times the identity over outputs."""
-    return kernel[:, :, None, None] * np.eye(y.shape[1])
-
-
-def prediction_gaps(
-    name: str,
-    kernel: Float[np.ndarray, "A A C C"],
-    flow: Flow,
-    y: Float[np.ndarray, "A C"],
-    points: int,
-    moved: Float[np.ndarray, "A A C C"] | None = None,
-) -> Series:
-    """max_x ‖f^t − predicted f^t‖ over the training points, and over the others.
-
-    The prediction's own error is its difference from f^0 + Θδ/P, found without neural-tangents,
-    and from the prediction of the kernel moved by its error.
-    """
-    initial = np.asarray(flow.initial.first.output)
-    predicted = predicted_outputs(kernel, y[:points], initial, flow.times)
-    e0 = y[:points] - initial[:points]
-    delta = predicted_delta(kernel[:points, :points], e0, flow.times)
-    other = initial + np.einsum("apcd,npd->nac", kernel[:, :points], delta) / points
-    apart, error = (
-        np.linalg.norm(predicted - f, axis=-1) for f in (np.asarray(flow.output), other)
-    )
-    if moved is not None:
-        shifted = predicted_outputs(moved, y[:points], initial, flow.times)
-        error = error + np.linalg.norm(predicted - shifted, axis=-1)
-    return {
-        (None, f"flow-gap-{name}{which}"): (
-            apart[:, some].max(axis=-1),
-            error.max(axis=-1) + ROUNDING,
-        )
-        for which, some in (("", np.s_[:points]), ("-held-out", np.s_[points:]))
-    }
-
-
-def _kernels_over_time(flow: Flow) -> Iterator[Float[np.ndarray, "A A C C"]]:
-    seen = flow.observe()
-    for i in range(len(flow.times)):
-        rows = tuple(g[i].reshape(-1, g.shape[-1]) for g in seen.jacobian)
-        yield at_once(flow.network, Factors(tuple(h[i] for h in seen.activities), rows)).ntk
-
-
-def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """‖a − b‖/‖b‖, Frobenius norms."""
-    return float(np.linalg.norm(a - b) / np.linalg.norm(b))

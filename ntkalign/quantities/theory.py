@@ -1,8 +1,7 @@
 """What the claims are about, measured on a flow at every saved time.
 
-Each function returns *series*: for a quantity of a layer, its value at each saved time and a
-bound on the error that the measuring itself adds (truncated factors, rounding). The error of the
-flow is found by measuring a second flow at a looser tolerance; see :func:`supremum`.
+Each function returns :data:`~ntkalign.quantities.series.Series`: for a quantity of a layer, its
+value at each saved time and a bound on the error that the measuring itself adds.
 
 Notation (equation numbers are the paper's): A_l = W_l^t − W_l^0 is the weight change, and
 
@@ -20,16 +19,8 @@ from ntkalign.flow.initial_state import Observations
 from ntkalign.flow.trajectory import Flow, SplitChange
 from ntkalign.networks.base import Network
 from ntkalign.networks.jacobians import jacobian_distance
-
-ROUNDING = 1e-13
-"""Bound on accumulated float64 rounding, as a share of the terms that are subtracted."""
-
-ESTIMATE_FACTOR = 3.0
-"""How far a quantity's relative error may exceed the flow's own estimate."""
-
-Series = dict[tuple[int | None, str], tuple[np.ndarray, np.ndarray]]
-"""(layer or None, quantity) → (values, error bounds), each of shape (n,)."""
-
+from ntkalign.quantities.observed import Observed
+from ntkalign.quantities.series import ROUNDING, Series
 
 # --- Lemma 1 --------------------------------------------------------------------------------
 
@@ -166,30 +157,51 @@ def divergence(name: str, flow: Flow, other: Flow, output0: np.ndarray) -> Serie
     }
 
 
-# --- from series to numbers -----------------------------------------------------------------
+# --- what the records of ntkalign.quantities.catalogue name ---------------------------------
+
+SAMPLES = 100
+"""Gaussian vectors of the sampled alignment score, as in the paper."""
 
 
-def supremum(
-    fine: Series, coarse: Series, estimate: float | None = None
-) -> dict[tuple[int | None, str], tuple[float, float]]:
-    """The sup over the saved times, with its numerical error.
+def measure_weights(seen: Observed) -> Series:
+    """(20)."""
+    return weight_drift(seen.flow)
 
-    The error is the largest difference between a flow and one at a looser tolerance (which
-    bounds the error of the looser one), plus what the measuring itself adds, plus what the
-    flow says of itself.
 
-    Args:
-        fine: quantities of the flow.
-        coarse: those of the looser flow; a quantity may be missing if there is an estimate.
-        estimate: the flow's own estimate of its relative error, if it has one.
-    """
-    result = {}
-    for name, (values, bounds) in fine.items():
-        error = ESTIMATE_FACTOR * (estimate or 0.0) * values.max() + bounds.max()
-        if name in coarse or estimate is None:
-            error += np.abs(values - coarse[name][0]).max()
-        result[name] = float(values.max()), float(error)
-    return result
+def measure_activations(seen: Observed) -> Series:
+    """(19)."""
+    return activation_drift(seen.start, seen.over_time(jacobians=False))
+
+
+def measure_jacobians(seen: Observed) -> Series:
+    """(21) and (22)."""
+    return jacobian_drift(seen.network, seen.start, seen.over_time())
+
+
+def measure_alignment(seen: Observed) -> Series:
+    """(42), (8), App. A's interpretation and (9)."""
+    return alignment(seen.flow)
+
+
+def measure_divergence(seen: Observed) -> Series:
+    """(17): from gradient descent."""
+    return divergence("divergence", seen.references["normal"], seen.flow, seen.initial_output)
+
+
+def measure_linearisation(seen: Observed) -> Series:
+    """(57): from the linearised network."""
+    linear = seen.references["linearised"]
+    return divergence("linearisation-gap", seen.flow, linear, seen.initial_output)
+
+
+def measure_sampled_score(seen: Observed) -> Series:
+    """(10) at the final time: sampled − exact with its standard error, and the exact score."""
+    series: Series = {}
+    for layer in range(1, seen.network.depth + 1):
+        exact, sampled, error = sampled_score(seen.flow, layer, samples=SAMPLES, seed=seen.seed)
+        series[layer, "sampled-score-error"] = np.array([sampled - exact]), np.array([error])
+        series[layer, "score"] = np.array([exact]), np.zeros(1)
+    return series
 
 
 # --- helpers --------------------------------------------------------------------------------

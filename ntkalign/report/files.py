@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,14 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from ntkalign.claims.claim import CLAIMS, KERNEL_CLAIMS, MAIN, Claim, Question
+from ntkalign.claims.catalogue import CLAIMS
+from ntkalign.claims.claim import MAIN, Claim, Kind, Question
 from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.errors import InputError
 from ntkalign.report.rows import rows
-from ntkalign.report.scaling_plots import scaling_plots, training_curve
+from ntkalign.report.scaling_plots import scaling_plots
 from ntkalign.report.terminal import held_out, seeds, summary, warnings
+from ntkalign.report.training_curves import training_curve
 from ntkalign.runs.sweep import read_table
 from ntkalign.runs.verify import Verification
 
@@ -45,6 +46,7 @@ def write_report(result: Verification, folder: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["cell"] = lambda text: text.replace("|", r"\|")  # of a Markdown table
     view: dict[str, Any] = {
         "result": result,
         "summary": summary(result),
@@ -71,9 +73,16 @@ def as_json(result: Verification) -> dict[str, object]:
         "config": result.config,
         "environment": result.environment,
         "infinite_width_loss": result.limit_loss and list(result.limit_loss),
-        "claims": [f.as_json() for f in result.claims],
-        "controls": [f.as_json() for f in result.controls],
+        "claims": [_entry(f) for f in result.claims],
+        "controls": [_entry(f) for f in result.controls],
     }
+
+
+def _entry(finding: Finding) -> dict[str, object]:
+    """A finding, with all of its claim that a report needs to be rebuilt."""
+    claim = finding.question.claim
+    more = {"kind": claim.kind.name.lower(), "companion": claim.companion, "symbol": claim.symbol}
+    return finding.as_json() | more
 
 
 def load_report(folder: Path) -> Verification:
@@ -140,16 +149,35 @@ def prepare(folder: Path) -> None:
 def _answer_again(
     entry: dict[str, Any], table: pd.DataFrame, terms: JudgingTerms, control: bool
 ) -> Finding:
-    claim = _claim((*CLAIMS, *KERNEL_CLAIMS), entry["id"], entry["quantity"])
-    question = Question(claim, entry["family"], entry["rule"], entry["layer"], control)
+    question = Question(_claim(entry), entry["family"], entry["rule"], entry["layer"], control)
     met = bool(entry["assumptions_met"]) and question.family == MAIN
     finding = judge_question(question, table, assumptions_met=met, terms=terms)
     limit = entry.get("infinite_width")
     return finding if limit is None else replace(finding, limit=tuple(limit))
 
 
-def _claim(claims: Sequence[Claim], id: str, quantity: str) -> Claim:
-    return {(c.id, c.quantity): c for c in claims}[id, quantity]
+def _claim(entry: dict[str, Any]) -> Claim:
+    """The claim as it was asked, registered here or not; old reports have only registered ones."""
+    id, quantity = entry["id"], entry["quantity"]
+    registered = CLAIMS[id].claims if id in CLAIMS else ()
+    known = next((claim for claim in registered if claim.quantity == quantity), None)
+    if "kind" not in entry:
+        if known is None:
+            raise KeyError(f"{id} about {quantity}")
+        return known
+    stored = Claim(
+        id,
+        entry["equation"],
+        entry["statement"],
+        quantity,
+        Kind[entry["kind"].upper()],
+        entry["stated_exponent"],
+        companion=entry["companion"],
+        symbol=entry["symbol"],
+    )
+    if known is not None and replace(stored, rules=known.rules, controls=known.controls) == known:
+        return known
+    return stored
 
 
 def _embedded(path: Path) -> str:

@@ -7,18 +7,13 @@ from dataclasses import dataclass
 
 from ntkalign.claims.claim import BOTTLENECK
 from ntkalign.claims.verdicts import Finding
+from ntkalign.rules import RULES
 
-RULE_TITLES = {
-    "normal": "Normal",
-    "align-zero": "Align-zero",
-    "align-ada": "Align-ada",
-    "align-prop": "Align-prop",
-    "w-star": "W*",
-    "fa": "FA",
-    "dfa": "DFA",
-    "last-layer": "last layer only",
-    "linearised": "linearised",
-}
+
+def rule_title(name: str) -> str:
+    """How a rule is called where people read; one of the user's own, by its name."""
+    rule = RULES.get(name)
+    return name if rule is None else rule.title or name
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,7 @@ class Row:
     def rule(self) -> str:
         """The rule, and the family where it is not the main one."""
         question = self.first.question
-        name = RULE_TITLES.get(question.rule, question.rule)
+        name = rule_title(question.rule)
         return f"{name}, bottleneck" if question.family == BOTTLENECK else name
 
     @property

@@ -3,58 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
-from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator
 
-from ntkalign.cells.flow import saved_times
 from ntkalign.claims.claim import BOTTLENECK, Claim, Kind
 from ntkalign.claims.verdicts import ZERO, Finding
-from ntkalign.report.rows import RULE_TITLES
-from ntkalign.runs.sweep import losses
-from ntkalign.runs.verify import Verification
-
-FORMATS = ("svg", "png")
-# Okabe and Ito's palette, safe for colour-blind readers
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-STYLE: dict[Any, Any] = {
-    "font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7, "axes.spines.top": False,
-    "axes.spines.right": False, "svg.fonttype": "path", "svg.hashsalt": "ntkalign",
-    "savefig.dpi": 150,
-    "legend.frameon": False, "axes.linewidth": 0.7, "svg.image_inline": True,
-}  # fmt: skip
-QUANTITIES = {
-    "activation-drift": r"$(\mathrm{E}\,\|z_l^t-z_l^0\|^2/m_l)^{1/2}$",
-    "weight-drift": r"$\|W_l^t-W_l^0\|_{\mathrm{op}}/\sqrt{m_{l-1}}$",
-    "jacobian-drift": r"$\max_x\|\nabla_\theta f^t-\nabla_\theta f^0\|_{\mathrm{op}}$",
-    "feedback-drift": r"$\max_x\|J^t-\nabla_\theta f^0\|_{\mathrm{op}}$",
-    "discrepancy": r"$\|\tilde W_l\|_{\mathrm{op}}$",
-    "alignment-gap": r"$\|\Sigma_l/m_{l-1}-\Delta_l\|_{\mathrm{op}}/\sqrt{m_{l-1}}$",
-    "delta-norm": r"$\|\Delta_l\|_{\mathrm{op}}/\sqrt{m_{l-1}}$",
-    "sigma-norm": r"$\|\Sigma_l/m_{l-1}\|_{\mathrm{op}}/\sqrt{m_{l-1}}$",
-    "misalignment": r"$1-S_l$",
-    "sampled-score-error": r"$S_l$ sampled $-$ exact",
-    "divergence": r"$\max_x\|f^t-f_{\mathrm{rule}}^t\|$",
-    "ntk-gap": r"$\|\Theta^0-\Theta^\infty\|/\|\Theta^\infty\|$",
-    "nngp-gap": r"$\|K^0-K^\infty\|/\|K^\infty\|$",
-    "gamma-gap": r"$\|\Gamma_l^0-\Gamma_l^\infty\|/\|\Gamma_l^\infty\|$",
-    "q-gap": r"$\sup_t\|q_l^t-q_l^{\infty,t}\|/\|q_l^{\infty,t}\|$",
-    "spectrum-gap": r"spectrum of $\Sigma_l/m_{l-1}$, relative to its limit",
-    "ntk-drift": r"$\sup_t\|\Theta^t-\Theta^0\|/\|\Theta^0\|$",
-    "flow-gap-empirical": r"$\max\|f^t-f_{\mathrm{lin}}^t\|$",
-    "flow-gap-empirical-held-out": r"$\max\|f^t-f_{\mathrm{lin}}^t\|$, held out",
-    "flow-gap-analytic": r"$\max\|f^t-f_\infty^t\|$",
-    "flow-gap-analytic-held-out": r"$\max\|f^t-f_\infty^t\|$, held out",
-    "align-zero-gap": r"$\max\|f_{\mathrm{al}\cdot 0}^t-f_{\mathrm{lin}}^t\|$",
-    "linearisation-gap": r"$\max_x\|f_{\mathrm{al}\cdot 0}^t-f_{\mathrm{lin}}^t\|$",
-}
+from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.report.rows import rule_title
+from ntkalign.report.style import PALETTE, STYLE, plain, save, scaling_axis, symbol
 
 
 def scaling_plots(findings: Sequence[Finding], folder: Path) -> dict[Claim, Path]:
@@ -64,19 +27,21 @@ def scaling_plots(findings: Sequence[Finding], folder: Path) -> dict[Claim, Path
         For each claim the path of its SVG.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {}
+    paths: dict[Claim, Path] = {}
     for claim in dict.fromkeys(f.question.claim for f in findings):
         own = [f for f in findings if f.question.claim == claim]
         with matplotlib.rc_context(STYLE):
-            figure = draw(claim, own)
-            _save(figure, folder / file_name(claim))
-        paths[claim] = folder / f"{file_name(claim)}.svg"
+            path = folder / f"{file_name(claim)}.svg"
+            if path in paths.values():  # names that differ only in characters files cannot have
+                path = folder / f"{file_name(claim)}-{len(paths)}.svg"
+            save(draw(claim, own), path.with_suffix(""))
+        paths[claim] = path
     return paths
 
 
 def file_name(claim: Claim) -> str:
     """A file name for the claim's plot; two statements may share an id, not a quantity."""
-    return f"{claim.id.replace('/', '-')}-{claim.quantity}"
+    return re.sub(r"[^\w-]+", "-", f"{claim.id}-{claim.quantity}")
 
 
 def draw(claim: Claim, findings: Sequence[Finding]) -> Figure:
@@ -96,49 +61,12 @@ def draw(claim: Claim, findings: Sequence[Finding]) -> Figure:
             axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), handlelength=1.8)
         else:
             axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), handlelength=1.6)
-    axes[0].set_ylabel(QUANTITIES.get(claim.quantity, claim.quantity))
-    figure.suptitle(f"{claim.id} {claim.equation}, stated: {_stated(claim)}", fontsize=9)
+    axes[0].set_ylabel(symbol(claim.symbol) or plain(claim.quantity))
+    name = plain(f"{claim.id} {claim.equation}".rstrip())
+    figure.suptitle(f"{name}, stated: {_stated(claim)}", fontsize=9)
     figure.draw_without_rendering()  # lay out once, then save in several formats as it is
     figure.set_layout_engine("none")
     return figure
-
-
-def training_curve(result: Verification, folder: Path) -> Path | None:
-    """The loss of gradient descent over time, one colour per width, and its limit.
-
-    Returns:
-        The path of the SVG; None if no losses were measured.
-    """
-    table = losses(result.table)
-    if table.empty:
-        return None
-    folder.mkdir(parents=True, exist_ok=True)
-    times = saved_times(float(str(result.config["time"])))
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
-        axis = figure.subplots()
-        for colour, (width, rows) in zip(cycle(PALETTE), table.groupby("width"), strict=False):
-            curves = rows.to_numpy()
-            axis.plot(times, curves.T, color=colour, alpha=0.15, linewidth=0.6)
-            typical = np.exp(np.log(curves).mean(axis=0))
-            axis.plot(times, typical, color=colour, linewidth=1.4, label=f"$m$ = {width}")
-        if result.limit_loss is not None:
-            axis.plot(times, result.limit_loss, "k:", linewidth=1.6, label="infinite width")
-        axis.set_yscale("log")
-        axis.set_xlabel("time $t$ ($\\eta = 1$)")
-        axis.set_ylabel(r"loss $\frac{1}{2}\mathrm{E}\,\|y-f^t\|^2$")
-        axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), handlelength=1.8)
-        figure.suptitle("Training by gradient descent", fontsize=9)
-        _save(figure, folder / "training-curve")
-    return folder / "training-curve.svg"
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """In every format, cut to what is drawn."""
-    box = figure.get_tightbbox().padded(0.1)  # once: each format would draw the figure to find it
-    for suffix in FORMATS:
-        metadata = {"Date": None} if suffix == "svg" else None
-        figure.savefig(f"{path}.{suffix}", metadata=metadata, bbox_inches=box)
 
 
 def _stated(claim: Claim) -> str:
@@ -150,11 +78,11 @@ def _stated(claim: Claim) -> str:
 def _draw_one(axis: Axes, finding: Finding, colour: str) -> None:
     question = finding.question
     widths = np.array(finding.widths, float)
-    signed = question.claim.kind is Kind.ZERO_MEAN
+    signed = _signed(question.claim)
     for width, values in zip(widths, finding.values, strict=True):
         row = [v for v in values if signed or v > ZERO]  # rounding would only stretch the axis
         axis.plot(np.full(len(row), width), row, ".", color=colour, alpha=0.25, markersize=4, mew=0)
-    label = RULE_TITLES.get(question.rule, question.rule)
+    label = plain(rule_title(question.rule))
     if question.family == BOTTLENECK:
         label += ", bottleneck"
     if question.control:
@@ -164,8 +92,8 @@ def _draw_one(axis: Axes, finding: Finding, colour: str) -> None:
     if rate is None:
         middle = np.array([_mean(row) for row in finding.values])
         if not signed and not (middle > ZERO).any():
-            known = len(middle) > 0 and (middle <= ZERO).all()
-            label += ": zero" if known else ": not measured"
+            zero = len(middle) > 0 and (middle <= ZERO).all()
+            label += ": zero" if zero else ": failed" if len(middle) else ": not measured"
             middle[:] = math.nan  # nothing to see on a logarithmic axis
         axis.plot(widths, middle, style, color=colour, label=label, linewidth=1.4)
         return
@@ -176,13 +104,10 @@ def _draw_one(axis: Axes, finding: Finding, colour: str) -> None:
     axis.plot(widths, rate.typical, style, color=colour, label=label, linewidth=1.4)
 
 
-def scaling_axis(axis: Axes, widths: np.ndarray) -> None:
-    """A logarithmic axis of widths, with a tick at each."""
-    axis.set_xscale("log", base=2)
-    axis.set_xticks(widths)
-    axis.xaxis.set_major_formatter(ScalarFormatter())
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xlabel("width $m$")
+def _signed(claim: Claim) -> bool:
+    """Whether values may be negative, and are drawn on a linear axis."""
+    record = QUANTITIES.get(claim.quantity)
+    return claim.kind is Kind.ZERO_MEAN or (record is not None and record.signed)
 
 
 def _mean(row: Sequence[float]) -> float:
@@ -191,10 +116,10 @@ def _mean(row: Sequence[float]) -> float:
 
 
 def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str) -> None:
-    widths = np.array(sorted({m for f in findings for m in f.widths}), float)
+    widths = np.array(sorted({w for f in findings for w in f.widths}), float)
     scaling_axis(axis, widths)
     axis.set_title(title)
-    if claim.kind is Kind.ZERO_MEAN:
+    if _signed(claim):
         axis.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
     else:
         axis.set_yscale("log")

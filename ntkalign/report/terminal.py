@@ -22,7 +22,7 @@ def print_verdicts(result: Verification, console: Console) -> None:
     """Print the claims, the controls and one line that sums up."""
     config = result.config
     console.print(
-        f"[bold]{config['data']}[/]: {config['points']} points, {held_out(config)}"
+        Text(str(config["data"]), style="bold") + f": {config['points']} points, {held_out(config)}"
         f"depth {config['depth']}, {config['activation']}, widths {_list(config['widths'])}, "
         f"{seeds(config)}, time {config['time']:g}",
         highlight=False,
@@ -30,7 +30,7 @@ def print_verdicts(result: Verification, console: Console) -> None:
     console.print(_table("Claims", result.claims, control=False))
     if result.controls:
         console.print(_table("Controls, which must not hold", result.controls, control=True))
-    console.print(summary(result), highlight=False)
+    console.print(Text(summary(result)))
     for line in warnings(result):
         console.print(Text(line, style="bold red"))
 
@@ -104,7 +104,7 @@ def _table(title: str, findings: Iterable[Finding], *, control: bool) -> Table:
         colour = colours[verdict]
         note = row.tightness or ("" if control else row.assumptions)
         table.add_row(
-            claim.id, row.rule, row.layers, claim.stated, row.exponent, row.p_value,
+            *map(Text, (claim.id, row.rule, row.layers, claim.stated, row.exponent, row.p_value)),
             Text(verdict + (f", {note}" if note else ""), style=colour),
         )  # fmt: skip
     return table

@@ -27,6 +27,7 @@ from ntkalign.data.catalogue import Data
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import ACTIVATIONS
+from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.rules import CONTROLS, RULES
 from ntkalign.runs.settings import MIN_SEEDS, MIN_WIDTHS, Settings
 
@@ -197,8 +198,10 @@ def _store(table: pd.DataFrame, path: Path) -> None:
 
 def _digest(settings: Settings, data: Data, time: float, cell: Cell, needs: Needs) -> str:
     """A name for everything that decides a cell's numbers, the package's own code included."""
-    built_in = ACTIVATIONS.get(settings.activation.name) is settings.activation and all(
-        RULES.get(r.name) is r for r in settings.rules
+    built_in = (
+        ACTIVATIONS.get(settings.activation.name) is settings.activation
+        and all(RULES.get(r.name) is r for r in settings.rules)
+        and all(QUANTITIES[q].built_in for wanted in needs.values() for q in wanted)
     )
     text = json.dumps(
         [

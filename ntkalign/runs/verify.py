@@ -16,13 +16,15 @@ import pandas as pd
 
 from ntkalign.cells.flow import Cell
 from ntkalign.cells.infinite_width import Predictions, predictions
-from ntkalign.claims.claim import MAIN, Question, questions
+from ntkalign.claims.claim import MAIN, Question
+from ntkalign.claims.questions import questions
 from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.data import catalogue as data_module
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.kernels.training_time import choose_time
+from ntkalign.rules import CONTROLS
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.sweep import Measure, run_sweep
 from ntkalign.version import __version__
@@ -108,7 +110,7 @@ class Suite:
 
 THEORY = Suite(
     "Does it hold at finite width? Boopathy & Fiete (ICML 2022), measured",
-    lambda s, only: questions(s.family, s.rules, only),
+    lambda s, only: questions(s.family, s.rules, controls=CONTROLS, only=only),
     lambda s, data: None,
     predictions,
 )

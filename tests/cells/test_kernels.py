@@ -14,7 +14,8 @@ from scipy.linalg import expm
 from ntkalign import InputError, Settings
 from ntkalign.cells.flow import Cell, Trial
 from ntkalign.cells.kernels import held_out, kernel_suite, measure_kernels, prepare
-from ntkalign.claims.claim import KERNEL_CLAIMS, kernel_questions
+from ntkalign.claims.kernels import KERNEL_CLAIMS
+from ntkalign.claims.questions import kernel_questions
 from ntkalign.cli.main import main
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import limit

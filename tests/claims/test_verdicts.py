@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
-from ntkalign.claims import claim as claims
+from ntkalign.claims import theory as claims
 from ntkalign.claims import verdicts
 from ntkalign.claims.claim import Question
 from ntkalign.claims.verdicts import JudgingTerms, judge_question
-from ntkalign.report import scaling_plots as plots
 from ntkalign.statistics import judgement
 
 WIDTHS = (64, 128, 256, 512, 1024)
@@ -89,7 +87,7 @@ def test_a_tail_that_does_not_follow_is_reported():
 
 
 def finding(p_value, verdict="refuted", layer=1, control=False):
-    question = Question(claims.WEIGHTS, "main", "normal", layer, control)
+    question = Question(claims.WEIGHT_DRIFT, "main", "normal", layer, control)
     return verdicts.Finding(
         question, verdict, "it decays too slowly", None, True, 0.0, (8, 16, 32), (), None, None,
         None, p_value,
@@ -138,16 +136,16 @@ def test_a_failed_flow_forbids_a_verdict_and_is_named():
 
 
 def test_zero_is_zero_only_up_to_rounding():
-    data = table(lambda m: 0.0, claims.FEEDBACK, error=0.0)
-    assert judge(data, claims.FEEDBACK).verdict == "holds"
-    assert "identically zero" in judge(data, claims.FEEDBACK).reason
+    data = table(lambda m: 0.0, claims.FEEDBACK_DRIFT, error=0.0)
+    assert judge(data, claims.FEEDBACK_DRIFT).verdict == "holds"
+    assert "identically zero" in judge(data, claims.FEEDBACK_DRIFT).reason
     assert judge(table(lambda m: 0.0, claims.DELTA_PERSISTS), claims.DELTA_PERSISTS).verdict == (
         "refuted"
     )
-    small = judge(table(lambda m: 1e-13 * m**-0.2, claims.FEEDBACK), claims.FEEDBACK)
+    small = judge(table(lambda m: 1e-13 * m**-0.2, claims.FEEDBACK_DRIFT), claims.FEEDBACK_DRIFT)
     assert small.verdict == "refuted"  # tiny, but well resolved
     data["error"] = 0.1
-    assert judge(data, claims.FEEDBACK).verdict == "undecided"  # zero, but not known to be
+    assert judge(data, claims.FEEDBACK_DRIFT).verdict == "undecided"  # zero, but not known to be
 
 
 def test_some_exact_zeros_are_reported():
@@ -170,16 +168,3 @@ def test_the_sampled_score_is_judged_by_equivalence():
     assert sampled(0.05, 0.005).verdict == "refuted"
     assert sampled(0.0, 0.5).verdict == "undecided"
     assert "mean square in standard errors" in sampled(0.0, 0.005).reason
-
-
-def test_rounding_is_not_drawn():
-    question = Question(claims.FEEDBACK, claims.MAIN, "align-zero")
-    values = ((0.0, 2e-15), (1e-15, 1e-15), (0.0, 0.0))
-    finding = verdicts.Finding(
-        question, "holds", "zero", None, True, 0.0, (8, 16, 32), values, None, None
-    )
-    axis = Figure().subplots()
-    plots._draw_one(axis, finding, "k")
-    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axis.lines])
-    assert not np.isfinite(drawn).any()
-    assert axis.lines[-1].get_label() == "Align-zero: zero"

@@ -12,7 +12,8 @@ from hypothesis import given
 
 from ntkalign import InputError, Settings
 from ntkalign.cells.flow import Cell, measure_cell
-from ntkalign.claims.claim import JACOBIAN, MAIN
+from ntkalign.claims.claim import MAIN
+from ntkalign.claims.theory import JACOBIAN_DRIFT
 from ntkalign.data.catalogue import Data
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.quantities.theory import jacobian_drift
@@ -83,7 +84,7 @@ def test_the_option_decides_what_is_trained(how):
     settings = Settings(widths=(8, 16, 32), points=3, seeds=2, initial_outputs=how).checked()
     rng = np.random.default_rng(0)
     data = Data("trial", rng.standard_normal((3, 4)), rng.standard_normal((3, 2)))
-    needs = {NORMAL.name: frozenset({JACOBIAN.quantity})}
+    needs = {NORMAL.name: frozenset({JACOBIAN_DRIFT.quantity})}
     rows = measure_cell(settings, data, 2.0, Cell(MAIN, 8, 5), needs)
     (found,) = [row[6] for row in rows if row[5] == "jacobian-drift"]
 

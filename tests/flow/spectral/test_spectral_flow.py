@@ -18,6 +18,7 @@ from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity
 from ntkalign.flow.dense import DenseFlow
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.quantities import theory as measure
+from ntkalign.quantities.series import supremum
 from ntkalign.rules import LINEARISED, NORMAL, RULES, W_STAR
 from tests.cases import SMOOTH, examples, make, solve
 
@@ -77,7 +78,7 @@ def test_it_agrees_with_the_dense_engine(large, case, name, final):
         error, size = np.abs(values - exact).max(), np.abs(exact).max()
         assert error <= 10 * TOLERANCE * size + truth[name][1].max() + 1e-10, name
         alike = {name: (values, bounds)}, {name: coarse[name]}
-        estimate = measure.supremum(*alike, ours.effort.estimate)[name][1]
+        estimate = supremum(*alike, ours.effort.estimate)[name][1]
         assert error <= 10 * (estimate + truth[name][1].max()) + 1e-11, name
     np.testing.assert_allclose(
         found[None, "output"][0], truth[None, "output"][0], rtol=10 * ours.effort.estimate

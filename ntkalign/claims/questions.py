@@ -1,0 +1,160 @@
+"""Which questions a run asks: each claim of every rule and layer that it speaks of, then controls.
+
+Whoever names a claim gets an answer about it or an error: an id that is unknown, another command's,
+or about rules that the run does not have, is never dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from ntkalign.claims.catalogue import choose
+from ntkalign.claims.claim import (
+    BOTTLENECK,
+    COMPARED,
+    CONTROLS,
+    MAIN,
+    Claim,
+    Control,
+    Place,
+    Question,
+)
+from ntkalign.errors import InputError
+from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.quantities.quantity import KERNELS, VERIFY, Layers
+
+
+@runtime_checkable
+class NamedRule(Protocol):
+    """What matters of a learning rule here."""
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+        ...
+
+    @property
+    def control(self) -> bool:
+        """Whether it must not be found to follow gradient descent."""
+        ...
+
+
+@runtime_checkable
+class Shape(Protocol):
+    """What matters of a family of networks here."""
+
+    @property
+    def depth(self) -> int:
+        """N, the number of weight layers."""
+        ...
+
+    @property
+    def bottleneck_layer(self) -> int:
+        """The hidden layer that a bottleneck narrows."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The rules of a run, by name."""
+
+    family: Shape
+    compared: tuple[str, ...]
+    controls: tuple[str, ...]
+
+    def rules(self, named: Iterable[str]) -> tuple[str, ...]:
+        """Those that are named and run; gradient descent always does, and is not compared."""
+        stand_for = {
+            COMPARED: tuple(name for name in self.compared if name != "normal"),
+            CONTROLS: self.controls,
+        }
+        running = {"normal", *self.compared, *self.controls}
+        names = (name for entry in named for name in stand_for.get(entry, (entry,)))
+        return tuple(dict.fromkeys(name for name in names if name in running))
+
+    def claims(self, claim: Claim) -> Iterator[Question]:
+        for rule in self.rules(claim.rules):
+            for layer in _layers(claim).of(self.family.depth):
+                yield Question(claim, MAIN, rule, layer)
+
+    def controls_of(self, claim: Claim, control: Control) -> Iterator[Question]:
+        for rule in self.rules(control.rules):
+            for layer in self._places(claim, control.place):
+                yield Question(claim, control.family, rule, layer, control=True)
+
+    def _places(self, claim: Claim, place: Place) -> tuple[int | None, ...]:
+        if _layers(claim) is Layers.WHOLE:
+            return (None,)
+        if place is Place.HIDDEN:
+            return Layers.HIDDEN.of(self.family.depth)
+        return (self.family.bottleneck_layer + (place is Place.ABOVE_NECK),)
+
+
+def questions(
+    family: Shape,
+    rules: Sequence[NamedRule],
+    *,
+    controls: Sequence[NamedRule],
+    only: Iterable[str] = (),
+) -> list[Question]:
+    """All questions that ``ntkalign verify`` answers.
+
+    Args:
+        family: the networks under test.
+        rules: the rules compared with gradient descent; those marked as controls are asked
+            about as controls.
+        controls: the rules that every report has as controls.
+        only: ids of the claims to ask about; all if empty.
+
+    Raises:
+        InputError: if an id is unknown, or none of the rules is one that its claim speaks of.
+    """
+    run = _Run(
+        family,
+        tuple(rule.name for rule in rules if not rule.control),
+        tuple(dict.fromkeys(r.name for r in (*controls, *rules) if r.control)),
+    )
+    return _ask(run, only, VERIFY)
+
+
+def kernel_questions(family: Shape, only: Iterable[str] = ()) -> list[Question]:
+    """All questions of ``ntkalign kernels``: each claim, and the same of a fixed bottleneck.
+
+    Args:
+        family: the networks under test.
+        only: ids of the claims to ask about; all if empty.
+
+    Raises:
+        InputError: if an id is unknown, or its claim speaks of no rule that kernels describe.
+    """
+    return _ask(_Run(family, ("align-zero",), ()), only, KERNELS)
+
+
+def _ask(run: _Run, only: Iterable[str], command: str) -> list[Question]:
+    chosen = list(only) if not isinstance(only, str) else [only]
+    claims = choose(",".join(chosen), command)
+    asked = [question for claim in claims for question in run.claims(claim)]
+    asked += [
+        question
+        for family in (MAIN, BOTTLENECK)
+        for claim in claims
+        for control in claim.controls
+        if control.family == family
+        for question in run.controls_of(claim, control)
+    ]
+    heard = {question.claim for question in asked}
+    for claim in claims if chosen else ():
+        if claim not in heard:
+            named = ", ".join(rule for rule in claim.rules if rule != COMPARED)
+            raise InputError(
+                "rules", run.compared, must=f"include one that is asked about by {claim.id}",
+                got="none of them", because=f"it speaks of {named or 'rules that are no controls'}",
+                do=f"add {named or 'align-ada, say'}, or ask for other claims",
+            )  # fmt: skip
+    return asked
+
+
+def _layers(claim: Claim) -> Layers:
+    return QUANTITIES.lookup(claim.quantity, "quantity").layers

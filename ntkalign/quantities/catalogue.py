@@ -1,0 +1,84 @@
+"""The quantities that are measured, each declared once; which claims there are is another matter.
+
+Declarations only: how each is measured is in :mod:`ntkalign.quantities.theory` and
+:mod:`ntkalign.quantities.kernels`, in the same order.
+"""
+
+from __future__ import annotations
+
+from ntkalign.quantities.quantity import KERNELS, ErrorFrom, Layers, Quantity
+from ntkalign.registry import Registry
+
+THEORY = "ntkalign.quantities.theory:measure_"
+KERNEL = "ntkalign.quantities.kernels:measure_"
+HIDDEN, EVERY, WHOLE = Layers.HIDDEN, Layers.EVERY, Layers.WHOLE
+
+# fmt: off
+OF_THE_THEORY = (
+    Quantity("weight-drift", r"$\|W_l^t-W_l^0\|_{\mathrm{op}}/\sqrt{m_{l-1}}$",
+             EVERY, THEORY + "weights", "(20)"),
+    Quantity("activation-drift", r"$(\mathrm{E}\,\|z_l^t-z_l^0\|^2/m_l)^{1/2}$",
+             HIDDEN, THEORY + "activations", "(19)"),
+    Quantity("jacobian-drift", r"$\max_x\|\nabla_\theta f^t-\nabla_\theta f^0\|_{\mathrm{op}}$",
+             WHOLE, THEORY + "jacobians", "(21)", error_from=ErrorFrom.ESTIMATE),
+    Quantity("feedback-drift", r"$\max_x\|J^t-\nabla_\theta f^0\|_{\mathrm{op}}$",
+             WHOLE, THEORY + "jacobians", "(22)", error_from=ErrorFrom.ESTIMATE),
+    Quantity("discrepancy", r"$\|\tilde W_l\|_{\mathrm{op}}$",
+             EVERY, THEORY + "alignment", "(42)", "discrepancy-relative"),
+    Quantity("discrepancy-relative",
+             r"$\|\tilde W_l\|_{\mathrm{op}}/\|W_l^t-W_l^0\|_{\mathrm{op}}$",
+             EVERY, THEORY + "alignment", "(42)"),
+    Quantity("alignment-gap", r"$\|\Sigma_l/m_{l-1}-\Delta_l\|_{\mathrm{op}}/\sqrt{m_{l-1}}$",
+             EVERY, THEORY + "alignment", "(8)", "alignment-gap-relative"),
+    Quantity("alignment-gap-relative",
+             r"$\|\Sigma_l/m_{l-1}-\Delta_l\|_{\mathrm{op}}/\|\Delta_l\|_{\mathrm{op}}$",
+             EVERY, THEORY + "alignment", "(8)"),
+    Quantity("delta-norm", r"$\|\Delta_l\|_{\mathrm{op}}/\sqrt{m_{l-1}}$",
+             EVERY, THEORY + "alignment", "(2)"),
+    Quantity("sigma-norm", r"$\|\Sigma_l/m_{l-1}\|_{\mathrm{op}}/\sqrt{m_{l-1}}$",
+             EVERY, THEORY + "alignment", "(3)"),
+    Quantity("misalignment", r"$1-S_l$", EVERY, THEORY + "alignment", "(9)"),
+    Quantity("divergence", r"$\max_x\|f^t-f_{\mathrm{rule}}^t\|$",
+             WHOLE, THEORY + "divergence", "(17)", "divergence-relative", references=("normal",)),
+    Quantity("divergence-relative",
+             r"$\max_x\|f^t-f_{\mathrm{rule}}^t\|/\max_x\|f^t-f^0\|$",
+             WHOLE, THEORY + "divergence", "(17)", references=("normal",)),
+    Quantity("linearisation-gap", r"$\max_x\|f_{\mathrm{al}\cdot 0}^t-f_{\mathrm{lin}}^t\|$",
+             WHOLE, THEORY + "linearisation", "(57)", "linearisation-gap-relative",
+             references=("linearised",)),
+    Quantity("linearisation-gap-relative",
+             r"$\max_x\|f_{\mathrm{al}\cdot 0}^t-f_{\mathrm{lin}}^t\|"
+             r"/\max_x\|f_{\mathrm{al}\cdot 0}^t-f^0\|$",
+             WHOLE, THEORY + "linearisation", "(57)", references=("linearised",)),
+    Quantity("sampled-score-error", r"$S_l$ sampled $-$ exact",
+             EVERY, THEORY + "sampled_score", "(10)", signed=True, error_from=ErrorFrom.MEASURING),
+    Quantity("score", r"$S_l$",
+             EVERY, THEORY + "sampled_score", "(9)", error_from=ErrorFrom.MEASURING),
+)
+OF_KERNELS = (
+    Quantity("flow-gap-empirical", r"$\max\|f^t-f_{\mathrm{lin}}^t\|$",
+             WHOLE, KERNEL + "empirical_flow", command=KERNELS),
+    Quantity("flow-gap-empirical-held-out", r"$\max\|f^t-f_{\mathrm{lin}}^t\|$, held out",
+             WHOLE, KERNEL + "empirical_flow", command=KERNELS),
+    Quantity("align-zero-gap", r"$\max\|f_{\mathrm{al}\cdot 0}^t-f_{\mathrm{lin}}^t\|$",
+             WHOLE, KERNEL + "linearised_flow", "(57)", command=KERNELS),
+    Quantity("ntk-drift", r"$\sup_t\|\Theta^t-\Theta^0\|/\|\Theta^0\|$",
+             WHOLE, KERNEL + "drift", command=KERNELS),
+    Quantity("ntk-gap", r"$\|\Theta^0-\Theta^\infty\|/\|\Theta^\infty\|$",
+             WHOLE, KERNEL + "limits", command=KERNELS),
+    Quantity("nngp-gap", r"$\|K^0-K^\infty\|/\|K^\infty\|$",
+             WHOLE, KERNEL + "limits", command=KERNELS),
+    Quantity("gamma-gap", r"$\|\Gamma_l^0-\Gamma_l^\infty\|/\|\Gamma_l^\infty\|$",
+             HIDDEN, KERNEL + "limits", "(6)", command=KERNELS),
+    Quantity("q-gap", r"$\sup_t\|q_l^t-q_l^{\infty,t}\|/\|q_l^{\infty,t}\|$",
+             EVERY, KERNEL + "limits", "(7)", command=KERNELS),
+    Quantity("spectrum-gap", r"spectrum of $\Sigma_l/m_{l-1}$, relative to its limit",
+             EVERY, KERNEL + "limits", "(3), (7)", command=KERNELS),
+    Quantity("flow-gap-analytic", r"$\max\|f^t-f_\infty^t\|$",
+             WHOLE, KERNEL + "limits", command=KERNELS),
+    Quantity("flow-gap-analytic-held-out", r"$\max\|f^t-f_\infty^t\|$, held out",
+             WHOLE, KERNEL + "limits", command=KERNELS),
+)
+# fmt: on
+
+QUANTITIES: Registry[Quantity] = Registry("quantity", (*OF_THE_THEORY, *OF_KERNELS))

@@ -1,0 +1,97 @@
+"""From records to numbers: the wanted quantities of a flow and of its looser companion.
+
+Quantities that name the same measuring function are measured together, each function once a flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ntkalign.errors import InputError
+from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.quantities.observed import Observed
+from ntkalign.quantities.quantity import ErrorFrom, Measure, Quantity
+from ntkalign.quantities.series import Name, Numbers, Series, supremum
+
+
+def references_of(wanted: Iterable[str]) -> tuple[str, ...]:
+    """The rules whose flows some of these quantities are compared with."""
+    return tuple(dict.fromkeys(r for name in wanted for r in _record(name).references))
+
+
+def measure(wanted: Iterable[str], fine: Observed, coarse: Observed) -> Numbers:
+    """The wanted quantities, and those measured along with them, in the catalogue's order.
+
+    Args:
+        wanted: names of quantities.
+        fine: the flow.
+        coarse: the one at a looser tolerance.
+
+    Returns:
+        The largest value over time and its error, for each layer and quantity.
+
+    Raises:
+        InputError: if a name is not registered, or a function does not return what its record says.
+    """
+    functions = {_record(name).measure for name in wanted}
+    groups: dict[str | Measure, list[Quantity]] = {}
+    for record in QUANTITIES.values():
+        if record.measure in functions:
+            groups.setdefault(record.measure, []).append(record)
+    # what needs Jacobians first: the others then find the passes that came with them
+    costly = sorted(groups, key=lambda f: groups[f][0].error_from is not ErrorFrom.ESTIMATE)
+    found = {function: _measure_group(groups[function], fine, coarse) for function in costly}
+    return {name: number for function in groups for name, number in found[function].items()}
+
+
+def _measure_group(records: list[Quantity], fine: Observed, coarse: Observed) -> Numbers:
+    """All quantities of one measuring function."""
+    estimate = fine.flow.effort.estimate
+    sources = {record.name: record.error_from for record in records}
+    values = _checked(records, fine)
+    twice = ErrorFrom.LOOSER_FLOW in sources.values() or (
+        ErrorFrom.ESTIMATE in sources.values() and estimate is None
+    )
+    looser = _checked(records, coarse) if twice else {}
+    result: Numbers = {}
+    for name, series in values.items():
+        if sources[name[1]] is ErrorFrom.MEASURING:
+            result[name] = float(series[0].max()), float(series[1].max())
+        else:
+            result |= supremum({name: series}, looser, estimate)
+    return result
+
+
+def _checked(records: list[Quantity], seen: Observed) -> Series:
+    """What a measuring function returns: exactly what its records declare."""
+    series = records[0].function(seen)
+    declared: set[Name] = {
+        (layer, record.name) for record in records for layer in record.layers.of(seen.network.depth)
+    }
+    if series.keys() != declared:
+        odd = sorted(map(_described, series.keys() ^ declared))
+        raise InputError(
+            "quantity", records[0].name, must="be measured for the layers that its record names",
+            got=f"more or less than that: {', '.join(odd[:3])}",
+            because="what is not measured cannot be judged, and nothing else may be replaced",
+            do="return one series for each (layer, quantity), layer None for the whole network",
+        )  # fmt: skip
+    for name, (values, bounds) in series.items():
+        if np.ndim(values) != 1 or np.shape(values) != np.shape(bounds) or not np.size(values):
+            raise InputError(
+                "quantity", name[1], must="be given as values and bounds of shape (times,)",
+                got=f"shapes {np.shape(values)} and {np.shape(bounds)}",
+                because="claims are about the largest value over time", do="return two such arrays",
+            )  # fmt: skip
+    return {name: (np.asarray(v, float), np.asarray(e, float)) for name, (v, e) in series.items()}
+
+
+def _described(name: Name) -> str:
+    layer, quantity = name
+    return quantity if layer is None else f"{quantity} of layer {layer}"
+
+
+def _record(name: str) -> Quantity:
+    return QUANTITIES.lookup(name, "quantity")

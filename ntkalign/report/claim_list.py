@@ -1,0 +1,28 @@
+"""The list of claims: what each is called, where it is stated, what it says and at which rate."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ntkalign.claims.catalogue import CLAIMS
+from ntkalign.quantities.quantity import KERNELS, VERIFY
+
+COMMANDS = (VERIFY, KERNELS)
+
+
+def print_claims(console: Console) -> None:
+    """Print every registered claim, under the command that measures it."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("claim", no_wrap=True)
+    table.add_column("equation", max_width=9)
+    table.add_column("statement", overflow="fold")
+    table.add_column("rate", max_width=9)
+    for command in COMMANDS:
+        table.add_row(Text(f"ntkalign {command}", style="bold"))
+        entries = [entry for entry in CLAIMS.values() if entry.command == command]
+        for claim in (claim for entry in entries for claim in entry.claims):
+            texts = (claim.id, claim.equation, claim.statement, claim.stated)
+            table.add_row(*map(Text, texts))
+    console.print(table)

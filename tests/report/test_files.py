@@ -1,0 +1,119 @@
+"""A report that is read back is the one that was written, whatever its claims are called."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ntkalign import InputError, Settings, Verification
+from ntkalign.claims.catalogue import CLAIMS
+from ntkalign.claims.claim import MAIN, Claim, Kind, Question
+from ntkalign.claims.theory import PROPOSITION_2
+from ntkalign.claims.verdicts import Finding, Terms, answer, settle
+from ntkalign.report import load_report, write_report
+from ntkalign.report.files import _claim, _entry
+from ntkalign.runs.sweep import COLUMNS
+
+WIDTHS = (8, 16, 32)
+NAMES = st.text(st.characters(exclude_categories=("C",), exclude_characters=","), min_size=1).map(
+    str.strip
+).filter(lambda text: text and text.isprintable())  # fmt: skip
+ENVIRONMENT = {
+    "seconds": 1.0, "peak_memory_mib": 1, "networks_measured": 0, "networks_reused": 0,
+    "flows": None, "precision": "float64", "device": "cpu", "git_revision": None, "versions": {},
+}  # fmt: skip
+
+
+def table(claim, rule="align-ada"):
+    rng = np.random.default_rng(0)
+    rows = [
+        (MAIN, m, s, rule, None, quantity, m**-0.5 * rng.uniform(0.9, 1.1), 1e-9, "ok")
+        for m in WIDTHS
+        for s in range(4)
+        for quantity in filter(None, (claim.quantity, claim.companion))
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"layer": "Int64"})
+
+
+def finding(claim, rule="align-ada", control=False):
+    question = Question(claim, MAIN, rule, None, control)
+    return answer(question, table(claim, rule), assumptions_met=True, terms=Terms(paired=True))
+
+
+def unmeasured(claim):
+    return Finding(
+        Question(claim, MAIN, "align-ada"), "undecided", "nothing was measured", None, True, None,
+        (), (), None, None,
+    )  # fmt: skip
+
+
+def result(*findings, data):
+    settings = Settings(widths=WIDTHS, seeds=4, time=1.0).checked()
+    config = settings.as_json() | {"inputs": 2, "outputs": 1, "out": "x"}
+    return Verification(config, ENVIRONMENT, settle(findings), data)
+
+
+@given(NAMES, NAMES, st.text(), st.sampled_from((Kind.BOUND, Kind.VANISHES, Kind.PERSISTS)))
+def test_any_claim_comes_back_as_it_was(id, quantity, statement, kind):
+    exponent = -0.5 if kind is Kind.BOUND else None
+    claim = Claim(id, "(1)", statement, quantity, kind, exponent, companion="other", symbol="$S$")
+    assert _claim(json.loads(json.dumps(_entry(unmeasured(claim))))) == claim
+
+
+@pytest.mark.parametrize("id", CLAIMS)
+def test_a_registered_claim_comes_back_as_itself(id):
+    for claim in CLAIMS[id].claims:
+        entry = _entry(unmeasured(claim))
+        assert _claim(entry) is claim
+        old = {k: v for k, v in entry.items() if k not in ("kind", "companion", "symbol")}
+        assert _claim(old) is claim  # a report of before these keys
+        changed = _claim(entry | {"statement": "it was stated otherwise then"})
+        assert changed.statement == "it was stated otherwise then"
+
+
+def test_an_old_report_of_an_unknown_claim_is_refused():
+    with pytest.raises(KeyError, match="mine about divergence"):
+        _claim({"id": "mine", "quantity": "divergence"})
+
+
+@pytest.mark.parametrize("name", ["a [bold] claim", "$x", "../up", "a|b", "_hidden", "<b>", "Ω"])
+def test_names_print_as_they_are_and_are_read_back(tmp_path, name):
+    claim = Claim(name, "[1]", f"{name} vanishes", f"q {name}", Kind.VANISHES, symbol=r"$\frac")
+    twin = Claim(name.replace("[", "("), "", "another", f"q {name}", Kind.VANISHES)
+    claims = (claim,) if twin.id == name else (claim, twin)
+    written = result(*(finding(c, name) for c in claims), data=table(claim, name))
+    folder = tmp_path / "report"
+    write_report(written, folder)
+    stored = json.loads((folder / "report.json").read_text())
+    assert {entry["id"] for entry in stored["claims"]} == {c.id for c in claims}
+    assert len(list((folder / "plots").glob("*.svg"))) == len(claims)
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]  # nothing beside it
+    cell = name.replace("|", r"\|")
+    assert f"\n| {cell} | [1] | {cell} |" in (folder / "report.md").read_text()
+    again = load_report(folder)
+    write_report(again, folder)
+    assert json.loads((folder / "report.json").read_text()) == stored
+
+
+def test_a_verdict_without_data_is_drawn_and_written_as_one(tmp_path):
+    kept = finding(PROPOSITION_2)
+    page = write_report(
+        result(kept, unmeasured(PROPOSITION_2), data=table(PROPOSITION_2)), tmp_path
+    ).read_text()
+    assert "nothing was measured" in page
+    stored = json.loads((tmp_path / "report.json").read_text())
+    assert [c["verdict"] for c in stored["claims"]] == [kept.verdict, "undecided"]
+    assert stored["claims"][1]["values"] == stored["claims"][1]["widths"] == []
+
+
+def test_a_report_with_an_unknown_kind_of_claim_is_refused(tmp_path):
+    write_report(result(finding(PROPOSITION_2), data=table(PROPOSITION_2)), tmp_path)
+    path = tmp_path / "report.json"
+    path.write_text(path.read_text().replace('"kind": "bound"', '"kind": "guess"'))
+    with pytest.raises(InputError, match=r"DIR .* got a damaged one \(KeyError: 'GUESS'\)"):
+        load_report(tmp_path)
