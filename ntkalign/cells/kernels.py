@@ -17,7 +17,7 @@ from ntkalign.claims.claim import Question, kernel_questions
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
 from ntkalign.flow.gradient_flow import Flow, Outcome
-from ntkalign.kernels.analytic import Kernels, Limit, limit
+from ntkalign.kernels.analytic import Kernels, InfiniteWidthKernels, infinite_width_kernels
 from ntkalign.kernels.empirical import Empirical, at_once
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum, weighted
 from ntkalign.networks.fully_connected import Pass, Signals
@@ -62,7 +62,7 @@ def prepare(settings: Settings, data: Data) -> partial[list[Row]]:
         InputError: if the activation has no limit.
     """
     normal, zero = (held_out(rule, settings.points, len(data.x)) for rule in (NORMAL, ALIGN_ZERO))
-    return partial(measure_kernels, limit=limit(settings.family, data.x), rules=(normal, zero))
+    return partial(measure_kernels, limit=infinite_width_kernels(settings.family, data.x), rules=(normal, zero))
 
 
 def held_out(rule: Rule, points: int, all_points: int) -> Rule:
@@ -83,7 +83,7 @@ def measure_kernels(
     cell: Cell,
     needs: Needs,
     *,
-    limit: Limit,
+    limit: InfiniteWidthKernels,
     rules: tuple[Rule, Rule],
 ) -> list[Row]:
     """All rows of one network: its kernels, and its flow beside their predictions.
@@ -119,7 +119,7 @@ def measure_kernels(
 
 
 def _measured(
-    flow: Flow, wanted: frozenset[str], y: Float[np.ndarray, "A C"], points: int, limit: Limit
+    flow: Flow, wanted: frozenset[str], y: Float[np.ndarray, "A C"], points: int, limit: InfiniteWidthKernels
 ) -> Series:
     """The wanted quantities, with bounds on what the measuring adds to their errors."""
     start = at_once(flow.origin.first.activities, flow.origin.jacobian)
@@ -133,7 +133,7 @@ def _measured(
 
 
 def _against(
-    limit: Limit, flow: Flow, start: Empirical, y: Float[np.ndarray, "A C"], points: int
+    limit: InfiniteWidthKernels, flow: Flow, start: Empirical, y: Float[np.ndarray, "A C"], points: int
 ) -> Series:
     """The quantities that compare a network with the infinitely wide one."""
     network, some = flow.network, np.s_[:points, :points]

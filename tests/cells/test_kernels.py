@@ -17,7 +17,7 @@ from ntkalign.cells.kernels import held_out, kernel_suite, measure_kernels, prep
 from ntkalign.claims.claim import KERNEL_CLAIMS, kernel_questions
 from ntkalign.cli.main import main
 from ntkalign.data.catalogue import Data
-from ntkalign.kernels.analytic import limit
+from ntkalign.kernels.analytic import infinite_width_kernels
 from ntkalign.kernels.empirical import empirical
 from ntkalign.networks.activations import activation
 from ntkalign.networks.fully_connected import Family, Layer
@@ -40,7 +40,7 @@ def written_out(trial, settings, points):
     """Every quantity of ``ntkalign kernels``, from flows on the training points alone."""
     network, x, y = trial.origin.network, trial.origin.x, trial.y
     start = jax.tree.map(lambda a: a.astype(jnp.float64), trial.origin.start)
-    kernels, at0 = limit(settings.family, x), empirical(network, start, x)
+    kernels, at0 = infinite_width_kernels(settings.family, x), empirical(network, start, x)
     f0 = np.asarray(network.forward(start, x).output)
     e0, eye = np.asarray(y)[:points] - f0[:points], np.eye(y.shape[1])
     theta8 = np.einsum("pq,cd->pqcd", kernels.ntk, eye)
@@ -147,7 +147,7 @@ def test_the_error_is_at_least_what_moving_the_limit_changes():
         assert {row[-1] for row in rows} == {"ok"}
         return {(row[4], row[5]): (row[6], row[7]) for row in rows}
 
-    fine, other = (limit(settings.family, x) for x in (data.x, data.x + 0.1))
+    fine, other = (infinite_width_kernels(settings.family, x) for x in (data.x, data.x + 0.1))
     fine, other = (replace(kernels, moved=kernels) for kernels in (fine, other))
     of_fine, of_other = measured(fine), measured(other)
     both = measured(replace(fine, moved=other))
