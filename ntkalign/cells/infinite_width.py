@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from ntkalign.cells.flow import NO_WIDTH, saved_times
 from ntkalign.data.catalogue import Data
-from ntkalign.kernels.analytic import Limit, limit
+from ntkalign.kernels.analytic import InfiniteWidthKernels, infinite_width_kernels
 from ntkalign.kernels.prediction import predicted_delta, spectrum
 from ntkalign.networks.base import Network
 from ntkalign.runs.settings import Settings
@@ -50,7 +50,7 @@ def predictions(settings: Settings, data: Data, time: float) -> Predictions:
         data: the training points.
         time: T.
     """
-    kernels = limit(settings.family, data.x)
+    kernels = infinite_width_kernels(settings.family, data.x)
     points, outputs = data.y.shape
     eye, times = np.eye(outputs), saved_times(time)
     theta = kernels.ntk[:, :, None, None] * eye
@@ -76,7 +76,7 @@ def predictions(settings: Settings, data: Data, time: float) -> Predictions:
 
 
 def initial_outputs(
-    settings: Settings, kernels: Limit, seed: int, outputs: int
+    settings: Settings, kernels: InfiniteWidthKernels, seed: int, outputs: int
 ) -> Float[np.ndarray, "P C"]:
     """f^0 of a seed at infinite width."""
     covariance = kernels.features[-1]

@@ -18,7 +18,7 @@ from ntkalign.claims.questions import kernel_questions
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
 from ntkalign.flow.trajectory import Outcome
-from ntkalign.kernels.analytic import Limit, limit
+from ntkalign.kernels.analytic import InfiniteWidthKernels, infinite_width_kernels
 from ntkalign.networks.base import Pass, Signals
 from ntkalign.quantities.measuring import measure
 from ntkalign.quantities.observed import Observed
@@ -60,7 +60,9 @@ def prepare(settings: Settings, data: Data) -> partial[list[Row]]:
         InputError: if the activation has no limit.
     """
     normal, zero = (held_out(rule, settings.points, len(data.x)) for rule in (NORMAL, ALIGN_ZERO))
-    return partial(measure_kernels, limit=limit(settings.family, data.x), rules=(normal, zero))
+    return partial(
+        measure_kernels, limit=infinite_width_kernels(settings.family, data.x), rules=(normal, zero)
+    )
 
 
 def held_out(rule: Rule, points: int, all_points: int) -> Rule:
@@ -81,7 +83,7 @@ def measure_kernels(
     cell: Cell,
     needs: Needs,
     *,
-    limit: Limit,
+    limit: InfiniteWidthKernels,
     rules: tuple[Rule, Rule],
 ) -> list[Row]:
     """All rows of one network: its kernels, and its flow beside their predictions.

@@ -80,7 +80,7 @@ class Kernels:
 
 
 @dataclass(frozen=True, eq=False)
-class Limit(Kernels):
+class InfiniteWidthKernels(Kernels):
     """Kernels, and how far they may be from the true ones.
 
     Attributes:
@@ -91,7 +91,9 @@ class Limit(Kernels):
     moved: Kernels
 
 
-def limit(family: Family, x: Float[Array | np.ndarray, "P d"]) -> Limit:
+def infinite_width_kernels(
+    family: Family, x: Float[Array | np.ndarray, "P d"]
+) -> InfiniteWidthKernels:
     """The limit of a family's networks as all their widths grow.
 
     Unequal widths have the same limit. A bottleneck or another output scale has none of this kind:
@@ -123,7 +125,7 @@ def _known(
     shape: tuple[int, ...],
     data: bytes,
     device: str,
-) -> Limit | None:
+) -> InfiniteWidthKernels | None:
     x = np.frombuffer(data).reshape(shape)
     start = x @ x.T / x.shape[1]
     features, slopes = [(start, EPSILON * _scale(start))], []
@@ -146,7 +148,7 @@ def _known(
         tuple(_away(*h) + bias_std**2 for h in features),
         tuple(_away(*gamma) for gamma in backward),
     )
-    return Limit(
+    return InfiniteWidthKernels(
         tuple(entries for entries, _ in features),
         tuple(entries + bias_std**2 for entries, _ in features),
         tuple(entries for entries, _ in backward),

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from ntkalign.flow.initial_state import Observations
 from ntkalign.flow.trajectory import Flow
-from ntkalign.kernels.analytic import Limit
+from ntkalign.kernels.analytic import InfiniteWidthKernels
 from ntkalign.kernels.empirical import Empirical, at_once
 from ntkalign.networks.base import Network
 
@@ -40,7 +40,7 @@ class Observed:
     references: Mapping[str, Flow] = field(default_factory=dict)
     seed: int = 0
     points: int | None = None
-    limit: Limit | None = None
+    limit: InfiniteWidthKernels | None = None
     _kept: list[Observations] = field(default_factory=list)
 
     @property

@@ -18,7 +18,7 @@ from ntkalign.claims.kernels import KERNEL_CLAIMS
 from ntkalign.claims.questions import kernel_questions
 from ntkalign.cli.main import main
 from ntkalign.data.catalogue import Data
-from ntkalign.kernels.analytic import limit
+from ntkalign.kernels.analytic import infinite_width_kernels
 from ntkalign.kernels.empirical import empirical
 from ntkalign.networks.activations import lookup as activation
 from ntkalign.networks.base import Layer
@@ -43,7 +43,7 @@ def written_out(trial, settings, points):
     initial, y = trial.problem.initial, trial.problem.y
     network, x = initial.network, initial.x
     start = jax.tree.map(lambda a: a.astype(jnp.float64), initial.start)
-    kernels, at0 = limit(settings.family, x), empirical(network, start, x)
+    kernels, at0 = infinite_width_kernels(settings.family, x), empirical(network, start, x)
     f0 = np.asarray(network.forward(start, x).output)
     e0, eye = np.asarray(y)[:points] - f0[:points], np.eye(y.shape[1])
     theta8 = np.einsum("pq,cd->pqcd", kernels.ntk, eye)
@@ -150,7 +150,7 @@ def test_the_error_is_at_least_what_moving_the_limit_changes():
         assert {row[-1] for row in rows} == {"ok"}
         return {(row[4], row[5]): (row[6], row[7]) for row in rows}
 
-    fine, other = (limit(settings.family, x) for x in (data.x, data.x + 0.1))
+    fine, other = (infinite_width_kernels(settings.family, x) for x in (data.x, data.x + 0.1))
     fine, other = (replace(kernels, moved=kernels) for kernels in (fine, other))
     of_fine, of_other = measured(fine), measured(other)
     both = measured(replace(fine, moved=other))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkalign import InputError
-from ntkalign.claims import claim as claims
+from ntkalign.claims import theory as claims
 from ntkalign.claims.claim import Question
 from ntkalign.claims.evidence import COLUMNS, gather
 from ntkalign.claims.verdicts import JudgingTerms, judge_question
@@ -20,15 +20,15 @@ from ntkalign.report.scaling_plots import draw
 WIDTHS, SEEDS = (64, 256, 1024, 4096), 6
 TERMS = JudgingTerms(widths=WIDTHS, seeds=SEEDS)
 DECIDED = {
-    Question(claims.WEIGHTS, "main", "normal", 1): "holds",
-    Question(claims.WEIGHTS, "main", "normal", 2): "holds",
-    Question(claims.WEIGHTS, "main", "align-ada", 1): "refuted",
-    Question(claims.FEEDBACK, "main", "align-ada"): "holds",
-    Question(claims.JACOBIAN, "main", "normal"): "holds",
+    Question(claims.WEIGHT_DRIFT, "main", "normal", 1): "holds",
+    Question(claims.WEIGHT_DRIFT, "main", "normal", 2): "holds",
+    Question(claims.WEIGHT_DRIFT, "main", "align-ada", 1): "refuted",
+    Question(claims.FEEDBACK_DRIFT, "main", "align-ada"): "holds",
+    Question(claims.JACOBIAN_DRIFT, "main", "normal"): "holds",
     Question(claims.SAMPLED_SCORE, "main", "normal", 1): "holds",
     Question(claims.DELTA_PERSISTS, "main", "normal", 1): "holds",
     Question(claims.SCORE, "main", "normal", 1): "holds",
-    Question(claims.WEIGHTS, "bottleneck", "normal", 2, control=True): "refuted",
+    Question(claims.WEIGHT_DRIFT, "bottleneck", "normal", 2, control=True): "refuted",
 }
 """What the table below says: half the questions have a law of their own, one is zero."""
 
@@ -39,7 +39,7 @@ def values_of(question, rng):
     law = np.exp(0.05 * rng.standard_normal((len(WIDTHS), SEEDS)))
     if question.claim is claims.SAMPLED_SCORE:
         return 0.001 * rng.standard_normal((len(WIDTHS), SEEDS))
-    if question.claim is claims.FEEDBACK:
+    if question.claim is claims.FEEDBACK_DRIFT:
         return 0.0 * law
     if question.claim is claims.DELTA_PERSISTS or DECIDED[question] == "refuted":
         return law
@@ -187,7 +187,7 @@ def test_an_empty_table_says_nothing(question, table):
     assert (finding.error_share, finding.values) == (None, ())
 
 
-Q = Question(claims.WEIGHTS, "main", "normal", 1)
+Q = Question(claims.WEIGHT_DRIFT, "main", "normal", 1)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_cells_that_are_text_count_as_what_they_say():
 
 
 def test_a_layer_s_rows_are_no_answer_for_the_whole_network():
-    question = Question(claims.WEIGHTS, "main", "normal")
+    question = Question(claims.WEIGHT_DRIFT, "main", "normal")
     assert gather(WHOLE, question, "weight-drift").fault == (
         "no measurement of weight-drift is in the table"
     )

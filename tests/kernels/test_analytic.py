@@ -15,7 +15,7 @@ from scipy.stats import norm
 from ntkalign import InputError
 from ntkalign.cells.kernels import distance
 from ntkalign.kernels import jax_defaults, nt
-from ntkalign.kernels.analytic import CLOSED_FORMS, limit
+from ntkalign.kernels.analytic import CLOSED_FORMS, infinite_width_kernels
 from ntkalign.kernels.empirical import empirical
 from ntkalign.networks.activations import ACTIVATIONS, LEAK, Activation
 from ntkalign.networks.activations import lookup as activation
@@ -49,7 +49,7 @@ def entrywise(function, k):
 def test_the_limit_is_its_equations(name, bias_std):
     sigma = activation(name)
     x = np.random.default_rng(0).standard_normal((3, 5))
-    found = limit(Family(3, sigma, bias_std=bias_std), x)
+    found = infinite_width_kernels(Family(3, sigma, bias_std=bias_std), x)
     h0 = x @ x.T / 5
     k1 = h0 + bias_std**2
     h1 = entrywise(sigma.function, k1)
@@ -83,7 +83,7 @@ def test_neural_tangents_own_composition_gives_the_same(depth, name, bias_std):
             layers.append(getattr(stax, theirs)(*arguments))
     with jax_defaults():
         theirs = stax.serial(*layers)[2](jnp.asarray(x), None, ("nngp", "ntk"))
-    ours = limit(Family(depth, activation(name), bias_std=bias_std), x)
+    ours = infinite_width_kernels(Family(depth, activation(name), bias_std=bias_std), x)
     np.testing.assert_allclose(ours.nngp, theirs.nngp, rtol=1e-12, atol=1e-14)
     parts = zip(ours.backward, ours.features, strict=True)
     expected = sum(gamma * (h + bias_std**2) for gamma, h in parts)
@@ -116,7 +116,10 @@ def test_without_closed_forms_the_error_stated_is_at_least_the_true_one(
 ):
     x = rows(seed, 4, alike)
     family = Family(depth, activation(name), bias_std=bias_std)
-    exact, mine = limit(family, x), limit(replace(family, activation=of_ones_own(name)), x)
+    exact, mine = (
+        infinite_width_kernels(family, x),
+        infinite_width_kernels(replace(family, activation=of_ones_own(name)), x),
+    )
     for kernel in ("features", "forward", "backward"):
         both = zip(getattr(exact, kernel), getattr(mine, kernel), strict=True)
         ends = zip(getattr(exact.moved, kernel), getattr(mine.moved, kernel), strict=True)
@@ -129,7 +132,9 @@ def test_without_closed_forms_the_error_stated_is_at_least_the_true_one(
 
 def test_a_step_function_has_the_arcsine_law_and_the_slope_that_jax_gives():
     x = rows(0, 4, 0.3)[:-1]
-    found = limit(Family(3, Activation("step", lambda z: jnp.where(z > 0, 1.0, 0.0))), x)
+    found = infinite_width_kernels(
+        Family(3, Activation("step", lambda z: jnp.where(z > 0, 1.0, 0.0))), x
+    )
     k = x @ x.T / 4
     rho = k / np.sqrt(np.outer(np.diag(k), np.diag(k)))
     angles = np.arccos(np.clip(rho, -1, 1))
@@ -145,7 +150,7 @@ def test_a_step_function_has_the_arcsine_law_and_the_slope_that_jax_gives():
 def test_kinked_activations_are_arc_cosine_kernels(name, slope):
     """max(z, 0) + slope min(z, 0): |ρ| angles of Cho and Saul, one layer written out."""
     x = np.random.default_rng(0).standard_normal((5, 6))
-    found = limit(Family(2, activation(name), bias_std=0.3), x)
+    found = infinite_width_kernels(Family(2, activation(name), bias_std=0.3), x)
     k = x @ x.T / 6 + 0.09
     scale = np.sqrt(np.outer(np.diag(k), np.diag(k)))
     rho = np.clip(k / scale, -1, 1)
@@ -167,7 +172,7 @@ def test_a_row_of_zeros_has_its_limit(name, bias_std):
     x = rows(0, 4, 1.0)
     sigma = activation(name)
     for chosen in (sigma, of_ones_own(name)):
-        found = limit(Family(2, chosen, bias_std=bias_std), x)
+        found = infinite_width_kernels(Family(2, chosen, bias_std=bias_std), x)
         k = found.forward[0]
         assert k[-1, -1] == bias_std**2
         functions = (sigma.function, lambda z: sigma.value_and_slope(z)[1])
@@ -194,7 +199,7 @@ def mean_of(f, s):
 def test_wide_networks_have_that_limit_on_rows_of_zeros(name):
     x = jnp.asarray(rows(1, 4, 1.0))
     family = Family(3, activation(name))
-    found, network = limit(family, x), family.network(2048, 4, 1)
+    found, network = infinite_width_kernels(family, x), family.network(2048, 4, 1)
     kernels = empirical(network, network.initialise(jax.random.key(0)), x)
     for layer in range(3):
         gamma = kernels.backward[layer][:, :, 0, 0]
@@ -209,7 +214,7 @@ def test_wide_networks_have_that_limit_on_rows_of_zeros(name):
 
 def test_data_of_zeros_alone_have_a_limit():
     for name in ACTIVATIONS:
-        found = limit(Family(3, activation(name)), np.zeros((2, 3)))
+        found = infinite_width_kernels(Family(3, activation(name)), np.zeros((2, 3)))
         value = float(activation(name).function(jnp.zeros(())))
         np.testing.assert_allclose(found.features[1], value**2, atol=1e-12)
 
@@ -219,4 +224,4 @@ def test_an_activation_that_is_not_a_number_is_refused_and_its_name_said():
         with pytest.raises(
             InputError, match=r"activation \(mine\) must have finite Gaussian moments"
         ):
-            limit(Family(2, Activation("mine", function)), 3 * rows(0, 4, 1.0))
+            infinite_width_kernels(Family(2, Activation("mine", function)), 3 * rows(0, 4, 1.0))

@@ -18,7 +18,7 @@ from ntkalign.cells.flow import Cell, Trial
 from ntkalign.cells.infinite_width import initial_outputs, predictions
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels import jax_defaults, nt
-from ntkalign.kernels.analytic import limit
+from ntkalign.kernels.analytic import infinite_width_kernels
 from ntkalign.kernels.empirical import empirical
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum
 from ntkalign.networks.activations import Activation
@@ -83,7 +83,7 @@ def gap(width, seed, network=None):
     start = member.initialise(jax.random.fold_in(jax.random.key(seed), width))
     if network == "no 1/√m":
         start = (*start[:-1], Layer(start[-1].weight * np.sqrt(width), start[-1].bias))
-    exact = limit(family, x).ntk
+    exact = infinite_width_kernels(family, x).ntk
     found = empirical(member, start, x).ntk[:, :, 0, 0]
     return float(np.linalg.norm(found - exact) / np.linalg.norm(exact))
 
@@ -137,7 +137,7 @@ def test_predictions_are_what_wide_networks_do():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((4, 6))
     data = Data("trial", x, rng.standard_normal((4, 2)))
-    kernels = limit(settings.family, x)
+    kernels = infinite_width_kernels(settings.family, x)
     expected = predictions(replace(settings, seeds=1), data, 3.0)
     trial = Trial.of(settings, data, 3.0, Cell("main", 2048, 0))
     f0 = np.asarray(trial.origin.first.output)
@@ -160,10 +160,10 @@ def test_an_activation_without_a_limit_is_refused_by_kernels_and_not_by_verify()
     x = 3 * np.random.default_rng(0).standard_normal((3, 4))
     message = r"activation \(steep\) must have finite Gaussian moments"
     with pytest.raises(InputError, match=message):
-        limit(Family(2, steep), x)
+        infinite_width_kernels(Family(2, steep), x)
 
     def predict(settings, data, time):
-        limit(replace(settings.family, activation=steep), x)
+        infinite_width_kernels(replace(settings.family, activation=steep), x)
 
     settings = Settings("sphere", widths=(4, 8, 16), seeds=2, points=3, depth=2, time=1.0)
     suite = replace(THEORY, predict=predict)

@@ -14,7 +14,7 @@ from ntkalign import InputError, Settings, Verification
 from ntkalign.claims.catalogue import CLAIMS
 from ntkalign.claims.claim import MAIN, Claim, Kind, Question
 from ntkalign.claims.theory import PROPOSITION_2
-from ntkalign.claims.verdicts import Finding, Terms, answer, settle
+from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.report import load_report, write_report
 from ntkalign.report.files import _claim, _entry
 from ntkalign.runs.sweep import COLUMNS
@@ -42,7 +42,9 @@ def table(claim, rule="align-ada"):
 
 def finding(claim, rule="align-ada", control=False):
     question = Question(claim, MAIN, rule, None, control)
-    return answer(question, table(claim, rule), assumptions_met=True, terms=Terms(paired=True))
+    return judge_question(
+        question, table(claim, rule), assumptions_met=True, terms=JudgingTerms(paired=True)
+    )
 
 
 def unmeasured(claim):
@@ -55,7 +57,7 @@ def unmeasured(claim):
 def result(*findings, data):
     settings = Settings(widths=WIDTHS, seeds=4, time=1.0).checked()
     config = settings.as_json() | {"inputs": 2, "outputs": 1, "out": "x"}
-    return Verification(config, ENVIRONMENT, settle(findings), data)
+    return Verification(config, ENVIRONMENT, correct_findings(findings), data)
 
 
 @given(NAMES, NAMES, st.text(), st.sampled_from((Kind.BOUND, Kind.VANISHES, Kind.PERSISTS)))

@@ -18,7 +18,7 @@ from ntkalign.statistics.rates import fit
 
 WIDTHS = (64, 256, 1024)
 SETTINGS = Settings(widths=WIDTHS, seeds=4)
-QUESTION = Question(claims.FEEDBACK, "main", "normal")
+QUESTION = Question(claims.FEEDBACK_DRIFT, "main", "normal")
 
 
 def measured(noise, verdict="undecided", seeds=4, question=QUESTION):
