@@ -192,8 +192,10 @@ def _mean(row: Sequence[float]) -> float:
 
 def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str) -> None:
     widths = np.array(sorted({m for f in findings for m in f.widths}), float)
-    scaling_axis(axis, widths)
     axis.set_title(title)
+    if not len(widths):  # nothing was measured: no axes to decorate
+        return
+    scaling_axis(axis, widths)
     if claim.kind is Kind.ZERO_MEAN:
         axis.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
     else:
