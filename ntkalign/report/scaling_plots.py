@@ -117,8 +117,10 @@ def _mean(row: Sequence[float]) -> float:
 
 def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str) -> None:
     widths = np.array(sorted({w for f in findings for w in f.widths}), float)
-    scaling_axis(axis, widths)
     axis.set_title(title)
+    if not len(widths):  # nothing was measured: no axes to decorate
+        return
+    scaling_axis(axis, widths)
     if _signed(claim):
         axis.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
     else:

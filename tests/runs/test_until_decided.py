@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError, Settings, verify
-from ntkalign.claims import claim as claims
+from ntkalign.claims import theory as claims
 from ntkalign.claims.claim import Question
 from ntkalign.claims.verdicts import Finding
 from ntkalign.runs import verify as verifier
