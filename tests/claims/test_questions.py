@@ -14,7 +14,7 @@ from ntkalign.claims.questions import kernel_questions
 from ntkalign.claims.questions import questions as ask
 from ntkalign.claims.theory import SCORE, THEORY_CLAIMS
 from ntkalign.networks.activations import lookup as activation
-from ntkalign.networks.fully_connected import Family
+from ntkalign.networks.family import Family
 from ntkalign.rules import (
     ALIGN_ADA,
     ALIGN_PROP,

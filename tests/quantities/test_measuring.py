@@ -9,14 +9,14 @@ import jax
 import numpy as np
 import pytest
 
-from ntkalign import InputError, gradient_flow
+from ntkalign import InputError
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.quantities.measuring import measure, references_of
 from ntkalign.quantities.observed import Observed
 from ntkalign.quantities.quantity import ErrorFrom, Layers, Quantity
 from ntkalign.quantities.series import ESTIMATE_FACTOR
 from ntkalign.rules import ALIGN_ADA, LINEARISED, NORMAL
-from tests.cases import make
+from tests.cases import make, solve
 
 pytestmark = pytest.mark.usefixtures("own_records")
 TIMES = np.array([0.5, 1.0])
@@ -28,7 +28,7 @@ def flows():
     case = make((3, 6, 5, 2))
 
     def flow(rule, tolerance):
-        return gradient_flow(
+        return solve(
             case.network, rule, case.start, case.x, case.y, TIMES,
             tolerance=tolerance, key=jax.random.key(3), engine="spectral",
         )  # fmt: skip
@@ -72,13 +72,13 @@ def test_the_catalogues_order_decides_and_not_that_of_the_wish():
         assert layers == list(QUANTITIES[quantity].layers.of(3))
 
 
-def test_a_trace_is_made_once_a_flow_and_jacobians_only_where_they_are_needed(monkeypatch):
+def test_passes_are_made_once_a_flow_and_jacobians_only_where_they_are_needed(monkeypatch):
     fine, coarse = fresh()
     asked = []
-    original = type(fine.flow).trace
+    original = type(fine.flow).observe
     monkeypatch.setattr(
         type(fine.flow),
-        "trace",
+        "observe",
         lambda self, jacobians=True: asked.append((self, jacobians)) or original(self, jacobians),
     )
     measure(["activation-drift", "jacobian-drift"], fine, coarse)
