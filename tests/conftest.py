@@ -15,17 +15,15 @@ os.environ.setdefault(
     * version("jax").startswith("0.10."),
 )
 
-import jaxtyping
-
-with jaxtyping.install_import_hook("ntkalign", "beartype.beartype"):
-    import ntkalign  # noqa: F401
-
 import jax
+import jaxtyping
 import pytest
 import threadpoolctl
 from hypothesis import HealthCheck, Phase, settings
 
+jaxtyping.install_import_hook("ntkalign", "beartype.beartype")  # for modules loaded at any time
 threadpoolctl.threadpool_limits(1, user_api="blas")  # tests run side by side
+jax.config.update("jax_enable_x64", True)  # what tests compute by themselves is float64
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 

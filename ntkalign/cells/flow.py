@@ -22,6 +22,7 @@ from ntkalign.flow.gradient_flow import Flow, Outcome, Work, gradient_flow
 from ntkalign.flow.initial_state import Origin
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.networks.shared_outputs import share_outputs
+from ntkalign.precision import in_float64
 from ntkalign.quantities import theory as measure
 from ntkalign.quantities.theory import Series
 from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
@@ -89,6 +90,7 @@ class Trial:
     among: tuple[Rule, ...] = ()
 
     @classmethod
+    @in_float64
     def of(
         cls, settings: Settings, data: Data, time: float, cell: Cell, among: tuple[Rule, ...] = ()
     ) -> Trial:
@@ -110,6 +112,7 @@ class Trial:
             y = y + origin.first.output
         return cls(settings, origin, y, saved_times(time), key, among)
 
+    @in_float64
     def run(self, rule: Rule, guess: Flow | None = None) -> tuple[Flow, Flow]:
         """The flow, and the looser one that its error is estimated with."""
         tolerance = self.settings.tolerance
@@ -126,6 +129,7 @@ class Trial:
         return fine, coarse
 
 
+@in_float64
 def measure_cell(
     settings: Settings, data: Data, time: float, cell: Cell, needs: Needs
 ) -> list[Row]:

@@ -21,6 +21,7 @@ from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import Limit, limit
 from ntkalign.kernels.prediction import predicted_delta, spectrum
 from ntkalign.networks.fully_connected import Network
+from ntkalign.precision import in_float64
 from ntkalign.runs.settings import Settings
 from ntkalign.cells.flow import NO_WIDTH, saved_times
 
@@ -74,6 +75,7 @@ def predictions(settings: Settings, data: Data, time: float) -> Predictions:
     return Predictions(values, tuple(np.exp(np.log(losses).mean(axis=0))))
 
 
+@in_float64
 def initial_outputs(
     settings: Settings, kernels: Limit, seed: int, outputs: int
 ) -> Float[np.ndarray, "P C"]:

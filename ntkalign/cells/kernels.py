@@ -21,6 +21,7 @@ from ntkalign.kernels.analytic import Limit, limit
 from ntkalign.kernels.empirical import Empirical, at_once
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum, weighted
 from ntkalign.networks.fully_connected import Pass, Signals
+from ntkalign.precision import in_float64
 from ntkalign.quantities.theory import Series, supremum
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
 from ntkalign.runs.settings import Settings
@@ -65,6 +66,7 @@ def prepare(settings: Settings, data: Data) -> partial[list[Row]]:
     return partial(measure_kernels, limit=limit(settings.family, data.x), rules=(normal, zero))
 
 
+@in_float64
 def held_out(rule: Rule, points: int, all_points: int) -> Rule:
     """The rule on the first ``points`` of all points; the others are only looked at."""
     share = jnp.where(jnp.arange(all_points) < points, all_points / points, 0.0)
@@ -76,6 +78,7 @@ def held_out(rule: Rule, points: int, all_points: int) -> Rule:
     return Rule(rule.name, feedback, rule.activity, rule.draw)
 
 
+@in_float64
 def measure_kernels(
     settings: Settings,
     data: Data,

@@ -26,6 +26,7 @@ from ntkalign.flow.initial_state import Origin, Trace, by_point, columns
 from ntkalign.flow.operators.low_rank import LowRank, compress, triangle
 from ntkalign.flow.trajectory import GROWTH, Flow, Outcome, Split, Work
 from ntkalign.networks.fully_connected import Layer, Network, Parameters, Pass, backpropagate
+from ntkalign.precision import in_float64
 from ntkalign.rules import NORMAL, Rule
 
 
@@ -41,16 +42,18 @@ class DenseFlow(Flow):
     change: Parameters
     among: tuple[Rule, ...]
 
+    @in_float64
     def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:
         """W_l^t − W_l^0 at the saved times."""
         return np.asarray(self.change[layer - 1].weight)
 
+    @in_float64
     def trace(self, jacobians: bool = True) -> Trace:
         """Activities and Jacobians at the saved times."""
         rules = together(self.rule, self.among)
         groups = _trace(
             self.network, rules, rules.index(self.rule), _double(self.origin.start), self.change,
-            tuple(_double(self.fixed if r is self.rule else r.draw(_ANY_KEY, self.network))
+            tuple(_double(self.fixed if r is self.rule else r.draw(jax.random.key(0), self.network))
                   for r in rules),
             self.origin.x,
         )  # fmt: skip
@@ -297,6 +300,3 @@ def _double(tree: Any) -> Any:
     return jax.tree.map(
         lambda a: a.astype(jnp.float64) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree
     )
-
-
-_ANY_KEY = jax.random.key(0)

@@ -22,6 +22,7 @@ from ntkalign.flow.initial_state import Origin
 from ntkalign.flow.spectral.spectral_flow import spectral_flow
 from ntkalign.flow.trajectory import MAX_STEPS, Flow, Outcome, Split, Work
 from ntkalign.networks.fully_connected import Network, Parameters
+from ntkalign.precision import in_float64
 from ntkalign.rules import Rule
 
 __all__ = ["ENGINES", "DenseFlow", "Flow", "Outcome", "Split", "Work", "gradient_flow"]
@@ -30,12 +31,13 @@ ENGINES = ("auto", "spectral", "dense")
 _RULE_STREAM = 0x52554C45  # a rule's constants never share draws with the weights
 
 
+@in_float64
 def gradient_flow(
     network: Network,
     rule: Rule,
     start: Parameters,
-    x: Float[Array, "P d"],
-    y: Float[Array, "P C"],
+    x: Float[Array | np.ndarray, "P d"],
+    y: Float[Array | np.ndarray, "P C"],
     times: Float[Array | np.ndarray, " n"],
     *,
     engine: str = "auto",
@@ -52,7 +54,7 @@ def gradient_flow(
         network: the architecture.
         rule: the learning rule.
         start: the parameters at time 0; weights in float32 save memory and time.
-        x: inputs, one row a point.
+        x: inputs, one row a point; NumPy's keep float64 where JAX's would be float32.
         y: targets.
         times: saved times, in units where the rate η is 1; the last one is T.
         engine: "spectral", "dense", or "auto": spectral, and dense where that does not converge.
@@ -69,11 +71,11 @@ def gradient_flow(
         The flow. Look at its ``outcome`` before its numbers.
 
     Raises:
-        InputError: if float64 is switched off, the engine is unknown, or the times or the
-            tolerance make no sense.
+        InputError: if the engine is unknown, or the times or the tolerance make no sense.
     """
     _check(times, tolerance, engine)
     key = jax.random.fold_in(jax.random.key(0) if key is None else key, _RULE_STREAM)
+    x, y = jnp.asarray(x, jnp.float64), jnp.asarray(y, jnp.float64)
     origin = Origin.of(network, start, x) if origin is None else origin
     moments = np.asarray(times, float)
 
@@ -92,15 +94,6 @@ def gradient_flow(
 def _check(times: Any, tolerance: float, engine: str) -> None:
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES, "only these are built in")
-    if jnp.asarray(0.0).dtype != jnp.float64:
-        raise InputError(
-            "jax_enable_x64",
-            False,
-            must="be on",
-            got="off",
-            because="claims are measured in float64",
-            do="call jax.config.update('jax_enable_x64', True)",
-        )
     times = np.asarray(times)
     if times.ndim != 1 or times.size == 0 or not np.all(np.diff(np.r_[0.0, times]) > 0):
         raise InputError(

@@ -12,7 +12,14 @@ from jaxtyping import Array, Float
 
 from ntkalign.flow.operators.cached_products import Key, Known, Tape
 from ntkalign.flow.operators.moving_weights import History, Motion, Weight
-from ntkalign.networks.fully_connected import Network, Parameters, Pass, Signals, backpropagate
+from ntkalign.networks.fully_connected import (
+    Network,
+    Parameters,
+    Pass,
+    Signals,
+    backpropagate,
+)
+from ntkalign.precision import in_float64
 
 
 class Trace(NamedTuple):
@@ -47,9 +54,12 @@ class Origin:
     _repeated: list[tuple[int, Pass]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, network: Network, start: Parameters, x: Float[Array, "P d"]) -> Origin:
+    @in_float64
+    def of(cls, network: Network, start: Parameters, x: Float[Array | np.ndarray, "P d"]) -> Origin:
         """Evaluate a network at its start."""
+        x = jnp.asarray(x, jnp.float64)
         start = tuple(layer._replace(weight=_narrow(layer.weight)) for layer in start)
+        start = tuple(layer._replace(bias=jnp.asarray(layer.bias, jnp.float64)) for layer in start)
         tape = Tape(len(x), {}, recording=True)
         first = network.forward(weights(tape, start), x)
         jacobian = feedback_rows(network, first, tape)

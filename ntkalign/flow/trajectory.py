@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from ntkalign.flow.initial_state import Origin, Trace
 from ntkalign.networks.fully_connected import Network
+from ntkalign.precision import in_float64
 from ntkalign.rules import Rule
 
 MAX_STEPS = 100_000
@@ -125,6 +126,7 @@ class Flow(abc.ABC):
     def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:
         """W_l^t − W_l^0 at the saved times, in full: for small networks."""
 
+    @in_float64
     def splits(self, layer: int) -> list[Split]:
         """The change of W_l at the saved times, computed once."""
         if layer not in self._kept:

@@ -28,6 +28,7 @@ from ntkalign.errors import InputError
 from ntkalign.kernels.adapter import jax_defaults, load
 from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.networks.fully_connected import Family
+from ntkalign.precision import in_float64
 
 DEGREE = 128
 """Nodes of the quadrature in each direction."""
@@ -66,6 +67,7 @@ class Limit:
         return np.sum([gamma * (h + 1) for gamma, h in pairs], axis=0)
 
 
+@in_float64
 def limit(family: Family, x: Float[Array | np.ndarray, "P d"]) -> Limit:
     """The limit of a family's networks as all their widths grow.
 

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from ntkalign.flow.initial_state import output_basis
 from ntkalign.networks.fully_connected import Network, Parameters, backpropagate
+from ntkalign.precision import in_float64
 
 BATCH = 512
 Parts = tuple[list[np.ndarray], list[np.ndarray]]
@@ -34,6 +35,7 @@ class Empirical(NamedTuple):
     backward: tuple[np.ndarray, ...]  # Γ_l, (P, Q, C, C)
 
 
+@in_float64
 def empirical(
     network: Network,
     parameters: Parameters,
@@ -76,6 +78,7 @@ def empirical(
     return Empirical(assembled(features, backward), tuple(features), tuple(backward))
 
 
+@in_float64
 def at_once(
     activities: Sequence[Array | np.ndarray], rows: Sequence[Array | np.ndarray]
 ) -> Empirical:
@@ -99,6 +102,7 @@ def assembled(
     return np.asarray(sum((h + 1)[:, :, None, None] * gamma for h, gamma in parts))
 
 
+@in_float64
 @partial(jax.jit, static_argnums=0)
 def signals(
     network: Network, parameters: Parameters, x: Float[Array, "P d"]

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntkalign.errors import unknown_name
+from ntkalign.precision import as_given
 
 Elementwise = Callable[[Array], Array]
 
@@ -41,6 +42,7 @@ class Activation:
         """Whether Lemma 1's assumption on σ (bounded σ′ and σ″) is met."""
         return self.bounded_first and self.bounded_second
 
+    @as_given
     def value_and_slope(
         self, z: Float[Array, "*shape"]
     ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ntkalign.networks.activations import Activation
+from ntkalign.precision import as_given, in_float64
 
 
 class Layer(NamedTuple):
@@ -74,6 +75,7 @@ class Network:
         """The learning rate η of gradient flow in units where time is measured."""
         return self.output_scale**-2
 
+    @in_float64
     def initialise(self, key: Key[Array, ""], dtype: Any = jnp.float64) -> Parameters:
         """Draw W_l ~ N(0, 1) and b_l ~ N(0, β²).
 
@@ -94,6 +96,7 @@ class Network:
     def _shapes(self) -> list[tuple[int, ...]]:
         return list(zip(self.widths[1:], self.widths[:-1], strict=True))
 
+    @as_given
     def forward(self, parameters: Parameters, x: Float[Array, "P d"]) -> Pass:
         """Equation (1) over all data points."""
         h, activities, preactivations, slopes = x, [x], [], []
@@ -113,6 +116,7 @@ class Network:
         )
 
 
+@as_given
 def backpropagate(
     weights: tuple[Any, ...], slopes: tuple[Array, ...], error: Float[Array, "P C"]
 ) -> Signals:

@@ -231,14 +231,3 @@ def test_the_tolerance_must_be_a_share():
     case = make((3, 5, 2))
     with pytest.raises(InputError, match=r"tolerance \(0\.0\) must be between 0 and 1; got 0\.0"):
         gradient_flow(case.network, NORMAL, case.start, case.x, case.y, TIMES, tolerance=0.0)
-
-
-def test_float64_must_be_on():
-    case = make((3, 5, 2))
-    start, x, y = case.start, case.x, case.y
-    jax.config.update("jax_enable_x64", False)
-    try:
-        with pytest.raises(InputError, match=r"jax_enable_x64 \(False\) must be on; got off"):
-            gradient_flow(case.network, NORMAL, start, x, y, TIMES)
-    finally:
-        jax.config.update("jax_enable_x64", True)

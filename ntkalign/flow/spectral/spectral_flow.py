@@ -28,6 +28,7 @@ from ntkalign.flow.spectral.panels import Solution, Solved, combined, mixed, obs
 from ntkalign.flow.spectral.relaxation import Relaxation
 from ntkalign.flow.trajectory import Flow, Outcome, Split, Work
 from ntkalign.networks.fully_connected import backpropagate
+from ntkalign.precision import in_float64
 from ntkalign.rules import NORMAL, Rule, current_jacobian
 
 COMPRESSION = 1e-9
@@ -99,6 +100,7 @@ class SpectralFlow(Flow):
     relaxation: Relaxation
     solution: Solution
 
+    @in_float64
     def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:
         """W_l^t − W_l^0 at the saved times."""
         scale = self._scale(layer)
@@ -112,6 +114,7 @@ class SpectralFlow(Flow):
             changes.append(total)
         return np.stack(changes)
 
+    @in_float64
     def trace(self, jacobians: bool = True) -> Trace:
         """Activities, and Jacobians if they are wanted, at the saved times."""
         groups: dict[int, tuple[Solved, list[float]]] = {}
