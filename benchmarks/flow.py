@@ -45,6 +45,8 @@ from ntkalign.kernels.training_time import choose_time
 from ntkalign.rules import NORMAL
 from ntkalign.runs.settings import Settings
 
+jax.config.update("jax_enable_x64", True)  # plain JAX, too, is timed in float64
+
 DEPTH, POINTS, OUTPUTS = 4, 16, 2
 ERROR = 1e-8
 SOLVERS = {"Tsit5": diffrax.Tsit5(), "Dopri5": diffrax.Dopri5(), "Dopri8": diffrax.Dopri8()}

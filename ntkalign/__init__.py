@@ -1,53 +1,70 @@
 """ntkalign: does what a paper proves for infinitely wide networks hold, at the stated rate?
 
-    networks → rules → flow → measurements → rates → claims → report
+    networks → rules → flow → quantities → statistics → claims → report
 
-Importing this package switches JAX to float64, in which all claims are measured, and its float32
-products to full precision, which some GPUs would cut.
+A name is imported when it is first used: ``import ntkalign`` is quick and imports no JAX, and
+nothing here changes JAX for other code (:mod:`ntkalign.precision`).
 """
 
-import jax
+from __future__ import annotations
 
-jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_default_matmul_precision", "highest")
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from ntkalign.errors import IncompleteRunError, InputError  # noqa: E402
-from ntkalign.flow.gradient_flow import gradient_flow
-from ntkalign.flow.options import FlowOptions
-from ntkalign.flow.problem import Problem
-from ntkalign.flow.trajectory import Flow, Outcome  # noqa: E402
-from ntkalign.networks.activations import ACTIVATIONS, Activation  # noqa: E402
-from ntkalign.networks.base import Network, backpropagate  # noqa: E402
-from ntkalign.networks.family import Family
-from ntkalign.networks.fully_connected import FullyConnected
-from ntkalign.rules import RULES, Rule, current_activity, initial_activity  # noqa: E402
-from ntkalign.runs.settings import Settings  # noqa: E402
-from ntkalign.runs.verify import Verification, verify  # noqa: E402
-from ntkalign.statistics.rates import Rate, fit  # noqa: E402
-from ntkalign.version import __version__  # noqa: E402
+if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
+    from ntkalign.errors import IncompleteRunError as IncompleteRunError
+    from ntkalign.errors import InputError as InputError
+    from ntkalign.flow.gradient_flow import gradient_flow as gradient_flow
+    from ntkalign.flow.options import FlowOptions as FlowOptions
+    from ntkalign.flow.problem import Problem as Problem
+    from ntkalign.flow.trajectory import Flow as Flow
+    from ntkalign.flow.trajectory import Outcome as Outcome
+    from ntkalign.networks.activations import ACTIVATIONS as ACTIVATIONS
+    from ntkalign.networks.activations import Activation as Activation
+    from ntkalign.networks.base import Network as Network
+    from ntkalign.networks.base import backpropagate as backpropagate
+    from ntkalign.networks.family import Family as Family
+    from ntkalign.networks.fully_connected import FullyConnected as FullyConnected
+    from ntkalign.precision import float64 as float64
+    from ntkalign.rules import RULES as RULES
+    from ntkalign.rules import Rule as Rule
+    from ntkalign.rules import current_activity as current_activity
+    from ntkalign.rules import initial_activity as initial_activity
+    from ntkalign.runs.settings import Settings as Settings
+    from ntkalign.runs.verify import Verification as Verification
+    from ntkalign.runs.verify import verify as verify
+    from ntkalign.statistics.rates import Rate as Rate
+    from ntkalign.statistics.rates import fit as fit
+    from ntkalign.version import __version__ as __version__
 
-__all__ = [
-    "ACTIVATIONS",
-    "RULES",
-    "Activation",
-    "Family",
-    "Flow",
-    "FlowOptions",
-    "FullyConnected",
-    "IncompleteRunError",
-    "InputError",
-    "Network",
-    "Outcome",
-    "Problem",
-    "Rate",
-    "Rule",
-    "Settings",
-    "Verification",
-    "__version__",
-    "backpropagate",
-    "current_activity",
-    "fit",
-    "gradient_flow",
-    "initial_activity",
-    "verify",
-]
+_HOMES = {
+    "errors": ("IncompleteRunError", "InputError"),
+    "flow.gradient_flow": ("gradient_flow",),
+    "flow.options": ("FlowOptions",),
+    "flow.problem": ("Problem",),
+    "flow.trajectory": ("Flow", "Outcome"),
+    "networks.activations": ("ACTIVATIONS", "Activation"),
+    "networks.base": ("Network", "backpropagate"),
+    "networks.family": ("Family",),
+    "networks.fully_connected": ("FullyConnected",),
+    "precision": ("float64",),
+    "rules": ("RULES", "Rule", "current_activity", "initial_activity"),
+    "runs.settings": ("Settings",),
+    "runs.verify": ("Verification", "verify"),
+    "statistics.rates": ("Rate", "fit"),
+    "version": ("__version__",),
+}
+"""Which module has which names."""
+_HOME = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = getattr(importlib.import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -15,8 +15,11 @@ from ntkalign.networks.base import Parameters
 DEVICES = ("auto", "cpu", "gpu")
 
 
-def use(device: str) -> None:
-    """Compute on a CPU or a GPU from now on; "auto" leaves the choice to JAX.
+@contextmanager
+def use(device: str) -> Iterator[None]:
+    """Compute on a CPU or a GPU meanwhile; "auto" leaves the choice to JAX.
+
+    This holds for the whole process, worker threads too: it is for commands, which own theirs.
 
     Raises:
         InputError: if JAX has no such device.
@@ -24,6 +27,7 @@ def use(device: str) -> None:
     if device not in DEVICES:
         raise unknown_name("device", device, DEVICES, "JAX may have others, which were never tried")
     if device == "auto":
+        yield
         return
     try:
         found = jax.devices(device)
@@ -32,7 +36,12 @@ def use(device: str) -> None:
             "device", device, must="be one that JAX has", got=f"only {jax.default_backend()}",
             because="nothing falls back silently", do="pip install 'ntkalign[gpu]', or pass auto",
         ) from error  # fmt: skip
+    before = jax.config.values["jax_default_device"]
     jax.config.update("jax_default_device", found[0])  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        jax.config.update("jax_default_device", before)  # type: ignore[no-untyped-call]
 
 
 def devices() -> list[jax.Device]:

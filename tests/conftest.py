@@ -15,22 +15,21 @@ os.environ.setdefault(
     * version("jax").startswith("0.10."),
 )
 
-import jaxtyping
-
-with jaxtyping.install_import_hook("ntkalign", "beartype.beartype"):
-    import ntkalign  # noqa: F401
-
 import jax
+import jaxtyping
 import pytest
 import threadpoolctl
 from hypothesis import HealthCheck, Phase, settings
 
-from ntkalign.claims.catalogue import CLAIMS
-from ntkalign.quantities.catalogue import QUANTITIES
-from tests.memory import forget_programs
-from tests.slow import SLOW
+jaxtyping.install_import_hook("ntkalign", "beartype.beartype")  # before any of it is loaded
+
+from ntkalign.claims.catalogue import CLAIMS  # noqa: E402
+from ntkalign.quantities.catalogue import QUANTITIES  # noqa: E402
+from tests.memory import forget_programs  # noqa: E402
+from tests.slow import SLOW  # noqa: E402
 
 threadpoolctl.threadpool_limits(1, user_api="blas")  # tests run side by side
+jax.config.update("jax_enable_x64", True)  # what tests compute by themselves is float64
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 

@@ -18,11 +18,11 @@ from ntkalign.runs.sweep import _digest
 @pytest.mark.parametrize("device", ["cpu", "auto"])
 def test_a_device_can_be_chosen(device, monkeypatch):
     monkeypatch.setitem(jax.config.values, "jax_default_device", None)
-    try:
-        use(device)
+    with use(device):
         assert devices()[0].platform == "cpu"
-    finally:
-        jax.config.update("jax_default_device", None)
+        chosen = jax.config.values["jax_default_device"]
+        assert (chosen is None) == (device == "auto")
+    assert jax.config.values["jax_default_device"] is None
     monkeypatch.setitem(jax.config.values, "jax_default_device", "cpu")  # JAX_DEFAULT_DEVICE=cpu
     assert devices()[0].platform == "cpu"
 
@@ -53,6 +53,6 @@ def test_networks_measured_on_another_device_are_not_reused(monkeypatch):
 def test_a_device_that_is_not_there_is_refused():
     if jax.default_backend() == "cpu":
         with pytest.raises(InputError, match=r"device \(gpu\) must be one that JAX has; got only"):
-            use("gpu")
+            use("gpu").__enter__()
     with pytest.raises(InputError, match=r"device \(tpux\) must be one of auto, cpu, gpu"):
-        use("tpux")
+        use("tpux").__enter__()

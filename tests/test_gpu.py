@@ -26,8 +26,6 @@ def _one_is_there():
         jax.devices("gpu")
     except RuntimeError:
         pytest.skip("JAX has no GPU here")
-    yield
-    jax.config.update("jax_default_device", None)
 
 
 def trial_data():
@@ -38,8 +36,8 @@ def trial_data():
 def on_each(work):
     results = []
     for device in ("cpu", "gpu"):
-        use(device)
-        results.append(work())
+        with use(device):
+            results.append(work())
     return results
 
 

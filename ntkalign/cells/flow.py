@@ -23,6 +23,7 @@ from ntkalign.flow.options import FlowOptions
 from ntkalign.flow.problem import Problem
 from ntkalign.flow.trajectory import Effort, Flow, Outcome
 from ntkalign.networks.shared_outputs import share_outputs
+from ntkalign.precision import in_float64
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.quantities.measuring import measure, references_of
 from ntkalign.quantities.observed import Observed
@@ -76,6 +77,7 @@ class Trial:
     among: tuple[Rule, ...] = ()
 
     @classmethod
+    @in_float64
     def of(
         cls, settings: Settings, data: Data, time: float, cell: Cell, among: tuple[Rule, ...] = ()
     ) -> Trial:
@@ -97,6 +99,7 @@ class Trial:
             problem = replace(problem, y=problem.y + output)
         return cls(settings, problem, among)
 
+    @in_float64
     def run(self, rule: Rule, guess: Flow | None = None) -> tuple[Flow, Flow]:
         """The flow, and the looser one that its error is estimated with."""
         solve = partial(gradient_flow, self.problem, rule, among=self.among)
@@ -112,6 +115,7 @@ class Trial:
         return fine, coarse
 
 
+@in_float64
 def measure_cell(
     settings: Settings, data: Data, time: float, cell: Cell, needs: Needs
 ) -> list[Row]:

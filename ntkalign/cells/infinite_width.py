@@ -23,6 +23,7 @@ from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import InfiniteWidthKernels, infinite_width_kernels
 from ntkalign.kernels.prediction import predicted_delta, spectrum
 from ntkalign.networks.base import Network
+from ntkalign.precision import in_float64
 from ntkalign.runs.settings import Settings
 
 JITTER = 1e-10
@@ -75,6 +76,7 @@ def predictions(settings: Settings, data: Data, time: float) -> Predictions:
     return Predictions(values, tuple(np.exp(np.log(losses).mean(axis=0))))
 
 
+@in_float64
 def initial_outputs(
     settings: Settings, kernels: InfiniteWidthKernels, seed: int, outputs: int
 ) -> Float[np.ndarray, "P C"]:

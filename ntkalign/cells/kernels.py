@@ -20,6 +20,7 @@ from ntkalign.errors import InputError
 from ntkalign.flow.trajectory import Outcome
 from ntkalign.kernels.analytic import InfiniteWidthKernels, infinite_width_kernels
 from ntkalign.networks.base import Pass, Signals
+from ntkalign.precision import in_float64
 from ntkalign.quantities.measuring import measure
 from ntkalign.quantities.observed import Observed
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
@@ -65,6 +66,7 @@ def prepare(settings: Settings, data: Data) -> partial[list[Row]]:
     )
 
 
+@in_float64
 def held_out(rule: Rule, points: int, all_points: int) -> Rule:
     """The rule on the first ``points`` of all points; the others are only looked at."""
     share = jnp.where(jnp.arange(all_points) < points, all_points / points, 0.0)
@@ -76,6 +78,7 @@ def held_out(rule: Rule, points: int, all_points: int) -> Rule:
     return Rule(rule.name, feedback, rule.activity, rule.draw)
 
 
+@in_float64
 def measure_kernels(
     settings: Settings,
     data: Data,

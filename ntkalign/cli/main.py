@@ -238,21 +238,21 @@ def run_verification(
     """
     console = terminal()
     settings = (settings or flags.settings()).checked()
-    use(flags.device)
-    prepare(flags.out)
-    result = with_progress(
-        console,
-        lambda progress: verify(
-            settings,
-            suite=suite,
-            claims=claims,
-            cells=flags.out / CELLS,
-            fresh=flags.fresh,
-            until_decided=flags.until_decided,
-            budget=flags.budget,
-            progress=progress,
-        ),
-    )
+    with use(flags.device):
+        prepare(flags.out)
+        result = with_progress(
+            console,
+            lambda progress: verify(
+                settings,
+                suite=suite,
+                claims=claims,
+                cells=flags.out / CELLS,
+                fresh=flags.fresh,
+                until_decided=flags.until_decided,
+                budget=flags.budget,
+                progress=progress,
+            ),
+        )
     chosen = {n: getattr(flags, n) for n in ("preset", "device", "resume", "fresh", "strict")}
     result = dataclasses.replace(result, config=result.config | chosen | {"out": str(flags.out)})
     with Console(stderr=True).status("drawing the plots"):

@@ -28,6 +28,7 @@ from ntkalign.flow.problem import Problem
 from ntkalign.flow.trajectory import GROWTH, Effort, Engine, Flow, Outcome, SplitChange
 from ntkalign.networks.base import Network, Parameters, Pass, backpropagate
 from ntkalign.networks.jacobians import feedback_by_output
+from ntkalign.precision import in_float64
 from ntkalign.rules import NORMAL, Rule
 
 
@@ -47,6 +48,7 @@ class DenseFlow(Flow):
         """W_l^t − W_l^0 at the saved times."""
         return np.asarray(self.change[layer - 1].weight)
 
+    @in_float64
     def observe(self, jacobians: bool = True) -> Observations:
         """Activities and Jacobians at the saved times; Jacobians cost little here."""
         rules = together(self.rule, self.among)

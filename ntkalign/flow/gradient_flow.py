@@ -14,11 +14,13 @@ from ntkalign.flow.options import FlowOptions
 from ntkalign.flow.problem import Problem
 from ntkalign.flow.spectral.spectral_flow import SpectralEngine
 from ntkalign.flow.trajectory import Flow, Outcome
+from ntkalign.precision import in_float64
 from ntkalign.rules import Rule
 
 DEFAULTS = FlowOptions()
 
 
+@in_float64
 def gradient_flow(
     problem: Problem,
     rule: Rule,

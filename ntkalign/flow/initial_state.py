@@ -14,6 +14,7 @@ from ntkalign.flow.operators.moving_weights import Weight
 from ntkalign.kernels.empirical import Factors
 from ntkalign.networks.base import Network, Parameters, Pass, Signals
 from ntkalign.networks.jacobians import repeated, true_feedback
+from ntkalign.precision import in_float64
 
 
 class Observations(NamedTuple):
@@ -51,9 +52,16 @@ class InitialState:
     _repeated: list[tuple[int, Pass]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, network: Network, start: Parameters, x: Float[Array, "P d"]) -> InitialState:
-        """Evaluate a network at its start."""
-        start = tuple(layer._replace(weight=_narrow(layer.weight)) for layer in start)
+    @in_float64
+    def of(
+        cls, network: Network, start: Parameters, x: Float[Array | np.ndarray, "P d"]
+    ) -> InitialState:
+        """Evaluate a network at its start; NumPy's data keep float64 where JAX's may not have."""
+        x = jnp.asarray(x, jnp.float64)
+        start = tuple(
+            layer._replace(weight=_narrow(layer.weight), bias=jnp.asarray(layer.bias, jnp.float64))
+            for layer in start
+        )
         cache = ProductCache(len(x), {}, recording=True)
         first = network.forward(cached_weights(cache, start), x)
         cache.rewind()

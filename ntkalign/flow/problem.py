@@ -13,6 +13,7 @@ from ntkalign.devices import drawing
 from ntkalign.errors import InputError
 from ntkalign.flow.initial_state import InitialState
 from ntkalign.networks.base import Network, Parameters
+from ntkalign.precision import in_float64
 from ntkalign.rules import Rule
 
 _RULE_STREAM = 0x52554C45  # a rule's constants never share draws with the weights
@@ -61,6 +62,7 @@ class Problem:
             )
 
     @classmethod
+    @in_float64
     def of(
         cls,
         network: Network,
@@ -71,9 +73,10 @@ class Problem:
         key: Key[Array, ""] | None = None,
     ) -> Problem:
         """From a network and its parameters at time 0; weights in float32 save memory and time."""
-        initial = InitialState.of(network, start, jax.numpy.asarray(x))
-        return cls(initial, np.asarray(y), np.asarray(times, float), key)
+        initial = InitialState.of(network, start, x)
+        return cls(initial, np.asarray(y, np.float64), np.asarray(times, np.float64), key)
 
+    @in_float64
     def constants(self, rule: Rule) -> Any:
         """The rule's random constants, drawn once, the same on every device."""
         if rule not in self._constants:

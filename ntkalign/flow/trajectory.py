@@ -14,6 +14,7 @@ from ntkalign.flow.initial_state import InitialState, Observations
 from ntkalign.flow.options import MAX_STEPS, FlowOptions
 from ntkalign.flow.problem import Problem
 from ntkalign.networks.base import Network
+from ntkalign.precision import in_float64
 from ntkalign.rules import Rule
 
 GROWTH = 1e4
@@ -136,6 +137,7 @@ class Flow(abc.ABC):
     def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:
         """W_l^t − W_l^0 at the saved times, in full: for small networks."""
 
+    @in_float64
     def splits(self, layer: int) -> list[SplitChange]:
         """The change of W_l at the saved times, computed once."""
         if layer not in self._kept:

@@ -32,6 +32,7 @@ from ntkalign.kernels.adapter import jax_defaults, load
 from ntkalign.kernels.expectations import ROUNDING, Both, Expansion, evaluation, expansions
 from ntkalign.networks.activations import ACTIVATIONS, LEAK, Activation
 from ntkalign.networks.family import Family
+from ntkalign.precision import in_float64
 
 CLOSED_FORMS: dict[str, tuple[str, tuple[float, ...]]] = {
     "erf": ("Erf", ()),
@@ -91,6 +92,7 @@ class InfiniteWidthKernels(Kernels):
     moved: Kernels
 
 
+@in_float64
 def infinite_width_kernels(
     family: Family, x: Float[Array | np.ndarray, "P d"]
 ) -> InfiniteWidthKernels:

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from ntkalign.networks.base import Network, Parameters
 from ntkalign.networks.jacobians import true_feedback
+from ntkalign.precision import in_float64
 
 BATCH = 512
 Parts = tuple[list[Any], list[Any]]
@@ -40,6 +41,7 @@ class Empirical(NamedTuple):
     backward: tuple[np.ndarray, ...]  # Γ_l, (P, Q, C, C)
 
 
+@in_float64
 def empirical(
     network: Network,
     parameters: Parameters,
@@ -81,6 +83,7 @@ def empirical(
     return Empirical(assembled(features, backward), tuple(features), tuple(backward))
 
 
+@in_float64
 def at_once(network: Network, known: Factors) -> Empirical:
     """Kernels of P points whose factors are known."""
     features, backward = jax.tree.map(np.asarray, _compiled(network, known, known))
@@ -115,6 +118,7 @@ def assembled(
     return np.asarray(sum((h + 1)[:, :, None, None] * gamma for h, gamma in parts))
 
 
+@in_float64
 @partial(jax.jit, static_argnums=0)
 def factors(network: Network, parameters: Parameters, x: Float[Array, "P d"]) -> Factors:
     """The factors of ∇_θ f at these parameters."""

@@ -13,8 +13,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.kernels.adapter import jax_defaults, load
+from ntkalign.precision import in_float64
 
 
+@in_float64
 def predicted_outputs(
     kernel: Float[np.ndarray, "A A C C"],
     y: Float[np.ndarray | Array, "P C"],

@@ -19,12 +19,14 @@ from ntkalign.devices import drawing
 from ntkalign.errors import InputError
 from ntkalign.kernels.empirical import empirical, flat
 from ntkalign.networks.family import Family
+from ntkalign.precision import in_float64
 
 WIDE = 1024
 LOSS_FALL = 10.0
 _SEED = 2**31 - 1  # no network of a sweep is drawn from it
 
 
+@in_float64
 def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:
     """The time T (η = 1) at which the linearised loss of one wide network is 1/``fall``.
 

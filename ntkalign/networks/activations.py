@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ntkalign.precision import as_given
 from ntkalign.registry import Registry
 
 Elementwise = Callable[[Array], Array]
@@ -44,6 +45,7 @@ class Activation:
         """Whether Lemma 1's assumption on σ (bounded σ′ and σ″) is met."""
         return self.bounded_first and self.bounded_second
 
+    @as_given
     def value_and_slope(
         self, z: Float[Array, "*shape"]
     ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:

@@ -29,6 +29,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from ntkalign.precision import as_given
+
 Shape = tuple[int, ...]
 
 
@@ -179,6 +181,7 @@ class Network(abc.ABC):
         """
         return self.output_scale**-2
 
+    @as_given
     def forward(self, parameters: Parameters, x: Float[Array, "P ..."]) -> Pass:
         """Equation (1) over all data points."""
         h, activities, preactivations, slopes = x, [x], [], []
@@ -244,6 +247,7 @@ class Network(abc.ABC):
         )
         return (*hidden, error)
 
+    @as_given
     def update(self, signals: Signals, activities: tuple[Array, ...]) -> Parameters:
         """dθ_l/dt = η E[(∂φ_l/∂θ_l)ᵀ s_l], φ_l taken at these activities.
 
@@ -256,6 +260,7 @@ class Network(abc.ABC):
         return tuple(Layer(share * weight, share * bias) for weight, bias in moves)
 
 
+@as_given
 def backpropagate(
     weights: Pass | tuple[Any, ...], slopes: Pass, error: Float[Array, "P C"]
 ) -> Signals:

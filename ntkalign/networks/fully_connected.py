@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Key
 
 from ntkalign.networks.activations import Activation
 from ntkalign.networks.base import Layer, LayerMap, Network, Parameters, Shape
+from ntkalign.precision import in_float64
 
 BLOCK = 2**22
 """Arrays with more entries are drawn in blocks."""
@@ -102,6 +103,7 @@ class FullyConnected(Network):
             for fan_in, units in zip(self.widths[:-1], self.widths[1:], strict=True)
         )
 
+    @in_float64
     def initialise(self, key: Key[Array, ""], dtype: Any = jnp.float64) -> Parameters:
         """Draw W_l ~ N(0, 1) and b_l ~ N(0, β²).
 

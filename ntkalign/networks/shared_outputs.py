@@ -23,11 +23,13 @@ from jaxtyping import Array, Float, Key
 
 from ntkalign.networks.base import Layer, Parameters
 from ntkalign.networks.fully_connected import FullyConnected
+from ntkalign.precision import in_float64
 
 INITIAL_OUTPUTS = ("shared", "independent", "zero")
 """How f⁰ is drawn: from the seed, by each network itself, or not at all (subtracted)."""
 
 
+@in_float64
 def share_outputs(
     network: FullyConnected, parameters: Parameters, x: Float[Array, "P d"], key: Key[Array, ""]
 ) -> Parameters:

@@ -27,6 +27,7 @@ from ntkalign.data.catalogue import Data
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import ACTIVATIONS
+from ntkalign.precision import in_float64
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.rules import CONTROLS, RULES
 from ntkalign.runs.settings import MIN_SEEDS, MIN_WIDTHS, Settings
@@ -94,6 +95,7 @@ def run_sweep(
     ]
     alone = Lock()
 
+    @in_float64
     def work(cell: Cell) -> tuple[pd.DataFrame, bool]:
         """One cell's table, and whether it was stored before."""
         wanted = _wanted(needs[cell.family], cell.family, cell.width, settings)

@@ -98,7 +98,7 @@ def test_the_error_is_what_the_record_asks_for(error_from):
 
     calls = own("mine", result, error_from=error_from)
     value, error = measure(["mine"], fine, coarse)[None, "mine"]
-    stated = ESTIMATE_FACTOR * fine.flow.work.estimate * 2.0
+    stated = ESTIMATE_FACTOR * fine.flow.effort.estimate * 2.0
     assert stated > 0
     expected = {
         ErrorFrom.LOOSER_FLOW: 0.25 + stated + 1.0,

@@ -35,6 +35,7 @@ from ntkalign.flow.spectral.panels import (
 from ntkalign.flow.spectral.relaxation import Relaxation
 from ntkalign.flow.trajectory import Effort, Engine, Flow, Outcome, SplitChange
 from ntkalign.networks.jacobians import unit_errors
+from ntkalign.precision import in_float64
 from ntkalign.rules import NORMAL, Rule, current_jacobian
 
 COMPRESSION = 1e-9
@@ -107,6 +108,7 @@ class SpectralFlow(Flow):
     relaxation: Relaxation
     solution: SolvedPanels
 
+    @in_float64
     def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:
         """W_l^t − W_l^0 at the saved times."""
         scale = self._scale(layer)
@@ -120,6 +122,7 @@ class SpectralFlow(Flow):
             changes.append(total)
         return np.stack(changes)
 
+    @in_float64
     def observe(self, jacobians: bool = True) -> Observations:
         """Activities, and Jacobians if they are wanted, at the saved times."""
         groups: dict[int, tuple[SolvedPanel, list[float]]] = {}

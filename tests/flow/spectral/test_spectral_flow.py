@@ -226,7 +226,7 @@ network = FullyConnected((5, 64, 128, 64, 2), ACTIVATIONS["tanh"])
 start = shard(network.initialise(jax.random.key(0), jnp.float32))
 assert len(start[1].weight.sharding.device_set) == int(sys.argv[1])
 rng = np.random.default_rng(0)
-x, y = jnp.asarray(rng.standard_normal((4, 5))), jnp.asarray(rng.standard_normal((4, 2)))
+x, y = rng.standard_normal((4, 5)), rng.standard_normal((4, 2))
 out = []
 for name in ("normal", "fa"):
     problem = Problem.of(network, start, x, y, np.array([1.0, 5.0]))

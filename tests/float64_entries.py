@@ -1,0 +1,231 @@
+"""``python -m tests.float64_entries``: what every entry of the package computes, as digests.
+
+Run by :mod:`tests.test_precision` in processes of their own, whose JAX is in float32 (as it is by
+default) or in float64 for good. A computation of the user's own runs beside them in another thread,
+and before and after. With ``unscoped`` the scopes do nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import sys
+import threading
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkalign import precision
+
+USED, SCOPED = set(), set()
+
+
+def record(decorator):
+    """A decorator of functions that also notes which of them there are and which are called."""
+
+    def decorate(function):
+        name = f"{function.__module__}.{function.__qualname__}".replace("<locals>.", "")
+        SCOPED.add(name)
+        inner = decorator(function)
+
+        @functools.wraps(function)
+        def noted(*args, **kwargs):
+            USED.add(name)
+            return inner(*args, **kwargs)
+
+        return noted
+
+    return decorate
+
+
+if "unscoped" in sys.argv:
+    precision.float64 = contextlib.nullcontext
+precision.in_float64 = record(precision.in_float64)
+precision.as_given = record(precision.as_given)
+
+from ntkalign import (  # noqa: E402
+    ACTIVATIONS,
+    RULES,
+    Family,
+    FlowOptions,
+    FullyConnected,
+    Outcome,
+    Problem,
+    Settings,
+    backpropagate,
+    gradient_flow,
+    verify,
+)
+from ntkalign.cells.flow import Cell, Trial, measure_cell  # noqa: E402
+from ntkalign.cells.infinite_width import initial_outputs, predictions  # noqa: E402
+from ntkalign.cells.kernels import held_out, prepare  # noqa: E402
+from ntkalign.data.catalogue import Data  # noqa: E402
+from ntkalign.flow.initial_state import InitialState  # noqa: E402
+from ntkalign.kernels.analytic import infinite_width_kernels  # noqa: E402
+from ntkalign.kernels.empirical import Factors, at_once, empirical, factors  # noqa: E402
+from ntkalign.kernels.prediction import predicted_outputs  # noqa: E402
+from ntkalign.kernels.training_time import choose_time  # noqa: E402
+from ntkalign.networks.shared_outputs import share_outputs  # noqa: E402
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((4, 3)), RNG.standard_normal((4, 2))
+Z, TIMES = RNG.standard_normal((4, 5)), np.array([0.5, 1.0])
+NETWORK = FullyConnected((3, 6, 5, 2), ACTIVATIONS["tanh"], bias_std=0.3)
+TWO_LAYERS = FullyConnected((3, 5, 2), ACTIVATIONS["tanh"])
+KEY = jax.random.key(1)
+FAMILY = Family(3, ACTIVATIONS["gelu"])
+DATA = Data("trial", X, Y)
+SMALL = Settings(
+    data="sphere", points=4, outputs=2, inputs=3, depth=2, widths=(8, 12, 16), seeds=2, time=1.0,
+    tolerance=1e-4, rules=("align-ada",),
+)  # fmt: skip
+CELL, CHECKED = Cell("main", 8, 0), SMALL.checked()
+NEEDS = {
+    "normal": frozenset({"activation-drift", "jacobian-drift", "discrepancy"}),
+    "align-ada": frozenset({"feedback-drift", "divergence"}),
+}
+
+
+def user(parameters):
+    """What a user might compute: compiled and not, random, by products, and by our own network."""
+    x = jnp.linspace(0, 1, 12).reshape(4, 3)
+    draws = jax.random.normal(jax.random.key(0), (3, 4))
+    found = NETWORK.forward(parameters, x)
+    signals = backpropagate(found, found, found.output)
+    slope = jax.grad(lambda a: jnp.sum(jnp.tanh(x @ a)))(draws)
+    return x @ draws, jax.jit(lambda a: jax.nn.relu(a @ draws) / 3)(x), slope, found, signals
+
+
+def flow_of(rule, engine):
+    """A flow and everything that can be asked of it."""
+    problem = Problem.of(NETWORK, NETWORK.initialise(KEY), X, Y, TIMES, KEY)
+    flow = gradient_flow(problem, RULES[rule], FlowOptions(engine, 1e-5, 200))
+    assert flow.outcome is Outcome.REACHED
+    asked = flow.observe(), flow.splits(2), flow.weight_change(1)
+    return flow.delta, flow.output, flow.initial.first, flow.initial.jacobian, asked
+
+
+def verified():
+    """The table of a run, whose networks are measured by threads."""
+    table = verify(SMALL, claims=("lemma-1/weights",)).table
+    return table["value"].to_numpy(float), table["error"].to_numpy(float)
+
+
+def rows(found):
+    return [np.array([row[-3:-1] for row in found])]
+
+
+def double(values):
+    with precision.float64():
+        return jnp.asarray(values, jnp.float64)
+
+
+def passed():
+    start = NETWORK.initialise(KEY)
+    return start, NETWORK.forward(start, double(X))
+
+
+def entries():
+    """Every entry by name, as a function without arguments."""
+    everything = Settings(
+        points=3, depth=3, widths=(8, 12, 16), seeds=2, bias_std=0.3, activation="gelu",
+        rules=("align-ada",),
+    ).checked()  # fmt: skip
+    flows = {
+        f"{rule} {engine}": functools.partial(flow_of, rule, engine)
+        for rule, engine in (("normal", "spectral"), ("w-star", "spectral"), ("dfa", "dense"))
+    }
+    slopes = {
+        name: functools.partial(lambda a: a.value_and_slope(double(Z)), activation)
+        for name, activation in ACTIVATIONS.items()
+        if name != "linear"
+    }
+    some = replace(CHECKED, points=3)
+    kernels = prepare(some, DATA)
+    return {
+        **flows,
+        **slopes,
+        "initialise": lambda: NETWORK.initialise(KEY),
+        "forward": passed,
+        "backpropagate": lambda: backpropagate(passed()[1], passed()[1], double(Y)),
+        "update": lambda: NETWORK.update(
+            backpropagate(passed()[1], passed()[1], double(Y)), passed()[1].activities
+        ),
+        "share_outputs": lambda: share_outputs(NETWORK, NETWORK.initialise(KEY), double(X), KEY),
+        "initial state": lambda: InitialState.of(NETWORK, NETWORK.initialise(KEY), X).jacobian,
+        "choose_time": lambda: choose_time(FAMILY, DATA, fall=1.0 + 1e-9),
+        "limit": lambda: (
+            infinite_width_kernels(FAMILY, X).forward,
+            infinite_width_kernels(FAMILY, X).backward,
+        ),
+        "limit, quadrature": lambda: (
+            infinite_width_kernels(Family(2, ACTIVATIONS["tanh"]), X).backward
+        ),
+        "empirical": lambda: empirical(NETWORK, NETWORK.initialise(KEY), X),
+        "factors": lambda: factors(NETWORK, NETWORK.initialise(KEY), double(X)),
+        "at_once": lambda: at_once(
+            TWO_LAYERS, Factors((X, Z), (np.tile(Z, (2, 1)), np.tile(X, (2, 1))))
+        ),
+        "predicted": lambda: predicted_outputs(
+            infinite_width_kernels(FAMILY, X).ntk[:, :, None, None] * np.eye(2),
+            Y,
+            np.zeros((4, 2)),
+            TIMES,
+        ),
+        "initial outputs": lambda: initial_outputs(
+            everything, infinite_width_kernels(FAMILY, X), 0, 2
+        ),
+        "predictions": lambda: predictions(everything, DATA, 1.0).loss,
+        "trial": lambda: Trial.of(CHECKED, DATA, 1.0, CELL).run(RULES["normal"])[0].output,
+        "cell": lambda: rows(measure_cell(CHECKED, DATA, 1.0, CELL, NEEDS)),
+        "held out": lambda: held_out(RULES["normal"], 3, 4).feedback(
+            passed()[1], passed()[1], (), double(Y)
+        ),
+        "kernels cell": lambda: rows(
+            kernels(some, DATA, 1.0, CELL, {"normal": frozenset({"ntk-gap", "ntk-drift"})})
+        ),
+        "verify": verified,
+    }
+
+
+def digest(tree):
+    """The types and the numbers of a tree's arrays."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+    numbers = hashlib.sha256(b"".join(leaf.tobytes() for leaf in leaves)).hexdigest()[:12]
+    return [sorted({str(leaf.dtype) for leaf in leaves}), numbers]
+
+
+def main():
+    """Print what was computed, what the user's thread saw, and which scopes were never entered."""
+    narrow = jax.tree.map(lambda a: np.asarray(a, np.float32), NETWORK.initialise(KEY))
+    narrow = jax.tree.map(jnp.asarray, narrow)
+    seen, stop = [digest(user(narrow))], threading.Event()
+
+    def meanwhile():
+        while not stop.wait(1):
+            seen.append(digest(user(narrow)))
+
+    thread, found = threading.Thread(target=meanwhile), {}
+    thread.start()
+    try:
+        for name, entry in entries().items():
+            try:
+                found[name] = digest(entry())
+            except Exception as error:  # without scopes
+                found[name] = [[type(error).__name__], str(error)]
+            if name in ("normal spectral", "gelu", "cell"):
+                seen.append(digest(user(narrow)))
+    finally:
+        stop.set()
+        thread.join()
+    seen.append(digest(user(narrow)))
+    unused = sorted(SCOPED - USED)
+    print(json.dumps({"found": found, "user": seen, "unused": unused, "scoped": len(SCOPED)}))
+
+
+if __name__ == "__main__":
+    main()
