@@ -11,9 +11,10 @@ verify: .venv/ready
 test: .venv/ready lint
 	$(BIN)/pytest -n 2 --dist worksteal
 
-# The loop after each edit: all but the slow tests (tests/slow.py); ends with the slowest of them.
+# The loop after each edit: all but the slow tests (tests/slow.py), on two generated networks each;
+# ends with the slowest of them.
 test-fast: .venv/ready
-	$(BIN)/pytest -n 2 --dist worksteal -m "not gpu and not slow" --durations 5
+	HYPOTHESIS_PROFILE=fast $(BIN)/pytest -n 2 --dist worksteal -m "not gpu and not slow" --durations 5
 
 # Generated networks at random, ten times as many in the costly tests; takes long.
 test-deep: .venv/ready

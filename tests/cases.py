@@ -28,11 +28,12 @@ SMOOTH = sorted(name for name, a in ACTIVATIONS.items() if a.meets_assumptions)
 
 
 def examples(count: int):
-    """So many examples, in a costly test; ten times as many under the deep profile.
+    """So many examples, in a costly test; ten times as many under the deep profile, two if fast.
 
     Each may compile hundreds of programs, so memory is looked after before each.
     """
-    deep = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+    chosen = {"deep": 10 * count, "fast": min(count, 2)}
+    profile = os.environ.get("HYPOTHESIS_PROFILE", "")
 
     def costly(test):
         @functools.wraps(test)
@@ -40,7 +41,7 @@ def examples(count: int):
             forget_programs()
             return test(*arguments, **named)
 
-        return settings(max_examples=10 * count if deep else count)(example)
+        return settings(max_examples=chosen.get(profile, count))(example)
 
     return costly
 
@@ -95,6 +96,7 @@ def plain(parameters):
 
 
 def make(widths, name="tanh", **options) -> Case:
+    forget_programs()  # a new shape compiles new ones
     return Case(tuple(widths), name, **options)
 
 

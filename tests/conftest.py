@@ -33,15 +33,16 @@ jax.config.update("jax_enable_x64", True)  # what tests compute by themselves is
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-settings.register_profile(
-    "derandomised",
-    derandomize=True,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],  # each new shape compiles: shrinking is too slow
-    database=None,
-    max_examples=8,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+for profile, count in {"derandomised": 8, "fast": 2}.items():
+    settings.register_profile(
+        profile,
+        derandomize=True,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],  # each new shape compiles: shrinking is too slow
+        database=None,
+        max_examples=count,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 settings.register_profile("deep", deadline=None, print_blob=True, max_examples=80,
                           suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "derandomised"))

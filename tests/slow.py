@@ -26,7 +26,9 @@ SLOW = (
     "cli/test_main.py::test_a_cell_that_runs_out_of_memory_is_a_labelled_row",
     "cli/test_main.py::test_the_table_says_what_each_flow_took",
     "cli/test_main.py::test_dead_layers_are_labelled",
-    # flows of many shapes
+    # flows and kernels of many shapes
+    "flow/test_gradient_flow.py",
+    "kernels/",
     "flow/spectral/test_spectral_flow.py",
     # other processes
     "test_layers.py",
