@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from ntkalign import InputError
-from ntkalign.cells.kernels import distance
 from ntkalign.kernels import jax_defaults, nt
 from ntkalign.kernels.analytic import CLOSED_FORMS, infinite_width_kernels
 from ntkalign.kernels.empirical import empirical
 from ntkalign.networks.activations import ACTIVATIONS, LEAK, Activation
 from ntkalign.networks.activations import lookup as activation
 from ntkalign.networks.family import Family
+from ntkalign.quantities.kernels import distance
 from tests.cases import examples
 
 KINKED = ("relu", "leaky-relu", "abs")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkalign.flow.spectral.collocation import Panel, tail
+from ntkalign.flow.spectral.collocation import Panel, size_of_last
 
 RATES = np.geomspace(1e-3, 1.0, 7)
 
@@ -47,5 +47,5 @@ def test_the_tail_tells_a_resolved_trajectory_from_one_that_is_not(nodes, resolv
     values = decays(panel.times)
     between = np.linspace(0, 60, 200)
     error = np.abs(panel.interpolation(between) @ values - decays(between)).max()
-    assert (tail(values) < 1e-7) == resolved
-    assert error < 3 * tail(values)
+    assert (size_of_last(values) < 1e-7) == resolved
+    assert error < 3 * size_of_last(values)
