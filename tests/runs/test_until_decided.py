@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError, Settings, verify
-from ntkalign.claims import claim as claims
+from ntkalign.claims import theory as claims
 from ntkalign.claims.claim import Question
 from ntkalign.claims.verdicts import Finding, judge
 from ntkalign.runs import verify as verifier
@@ -17,7 +17,7 @@ from ntkalign.statistics.rates import fit
 
 WIDTHS = (64, 256, 1024)
 SETTINGS = Settings(widths=WIDTHS, seeds=4)
-QUESTION = Question(claims.FEEDBACK, "main", "normal")
+QUESTION = Question(claims.FEEDBACK_DRIFT, "main", "normal")
 
 
 def measured(noise, verdict="undecided", seeds=4, question=QUESTION):
@@ -54,7 +54,7 @@ def test_looking_often_costs_no_coverage():
             ]
             spend = 0.5**look
             rate = fit(WIDTHS, values, 1 - 0.05 * spend)
-            verdict = judge(claims.FEEDBACK, rate, spend).verdict
+            verdict = judge(claims.FEEDBACK_DRIFT, rate, spend).verdict
             if verdict != "undecided":
                 break
         low, high = rate.interval
