@@ -16,7 +16,6 @@ from scipy.linalg import expm
 from ntkalign import InputError, Settings, gradient_flow
 from ntkalign.cells.flow import Cell, Trial
 from ntkalign.cells.infinite_width import initial_outputs, predictions
-from ntkalign.cells.kernels import distance
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels import jax_defaults, nt
 from ntkalign.kernels.analytic import CLOSED_FORMS, limit
@@ -25,6 +24,7 @@ from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spec
 from ntkalign.networks.activations import ACTIVATIONS, Activation, activation
 from ntkalign.networks.fully_connected import Family, Layer
 from ntkalign.quantities import theory as measure
+from ntkalign.quantities.kernels import distance
 from ntkalign.report.terminal import warnings
 from ntkalign.rules import NORMAL
 from ntkalign.runs.verify import THEORY, verify
