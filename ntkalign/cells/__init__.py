@@ -1,0 +1,1 @@
+"""All that decides one network's numbers."""
