@@ -35,7 +35,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ntkalign import ACTIVATIONS, Family, Network, Outcome, gradient_flow
-from ntkalign.cells.flow import Cell, measure_cell
+from ntkalign.cells.cell import Cell
+from ntkalign.cells.flow import measure_cell
+from ntkalign.cells.specification import Specification
 from ntkalign.claims.claim import MAIN, questions
 from ntkalign.data.catalogue import load
 from ntkalign.flow.initial_state import Origin
@@ -43,6 +45,7 @@ from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.kernels.training_time import choose_time
 from ntkalign.rules import NORMAL
 from ntkalign.runs.settings import Settings
+from ntkalign.runs.sweep import needed
 
 DEPTH, POINTS, OUTPUTS = 4, 16, 2
 ERROR = 1e-8
@@ -208,19 +211,19 @@ def one(width: int, depth: int) -> dict[str, float]:
 
 def rules(width: int, depth: int) -> dict[str, float]:
     """One seed by all rules but the controls, with all that claims need; two flows for each."""
-    settings = Settings(depth=depth).checked()
+    settings = Settings(depth=depth, points=POINTS)
     data = load("sphere", points=POINTS, outputs=OUTPUTS)
-    needs: dict[str, set[str]] = {}
-    for question in questions(settings.family, settings.rules):
-        if not question.control:
-            needs.setdefault(question.rule, set()).add(question.claim.quantity)
-    wanted = {rule: frozenset(quantities) for rule, quantities in needs.items()}
+    asked = [q for q in questions(settings.family, settings.rules) if not q.control]
     final = choose_time(settings.family, data)
+    one = Specification(
+        "theory", Cell(MAIN, width, 0), settings.family, data, POINTS, final,
+        settings.initial_outputs, settings.engine, settings.tolerance,
+    )  # fmt: skip
     began = time.perf_counter()
-    rows = measure_cell(settings, data, final, Cell(MAIN, width, 0), wanted)
+    rows = measure_cell(one, needed(asked, settings.rules)[MAIN])
     seconds = time.perf_counter() - began
-    assert all(status == "ok" for *_, status in rows)
-    iterations = sum(row[6] for row in rows if row[5] == "spectral-steps")
+    assert all(row.status == "ok" for row in rows)
+    iterations = sum(row.value for row in rows if row.quantity == "spectral-steps")
     return {"seconds": seconds, "iterations": iterations}
 
 

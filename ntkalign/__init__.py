@@ -16,8 +16,9 @@ from ntkalign.flow.gradient_flow import Flow, Outcome, gradient_flow  # noqa: E4
 from ntkalign.networks.activations import ACTIVATIONS, Activation  # noqa: E402
 from ntkalign.networks.fully_connected import Family, Network, backpropagate  # noqa: E402
 from ntkalign.rules import RULES, Rule, current_activity, initial_activity  # noqa: E402
+from ntkalign.runs.record import Verification  # noqa: E402
 from ntkalign.runs.settings import Settings  # noqa: E402
-from ntkalign.runs.verify import Verification, verify  # noqa: E402
+from ntkalign.runs.verify import verify  # noqa: E402
 from ntkalign.statistics.rates import Rate, fit  # noqa: E402
 from ntkalign.version import __version__  # noqa: E402
 

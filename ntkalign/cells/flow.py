@@ -1,66 +1,54 @@
 """One network of a sweep: drawn, trained by every rule that is asked for, and measured.
 
-Random keys are fold_in(fold_in(root, seed), width): adding a width or a seed changes no other cell.
-What the networks of one seed share has the key fold_in(fold_in(root, seed), 0).
+What a quantity's number is does not depend on what else is asked for: a flow starts from nothing or
+from gradient descent's, whichever other rules run, and the dense engine compiles all rules together
+whichever are needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.claims.claim import BOTTLENECK
-from ntkalign.data.catalogue import Data
+from ntkalign.cells.cell import (
+    LOSS,
+    OK,
+    UNDEFINED,
+    Measured,
+    Name,
+    Needs,
+    Row,
+    labelled,
+    lost,
+    with_companions,
+    with_status,
+)  # fmt: skip
+from ntkalign.cells.specification import Specification
 from ntkalign.devices import drawing, shard
 from ntkalign.flow.gradient_flow import Flow, Outcome, Work, gradient_flow
 from ntkalign.flow.initial_state import Origin
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
+from ntkalign.networks.randomness import of_network, of_shared_outputs
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.quantities import theory as measure
 from ntkalign.quantities.theory import Series
 from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
-from ntkalign.runs.settings import Settings
 
 SAVED_TIMES = 8
 COARSER = 30.0
 """The companion flow, which the error is estimated with, is looser by this factor."""
-NO_WIDTH = 0
-LOSS = "loss-at-"
-"""Quantities of this name, and the number of a saved time, are points of the training curve."""
 SAMPLES = 100
 """Gaussian vectors of the sampled alignment score, as in the paper."""
+COMPARED = {"divergence": NORMAL, "linearisation-gap": LINEARISED}
+"""The rule whose flow a quantity compares with."""
 
-HIDDEN_LAYERS = {"activation-drift", "gamma-gap"}
-EVERY_LAYER = {
-    "weight-drift", "discrepancy", "alignment-gap", "delta-norm", "sigma-norm", "misalignment",
-    "sampled-score-error", "q-gap", "spectrum-gap",
-}  # fmt: skip
-"""Which quantities there are for one layer; the others are of the whole network."""
-UNDEFINED = "undefined: nothing moves there (dead units?), so it has no share or direction"
-
-Needs = dict[str, frozenset[str]]
-"""Rule → quantities."""
-Measured = dict[tuple[int | None, str], tuple[float, float, str]]
-"""(layer, quantity) → value, error, status."""
-Row = tuple[str, int, int, str, int | None, str, float, float, str]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One network to train by every rule and measure."""
-
-    family: str
-    width: int
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.family} network, width {self.width}, seed {self.seed}"
+Pair = tuple[Flow, Flow]
+"""A flow, and the looser one that its error is estimated with."""
 
 
 def saved_times(time: float) -> Float[np.ndarray, " n"]:
@@ -73,7 +61,7 @@ class Trial:
     """A network of a sweep at its start, ready to be trained.
 
     Attributes:
-        settings: checked settings.
+        specification: of the network.
         origin: the network at time 0.
         y: what it learns.
         times: saved times.
@@ -81,177 +69,166 @@ class Trial:
         among: rules for the dense engine to compile together.
     """
 
-    settings: Settings
+    specification: Specification
     origin: Origin
     y: Array
     times: np.ndarray
     key: Array
-    among: tuple[Rule, ...] = ()
+    among: tuple[Rule, ...]
+    _references: dict[Rule, Pair] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, settings: Settings, data: Data, time: float, cell: Cell, among: tuple[Rule, ...] = ()
-    ) -> Trial:
-        """Draw the network of a cell."""
-        family = settings.family
-        if cell.family == BOTTLENECK:
-            family = replace(family, bottleneck=settings.bottleneck)
-        network = family.network(cell.width, data.x.shape[1], data.y.shape[1])
-        with drawing():
-            of_seed = jax.random.fold_in(jax.random.key(0), cell.seed)
-            key = jax.random.fold_in(of_seed, cell.width)
-            start = network.initialise(key, jnp.float32)
-            if settings.initial_outputs == "shared":
-                of_outputs = jax.random.fold_in(of_seed, NO_WIDTH)
-                start = share_outputs(network, start, jnp.asarray(data.x), of_outputs)
+    def of(cls, specification: Specification, among: tuple[Rule, ...] = ()) -> Trial:
+        """Draw the network that is specified."""
+        cell, data = specification.cell, specification.data
+        network = specification.family.network(cell.width, data.x.shape[1], data.y.shape[1])
         x, y = jnp.asarray(data.x), jnp.asarray(data.y)
+        with drawing():
+            key = of_network(cell.seed, cell.width)
+            start = network.initialise(key, jnp.float32)
+            if specification.initial_outputs == "shared":
+                start = share_outputs(
+                    network, start, jnp.asarray(data.x), of_shared_outputs(cell.seed)
+                )
         origin = Origin.of(network, shard(start), x)
-        if settings.initial_outputs == "zero":  # f − f⁰ learns y as f learns y + f⁰
+        if specification.initial_outputs == "zero":  # f − f⁰ learns y as f learns y + f⁰
             y = y + origin.first.output
-        return cls(settings, origin, y, saved_times(time), key, among)
+        return cls(specification, origin, y, saved_times(specification.time), key, among)
 
-    def run(self, rule: Rule, guess: Flow | None = None) -> tuple[Flow, Flow]:
-        """The flow, and the looser one that its error is estimated with."""
-        tolerance = self.settings.tolerance
+    def run(self, rule: Rule, guess: Flow | None = None) -> Pair:
+        """Train by a rule, twice: at the tolerance and at a looser one."""
+        asked = self.specification
         flow = partial(
             gradient_flow, self.origin.network, rule, self.origin.start, self.origin.x, self.y,
-            self.times, key=self.key, among=self.among, origin=self.origin,
+            self.times, key=self.key, origin=self.origin,
+            among=self.among if rule in self.among else (*self.among, rule),
         )  # fmt: skip
-        coarse = flow(engine=self.settings.engine, tolerance=COARSER * tolerance, guess=guess)
+        coarse = flow(engine=asked.engine, tolerance=COARSER * asked.tolerance, guess=guess)
         # both by one engine: the difference of two engines' errors is not an error estimate
-        engine = self.settings.engine if isinstance(coarse, SpectralFlow) else "dense"
-        fine = flow(engine=engine, tolerance=tolerance, guess=coarse)
+        engine = asked.engine if isinstance(coarse, SpectralFlow) else "dense"
+        fine = flow(engine=engine, tolerance=asked.tolerance, guess=coarse)
         if type(fine) is not type(coarse):
-            coarse = flow(engine="dense", tolerance=COARSER * tolerance)
+            coarse = flow(engine="dense", tolerance=COARSER * asked.tolerance)
         return fine, coarse
 
+    def reference(self, rule: Rule) -> Pair:
+        """The same for a rule that others are compared with: trained once and kept."""
+        if rule not in self._references:
+            self._references[rule] = self.run(rule)
+        return self._references[rule]
 
-def measure_cell(
-    settings: Settings, data: Data, time: float, cell: Cell, needs: Needs
-) -> list[Row]:
-    """All rows of one cell: flows at the tolerance and at a looser one, then measurements."""
-    rules = _rules_to_run(settings, needs)
-    trial = Trial.of(settings, data, time, cell, rules)
-    depth = settings.depth
-    references: dict[str, tuple[Flow, Flow]] = {}
-    for name in (NORMAL.name, LINEARISED.name):
-        if any(r.name == name for r in rules):
-            references[name] = trial.run(RULES[name])
-    rows: list[Row] = []
-    for rule in rules:
-        if rule.name not in needs:
-            continue
-        near = None if rule.control else references[NORMAL.name][1]
-        pair = references.get(rule.name) or trial.run(rule, near)
-        wanted = set(needs[rule.name])
-        for other, quantity in (
-            (rule.name, None), (NORMAL.name, "divergence"), (LINEARISED.name, "linearisation-gap"),
-        ):  # fmt: skip
-            flows = pair if quantity is None else references.get(other, ())
-            lost = wanted if quantity is None else wanted & {quantity}
-            bad = next((f for f in flows if f.outcome is not Outcome.REACHED), None)
-            if lost and bad is not None:
-                status = f"{other} {bad.outcome.value}"
-                rows += failed(cell, {rule.name: frozenset(lost)}, depth, status)
-                wanted = wanted - lost
-        measured = _measure(pair, references, wanted, cell)
-        rows += labelled(cell, rule.name, measured)
-    return rows
+    def train(self, rule: Rule) -> Pair:
+        """By any rule; those that should end near gradient descent start from it."""
+        if rule in COMPARED.values():
+            return self.reference(rule)
+        return self.run(rule, None if rule.control else self.reference(NORMAL)[1])
 
 
-def labelled(cell: Cell, rule: str, measured: Measured) -> list[Row]:
-    """What was measured of one rule, as rows of the table."""
+def measure_cell(specification: Specification, needs: Needs) -> list[Row]:
+    """What is needed of one network, and what it took."""
+    trial = Trial.of(specification, tuple(RULES.values()))
+    cell = specification.cell
     return [
-        (cell.family, cell.width, cell.seed, rule, layer, quantity, *found)
-        for (layer, quantity), found in measured.items()
+        row
+        for rule, quantities in needs.items()
+        for row in labelled(cell, rule.name, _of_rule(trial, rule, with_companions(quantities)))
     ]
+
+
+def _of_rule(trial: Trial, rule: Rule, wanted: frozenset[str]) -> Measured:
+    """The wanted quantities of one rule, or why there are none."""
+    pair, depth = trial.train(rule), trial.specification.family.depth
+    measured = what_it_took(pair[0].work)
+    failure = why_not(pair)
+    if rule is NORMAL:
+        measured |= _losses(pair[0], failure)
+    if failure is not None:
+        return measured | lost(wanted, depth, f"{rule.name} {failure}")
+    compared = {q: trial.reference(other) for q, other in COMPARED.items() if q in wanted}
+    for quantity, reference in compared.items():
+        failure = why_not(reference)
+        if failure is not None:
+            both = with_companions({quantity})
+            measured |= lost(both, depth, f"{COMPARED[quantity].name} {failure}")
+            wanted -= both
+    return measured | _measured(pair, compared, wanted, trial.specification.cell.seed)
+
+
+def why_not(pair: Pair) -> str | None:
+    """Why one of two flows has no numbers; None if both have."""
+    bad = next((flow for flow in pair if flow.outcome is not Outcome.REACHED), None)
+    return None if bad is None else bad.outcome.value
 
 
 def what_it_took(work: Work) -> Measured:
     """Steps or iterations, and what the flow says of its error."""
-    rows: Measured = {(None, f"{work.engine}-steps"): (float(work.steps), 0.0, "ok")}
+    rows: Measured = {Name(None, f"{work.engine}-steps"): (float(work.steps), 0.0, OK)}
     if work.estimate is not None:
-        rows[None, "panels"] = float(work.panels), 0.0, "ok"
-        rows[None, "estimated-error"] = work.estimate, 0.0, "ok"
+        rows[Name(None, "panels")] = float(work.panels), 0.0, OK
+        rows[Name(None, "estimated-error")] = work.estimate, 0.0, OK
     return rows
 
 
-def with_status(found: Mapping[tuple[int | None, str], tuple[float, float]]) -> Measured:
-    """Values and errors with "ok", or why there is none."""
-    return {
-        name: (value, error, "ok" if np.isfinite(value + error) else UNDEFINED)
-        for name, (value, error) in found.items()
-    }
+def _losses(flow: Flow, failure: str | None) -> Measured:
+    """½‖e‖² averaged over points, at the saved times."""
+    rows: Measured = {}
+    for time, output in zip(flow.times, flow.output, strict=True):
+        value = float(np.sum((flow.y - output) ** 2)) / (2 * len(output))
+        error = 2 * value * (flow.work.estimate or 0.0)
+        rows[Name(None, LOSS, float(time))] = (
+            (value, error, OK)
+            if failure is None
+            else (np.nan, np.nan, f"{flow.rule.name} {failure}")
+        )
+    return rows
 
 
-def _rules_to_run(settings: Settings, needs: Needs) -> tuple[Rule, ...]:
-    own = {rule.name: rule for rule in settings.rules}
-    rules = [NORMAL, *(own.get(n) or RULES[n] for n in needs if n != NORMAL.name)]
-    if any("linearisation-gap" in quantities for quantities in needs.values()):
-        rules.append(LINEARISED)
-    return tuple(dict.fromkeys(rules))
-
-
-def _measure(
-    pair: tuple[Flow, Flow],
-    references: dict[str, tuple[Flow, Flow]],
-    wanted: set[str],
-    cell: Cell,
+def _measured(
+    pair: Pair, compared: Mapping[str, Pair], wanted: frozenset[str], seed: int
 ) -> Measured:
-    """The wanted quantities of one rule's flow."""
-    origin = pair[0].origin
-    initial, depth = origin.trace, origin.network.depth
-    output0 = np.asarray(origin.first.output)
-    fine: Series = {}
-    coarse: Series = {}
-    for i, (flow, series) in enumerate(zip(pair, (fine, coarse), strict=True)):
-        if wanted & {"activation-drift", "weight-drift", "jacobian-drift", "feedback-drift"}:
-            # the spectral engine knows its error: no second set of Jacobians is needed for it
-            estimate = flow.work.estimate
-            now = flow.trace(jacobians=i == 0 or estimate is None)
-            if "weight-drift" in wanted:
-                series |= measure.weight_drift(flow)
-            if "activation-drift" in wanted:
-                series |= measure.activation_drift(initial, now)
-            if now.jacobian:
-                series |= measure.jacobian_drift(initial, now)
-        if wanted & {"discrepancy", "alignment-gap", "delta-norm", "sigma-norm", "misalignment"}:
-            series |= measure.alignment(flow)
-        if "divergence" in wanted:
-            normal = references[NORMAL.name][i]
-            series |= measure.divergence("divergence", normal, flow, output0)
-        if "linearisation-gap" in wanted:
-            linear = references[LINEARISED.name][i]
-            series |= measure.divergence("linearisation-gap", flow, linear, output0)
-    work = pair[0].work
-    measured = with_status(measure.supremum(fine, coarse, work.estimate))
-    measured |= what_it_took(work)
-    if pair[0].rule is NORMAL:
-        for i, f in enumerate(pair[0].output, start=1):
-            value, slack = (float(np.sum((pair[0].y - f) ** 2)) / (2 * len(f)), pair[0].work)
-            measured[None, f"{LOSS}{i}"] = value, 2 * value * (slack.estimate or 0.0), "ok"
-    if "sampled-score-error" in wanted:
-        for layer in range(1, depth + 1):
-            exact, sampled, error = measure.sampled_score(
-                pair[0], layer, samples=SAMPLES, seed=cell.seed
-            )
-            status = "ok" if np.isfinite(sampled - exact + error) else UNDEFINED
-            measured[layer, "sampled-score-error"] = sampled - exact, error, status
-            measured[layer, "score"] = exact, 0.0, status
+    """The wanted quantities of one rule's flows, which have numbers."""
+    series: tuple[Series, Series] = ({}, {})
+    for i, found in enumerate(series):
+        found |= _series(pair[i], wanted, error_too=i == 1)
+        for quantity in wanted & set(compared):
+            flow, other = pair[i], compared[quantity][i]
+            if quantity == "divergence":  # relative to how far gradient descent moved
+                flow, other = other, flow
+            output0 = np.asarray(flow.origin.first.output)
+            found |= measure.divergence(quantity, flow, other, output0)
+    measured = with_status(measure.supremum(*series, pair[0].work.estimate))
+    if "score" in wanted:
+        measured |= _scores(pair[0], seed)
     return measured
 
 
-def failed(cell: Cell, needs: Needs, depth: int, status: str) -> list[Row]:
-    """Labelled rows for all that could not be measured."""
-    return [
-        (cell.family, cell.width, cell.seed, rule, layer, quantity, np.nan, np.nan, status)
-        for rule, quantities in needs.items()
-        for quantity in sorted(quantities)
-        for layer in _layers(quantity, depth)
-    ]
+def _series(flow: Flow, wanted: frozenset[str], *, error_too: bool) -> Series:
+    """What is measured of one flow by itself; ``error_too`` for the looser one."""
+    series: Series = {}
+    initial = flow.origin.trace
+    if "weight-drift" in wanted:
+        series |= measure.weight_drift(flow)
+    if wanted & {"activation-drift", "jacobian-drift"}:
+        # the spectral engine knows its error: no second set of Jacobians is needed for it
+        jacobians = "jacobian-drift" in wanted and not (
+            error_too and flow.work.estimate is not None
+        )
+        now = flow.trace(jacobians=jacobians)
+        if "activation-drift" in wanted:
+            series |= measure.activation_drift(initial, now)
+        if jacobians:
+            series |= measure.jacobian_drift(initial, now)
+    if "alignment-gap" in wanted:
+        series |= measure.alignment(flow)
+    return series
 
 
-def _layers(quantity: str, depth: int) -> Iterable[int | None]:
-    if quantity in HIDDEN_LAYERS:
-        return range(1, depth)
-    return range(1, depth + 1) if quantity in EVERY_LAYER else (None,)
+def _scores(flow: Flow, seed: int) -> Measured:
+    """The alignment score of every layer, exactly, and how far the sampled one is from it."""
+    rows: Measured = {}
+    for layer in range(1, flow.network.depth + 1):
+        exact, sampled, error = measure.sampled_score(flow, layer, samples=SAMPLES, seed=seed)
+        status = OK if np.isfinite(sampled - exact + error) else UNDEFINED
+        rows[Name(layer, "sampled-score-error")] = sampled - exact, error, status
+        rows[Name(layer, "score")] = exact, 0.0, status
+    return rows

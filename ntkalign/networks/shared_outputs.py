@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ntkalign.networks.fully_connected import Layer, Network, Parameters
+from ntkalign.networks.randomness import shared_bias, shared_weights
 
 INITIAL_OUTPUTS = ("shared", "independent", "zero")
 """How f⁰ is drawn: from the seed, by each network itself, or not at all (subtracted)."""
@@ -44,7 +45,7 @@ def share_outputs(
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
     last = parameters[-1]
     weight = np.asarray(last.weight, np.float64)
-    shared = np.asarray(jax.random.normal(key, (len(weight), len(x))))[:, : q.shape[1]]
+    shared = np.asarray(shared_weights(key, len(weight), len(x)))[:, : q.shape[1]]
     weight = weight + (shared - weight @ q) @ q.T
-    bias = network.bias_std * jax.random.normal(jax.random.fold_in(key, 1), last.bias.shape)
+    bias = network.bias_std * shared_bias(key, len(last.bias))
     return (*parameters[:-1], Layer(jnp.asarray(weight, last.weight.dtype), bias))

@@ -14,12 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullLocator, ScalarFormatter
 
-from ntkalign.cells.flow import saved_times
 from ntkalign.claims.claim import BOTTLENECK, Claim, Kind
 from ntkalign.claims.verdicts import ZERO, Finding
 from ntkalign.report.rows import RULE_TITLES
-from ntkalign.runs.sweep import losses
-from ntkalign.runs.verify import Verification
+from ntkalign.runs.record import Verification
+from ntkalign.runs.table import losses
 
 FORMATS = ("svg", "png")
 # Okabe and Ito's palette, safe for colour-blind readers
@@ -113,7 +112,7 @@ def training_curve(result: Verification, folder: Path) -> Path | None:
     if table.empty:
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    times = saved_times(float(str(result.config["time"])))
+    times = table.columns.to_numpy()
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.0), layout="constrained")
         axis = figure.subplots()

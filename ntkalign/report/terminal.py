@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ntkalign.claims.verdicts import FAMILY_LEVEL, Finding
 from ntkalign.report.rows import rows
-from ntkalign.runs.verify import Verification
+from ntkalign.runs.record import Verification
 
 COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}
 CONTROL_COLOURS = {"holds": "red", "refuted": "green", "undecided": "yellow"}

@@ -1,0 +1,111 @@
+"""What is asked of a family of networks, and how one of them is measured: theory, or kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ntkalign.cells import kernels
+from ntkalign.cells.flow import measure_cell
+from ntkalign.cells.infinite_width import Predictions, predictions
+from ntkalign.cells.specification import Measure
+from ntkalign.claims.claim import (
+    CLAIMS,
+    KERNEL_CLAIMS,
+    Claim,
+    Question,
+    kernel_questions,
+    questions,
+)
+from ntkalign.data.catalogue import Data
+from ntkalign.errors import InputError
+from ntkalign.runs.settings import Settings
+from ntkalign.values import one_of, several, whole
+
+HELD_OUT = 8
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Questions, and how a network answers them.
+
+    Attributes:
+        name: stands in the specification of each network.
+        title: the report's heading.
+        ask: the questions, from settings and the ids of claims.
+        prepare: from settings and all data, how one network is measured.
+        predict: from settings, the training points and T, what infinitely wide networks do, if the
+            plots are to show it.
+        held_out: data points that are not trained on, after the P that are.
+    """
+
+    name: str
+    title: str
+    ask: Callable[[Settings, Iterable[str]], list[Question]]
+    prepare: Callable[[Settings, Data], Measure]
+    predict: Callable[[Settings, Data, float], Predictions | None] = lambda s, data, time: None
+    held_out: int = 0
+
+
+def kernel_suite(held_out: int = HELD_OUT) -> Suite:
+    """The questions about kernels, with so many points held out.
+
+    Raises:
+        InputError: if there is none.
+    """
+    check = whole(1, "predictions are checked where the network was not trained", "pass 8, say")
+    return Suite(
+        "kernels",
+        "Are networks of finite width what their kernels say? Measured",
+        _ask_kernels,
+        lambda settings, data: kernels.prepare(settings.family, data, settings.points),
+        held_out=check("held_out", held_out),
+    )
+
+
+def _ask_theory(settings: Settings, only: Iterable[str]) -> list[Question]:
+    ids = known_ids(CLAIMS, only)
+    return questions(settings.family, settings.rules, ids)
+
+
+def _ask_kernels(settings: Settings, only: Iterable[str]) -> list[Question]:
+    if settings.output_exponent != 0:
+        raise InputError(
+            "output_exponent", settings.output_exponent, must="be 0", got="another",
+            because="only the neural tangent parameterisation has these limits", do="leave it out",
+        )  # fmt: skip
+    return kernel_questions(settings.family, known_ids(KERNEL_CLAIMS, only))
+
+
+def known_ids(claims: Iterable[Claim], only: Any) -> tuple[str, ...]:
+    """The ids of claims that are asked about, each of which there is.
+
+    Raises:
+        InputError: if there is no claim of that id; names the nearest match.
+    """
+    ids = dict.fromkeys(claim.id for claim in claims)
+    check = several(
+        one_of(ids, "only these are asked here"),
+        "each is asked about",
+        "pass ['proposition-1'], say",
+    )
+    return tuple(check("claims", only))
+
+
+def _predict_theory(settings: Settings, data: Data, time: float) -> Predictions | None:
+    if settings.output_exponent != 0:
+        return None
+    return predictions(
+        settings.family, data, time, widths=settings.widths, seeds=settings.every_seed,
+        initial_outputs=settings.initial_outputs,
+    )  # fmt: skip
+
+
+THEORY = Suite(
+    "theory",
+    "Does it hold at finite width? Boopathy & Fiete (ICML 2022), measured",
+    _ask_theory,
+    lambda settings, data: measure_cell,
+    _predict_theory,
+)
