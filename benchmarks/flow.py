@@ -37,7 +37,6 @@ from rich.table import Table
 from ntkalign import ACTIVATIONS, Family, Network, Outcome, gradient_flow
 from ntkalign.cells.cell import Cell
 from ntkalign.cells.flow import measure_cell
-from ntkalign.cells.specification import Specification
 from ntkalign.claims.claim import MAIN, questions
 from ntkalign.data.catalogue import load
 from ntkalign.flow.initial_state import Origin
@@ -45,7 +44,7 @@ from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.kernels.training_time import choose_time
 from ntkalign.rules import NORMAL
 from ntkalign.runs.settings import Settings
-from ntkalign.runs.sweep import needed
+from ntkalign.runs.sweep import needed, specify
 
 DEPTH, POINTS, OUTPUTS = 4, 16, 2
 ERROR = 1e-8
@@ -215,10 +214,7 @@ def rules(width: int, depth: int) -> dict[str, float]:
     data = load("sphere", points=POINTS, outputs=OUTPUTS)
     asked = [q for q in questions(settings.family, settings.rules) if not q.control]
     final = choose_time(settings.family, data)
-    one = Specification(
-        "theory", Cell(MAIN, width, 0), settings.family, data, POINTS, final,
-        settings.initial_outputs, settings.engine, settings.tolerance,
-    )  # fmt: skip
+    one = specify(dataclasses.replace(settings, time=final), "theory", data, Cell(MAIN, width, 0))
     began = time.perf_counter()
     rows = measure_cell(one, needed(asked, settings.rules)[MAIN])
     seconds = time.perf_counter() - began

@@ -8,6 +8,7 @@ for a program that gives it.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import re
 import typing
@@ -32,7 +33,7 @@ from ntkalign.runs.suite import HELD_OUT
 
 T = TypeVar("T")
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-KINDS = typing.get_type_hints(Settings)
+KINDS = inspect.get_annotations(Settings, eval_str=True)
 
 
 def flag(help: str, metavar: str | None = None) -> Any:

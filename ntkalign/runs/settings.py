@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, no_type_check
 
 from ntkalign.errors import InputError
 from ntkalign.flow.gradient_flow import ENGINES
@@ -81,6 +81,7 @@ _TOLERANCE = real(
 )
 
 
+@no_type_check  # of what is given: checks here say more, and take more; values are what is declared
 @dataclass(frozen=True)
 class Settings:
     """What decides the numbers of a run: every instance is checked, and all values are plain.

@@ -60,16 +60,27 @@ class Plan:
     measure: Measure
     store: Store
 
-    def specification(self, cell: Cell) -> Specification:
-        """Of one network."""
-        settings, family = self.settings, self.settings.family
-        assert settings.time is not None
-        if cell.family == BOTTLENECK:
-            family = replace(family, bottleneck=settings.bottleneck)
-        return Specification(
-            self.experiment, cell, family, self.data, settings.points, settings.time,
-            settings.initial_outputs, settings.engine, settings.tolerance,
-        )  # fmt: skip
+
+def specify(settings: Settings, experiment: str, data: Data, cell: Cell) -> Specification:
+    """One network of a sweep.
+
+    Args:
+        settings: of the sweep, the time included.
+        experiment: what is measured of it.
+        data: the training points, then those held out.
+        cell: which network.
+
+    Returns:
+        All that decides its numbers.
+    """
+    family = settings.family
+    assert settings.time is not None
+    if cell.family == BOTTLENECK:
+        family = replace(family, bottleneck=settings.bottleneck)
+    return Specification(
+        experiment, cell, family, data, settings.points, settings.time,
+        settings.initial_outputs, settings.engine, settings.tolerance,
+    )  # fmt: skip
 
 
 def run_sweep(plan: Plan, progress: Progress = quiet) -> pd.DataFrame:
@@ -105,7 +116,8 @@ def run_sweep(plan: Plan, progress: Progress = quiet) -> pd.DataFrame:
         wanted = at_width(needs[cell.family], cell.family, cell.width, settings)
         try:
             with alone if cell.width >= LARGE else nullcontext():
-                return plan.store.rows(plan.specification(cell), wanted, plan.measure)
+                one = specify(settings, plan.experiment, plan.data, cell)
+                return plan.store.rows(one, wanted, plan.measure)
         except (MemoryError, jax.errors.JaxRuntimeError) as error:
             reason = " ".join(str(error).split())[:120] or "out of memory"
             reason = "".join(c if c.isprintable() else "?" for c in reason)
