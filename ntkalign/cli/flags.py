@@ -253,7 +253,7 @@ def parse(
     except SystemExit as stop:
         if not stop.code:
             raise
-    text = re.sub(r"[─-╿]", " ", printed.getvalue())  # box-drawing characters
+    text = re.sub(r"[─-╿]|-{3,}|[+|]", " ", printed.getvalue())  # what boxes are drawn with
     text = re.sub(
         r"(For full helptext|Argument helptext|Perhaps you meant).*", "", text, flags=re.S
     )

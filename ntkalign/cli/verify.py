@@ -18,9 +18,9 @@ from ntkalign.report import print_verdicts, write_report
 from ntkalign.report.files import prepare
 from ntkalign.runs.record import Verification
 from ntkalign.runs.settings import Settings
-from ntkalign.runs.suite import THEORY, Suite, kernel_suite
+from ntkalign.runs.suite import THEORY, Suite, check_held_out, kernel_suite
 from ntkalign.runs.sweep import Progress
-from ntkalign.runs.verify import verify
+from ntkalign.runs.verify import check_budget, verify
 
 CELLS = "cells"
 
@@ -51,7 +51,7 @@ def run_verification(
             cells=flags.out / CELLS,
             fresh=flags.fresh,
             until_decided=flags.until_decided,
-            budget=flags.budget,
+            budget=check_budget(flags.budget),
             progress=progress,
         )
     )
@@ -71,7 +71,7 @@ def run_verification(
 
 def run_kernels(flags: KernelsFlags) -> int:
     """The same for kernels."""
-    return run_verification(flags, suite=kernel_suite(flags.held_out))
+    return run_verification(flags, suite=kernel_suite(check_held_out(flags.held_out)))
 
 
 def terminal() -> Console:

@@ -48,19 +48,29 @@ class Suite:
     held_out: int = 0
 
 
+def check_held_out(given: Any) -> int:
+    """How many points are held out, as somebody gave it.
+
+    Raises:
+        InputError: if it is no positive number.
+    """
+    because = "predictions are checked where the network was not trained"
+    count: int = whole(1, because, "pass 8, say")("held_out", given)
+    return count
+
+
 def kernel_suite(held_out: int = HELD_OUT) -> Suite:
     """The questions about kernels, with so many points held out.
 
     Raises:
         InputError: if there is none.
     """
-    check = whole(1, "predictions are checked where the network was not trained", "pass 8, say")
     return Suite(
         "kernels",
         "Are networks of finite width what their kernels say? Measured",
         _ask_kernels,
         lambda settings, data: kernels.prepare(settings.family, data, settings.points),
-        held_out=check("held_out", held_out),
+        held_out=check_held_out(held_out),
     )
 
 

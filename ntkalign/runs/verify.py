@@ -6,6 +6,7 @@ import time as clock
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,6 +25,18 @@ from ntkalign.runs.sweep import Plan, Progress, quiet, run_sweep
 from ntkalign.runs.until_decided import once
 from ntkalign.runs.until_decided import until_decided as look_until_decided
 from ntkalign.values import optional, positive
+
+BUDGET = "it says when to stop adding networks", "pass until_decided and 10 minutes, say"
+
+
+def check_budget(given: Any) -> float | None:
+    """Minutes as somebody gave them.
+
+    Raises:
+        InputError: if they are no positive number, and not None.
+    """
+    minutes: float | None = optional(positive(*BUDGET))("budget", given)
+    return minutes
 
 
 def verify(
@@ -115,14 +128,12 @@ def verify(
 
 
 def _checked_budget(budget: float | None, until_decided: bool) -> float | None:
-    because, do = "it says when to stop adding networks", "pass until_decided and 10 minutes, say"
     if budget is not None and not until_decided:
         raise InputError(
             "budget", budget, must="be given with until_decided", got="it alone",
-            because=because, do=do,
+            because=BUDGET[0], do=BUDGET[1],
         )  # fmt: skip
-    minutes: float | None = optional(positive(because, do))("budget", budget)
-    return minutes
+    return check_budget(budget)
 
 
 def _predicted(
