@@ -101,7 +101,7 @@ class Trial:
         flow = partial(
             gradient_flow, self.origin.network, rule, self.origin.start, self.origin.x, self.y,
             self.times, key=self.key, origin=self.origin,
-            among=self.among if rule in self.among else (*self.among, rule),
+            among=self.among if rule in self.among else (rule,),
         )  # fmt: skip
         coarse = flow(engine=asked.engine, tolerance=COARSER * asked.tolerance, guess=guess)
         # both by one engine: the difference of two engines' errors is not an error estimate
