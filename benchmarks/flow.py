@@ -35,7 +35,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ntkalign import ACTIVATIONS, Family, FlowOptions, FullyConnected, Outcome, gradient_flow
-from ntkalign.cells.flow import Cell, measure_cell
+from ntkalign.cells.cell import Cell
+from ntkalign.cells.flow import measure_cell
 from ntkalign.claims.claim import MAIN
 from ntkalign.claims.questions import questions
 from ntkalign.data.catalogue import load
@@ -44,6 +45,7 @@ from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.kernels.training_time import choose_time
 from ntkalign.rules import NORMAL
 from ntkalign.runs.settings import Settings
+from ntkalign.runs.sweep import needed, specify
 
 jax.config.update("jax_enable_x64", True)  # plain JAX, too, is timed in float64
 
@@ -209,19 +211,17 @@ def one(width: int, depth: int) -> dict[str, float]:
 
 def rules(width: int, depth: int) -> dict[str, float]:
     """One seed by all rules but the controls, with all that claims need; two flows for each."""
-    settings = Settings(depth=depth).checked()
+    settings = Settings(depth=depth, points=POINTS)
     data = load("sphere", points=POINTS, outputs=OUTPUTS)
-    needs: dict[str, set[str]] = {}
-    for question in questions(settings.family, settings.rules, controls=()):
-        if not question.control:
-            needs.setdefault(question.rule, set()).add(question.claim.quantity)
-    wanted = {rule: frozenset(quantities) for rule, quantities in needs.items()}
+    every = questions(settings.family, settings.rules, controls=())
+    asked = [q for q in every if not q.control]
     final = choose_time(settings.family, data)
+    one = specify(dataclasses.replace(settings, time=final), "theory", data, Cell(MAIN, width, 0))
     began = time.perf_counter()
-    rows = measure_cell(settings, data, final, Cell(MAIN, width, 0), wanted)
+    rows = measure_cell(one, needed(asked, settings.rules)[MAIN])
     seconds = time.perf_counter() - began
-    assert all(status == "ok" for *_, status in rows)
-    iterations = sum(row[6] for row in rows if row[5] == "spectral-steps")
+    assert all(row.status == "ok" for row in rows)
+    iterations = sum(row.value for row in rows if row.quantity == "spectral-steps")
     return {"seconds": seconds, "iterations": iterations}
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from ntkalign.rules import Rule as Rule
     from ntkalign.rules import current_activity as current_activity
     from ntkalign.rules import initial_activity as initial_activity
+    from ntkalign.runs.record import Verification as Verification
     from ntkalign.runs.settings import Settings as Settings
-    from ntkalign.runs.verify import Verification as Verification
     from ntkalign.runs.verify import verify as verify
     from ntkalign.statistics.rates import Rate as Rate
     from ntkalign.statistics.rates import fit as fit
@@ -49,8 +49,9 @@ _HOMES = {
     "networks.fully_connected": ("FullyConnected",),
     "precision": ("float64",),
     "rules": ("RULES", "Rule", "current_activity", "initial_activity"),
+    "runs.record": ("Verification",),
     "runs.settings": ("Settings",),
-    "runs.verify": ("Verification", "verify"),
+    "runs.verify": ("verify",),
     "statistics.rates": ("Rate", "fit"),
     "version": ("__version__",),
 }

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from ntkalign.networks.base import Network, Pass, Signals, backpropagate
-from ntkalign.registry import Registry
+from ntkalign.registry import Registry, check_legal
 
 Feedback = Callable[[Pass, Pass, Any, Array], Signals]
 Activity = Callable[[Pass, Pass], tuple[Array, ...]]
@@ -66,6 +66,9 @@ class Rule:
         output: the network's, or that of its linearisation in the parameters at time 0.
         control: whether the rule must *not* be found to converge to gradient descent.
         title: how reports call it; the name if empty.
+
+    Raises:
+        InputError: if the name cannot be stored.
     """
 
     name: str
@@ -76,6 +79,9 @@ class Rule:
     output: Literal["network", "linear"] = "network"
     control: bool = False
     title: str = ""
+
+    def __post_init__(self) -> None:
+        check_legal("rule", self.name)
 
 
 # --- feedback -------------------------------------------------------------------------------

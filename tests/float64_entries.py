@@ -60,8 +60,9 @@ from ntkalign import (  # noqa: E402
     gradient_flow,
     verify,
 )
-from ntkalign.cells.flow import Cell, Trial, measure_cell  # noqa: E402
-from ntkalign.cells.infinite_width import initial_outputs, predictions  # noqa: E402
+from ntkalign.cells.cell import Cell  # noqa: E402
+from ntkalign.cells.flow import Trial, measure_cell  # noqa: E402
+from ntkalign.cells.infinite_width import outputs_at_0, predictions  # noqa: E402
 from ntkalign.cells.kernels import held_out, prepare  # noqa: E402
 from ntkalign.data.catalogue import Data  # noqa: E402
 from ntkalign.flow.initial_state import InitialState  # noqa: E402
@@ -70,6 +71,7 @@ from ntkalign.kernels.empirical import Factors, at_once, empirical, factors  # n
 from ntkalign.kernels.prediction import predicted_outputs  # noqa: E402
 from ntkalign.kernels.training_time import choose_time  # noqa: E402
 from ntkalign.networks.shared_outputs import share_outputs  # noqa: E402
+from ntkalign.runs.sweep import specify  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((4, 3)), RNG.standard_normal((4, 2))
@@ -83,10 +85,10 @@ SMALL = Settings(
     data="sphere", points=4, outputs=2, inputs=3, depth=2, widths=(8, 12, 16), seeds=2, time=1.0,
     tolerance=1e-4, rules=("align-ada",),
 )  # fmt: skip
-CELL, CHECKED = Cell("main", 8, 0), SMALL.checked()
+ONE = specify(SMALL, "theory", DATA, Cell("main", 8, 0))
 NEEDS = {
-    "normal": frozenset({"activation-drift", "jacobian-drift", "discrepancy"}),
-    "align-ada": frozenset({"feedback-drift", "divergence"}),
+    RULES["normal"]: frozenset({"activation-drift", "jacobian-drift", "discrepancy"}),
+    RULES["align-ada"]: frozenset({"feedback-drift", "divergence"}),
 }
 
 
@@ -131,10 +133,7 @@ def passed():
 
 def entries():
     """Every entry by name, as a function without arguments."""
-    everything = Settings(
-        points=3, depth=3, widths=(8, 12, 16), seeds=2, bias_std=0.3, activation="gelu",
-        rules=("align-ada",),
-    ).checked()  # fmt: skip
+    biased = Family(3, ACTIVATIONS["gelu"], bias_std=0.3)
     flows = {
         f"{rule} {engine}": functools.partial(flow_of, rule, engine)
         for rule, engine in (("normal", "spectral"), ("w-star", "spectral"), ("dfa", "dense"))
@@ -144,8 +143,8 @@ def entries():
         for name, activation in ACTIVATIONS.items()
         if name != "linear"
     }
-    some = replace(CHECKED, points=3)
-    kernels = prepare(some, DATA)
+    some = replace(ONE, points=3)
+    kernels = prepare(SMALL.family, DATA, 3)
     return {
         **flows,
         **slopes,
@@ -176,17 +175,19 @@ def entries():
             np.zeros((4, 2)),
             TIMES,
         ),
-        "initial outputs": lambda: initial_outputs(
-            everything, infinite_width_kernels(FAMILY, X), 0, 2
+        "initial outputs": lambda: outputs_at_0(
+            biased, infinite_width_kernels(FAMILY, X), 0, 2, "shared"
         ),
-        "predictions": lambda: predictions(everything, DATA, 1.0).loss,
-        "trial": lambda: Trial.of(CHECKED, DATA, 1.0, CELL).run(RULES["normal"])[0].output,
-        "cell": lambda: rows(measure_cell(CHECKED, DATA, 1.0, CELL, NEEDS)),
+        "predictions": lambda: (
+            predictions(biased, DATA, 1.0, widths=(8,), seeds=(0, 1), initial_outputs="shared").loss
+        ),
+        "trial": lambda: Trial.of(ONE).run(RULES["normal"])[0].output,
+        "cell": lambda: rows(measure_cell(ONE, NEEDS)),
         "held out": lambda: held_out(RULES["normal"], 3, 4).feedback(
             passed()[1], passed()[1], (), double(Y)
         ),
         "kernels cell": lambda: rows(
-            kernels(some, DATA, 1.0, CELL, {"normal": frozenset({"ntk-gap", "ntk-drift"})})
+            kernels(some, {RULES["normal"]: frozenset({"ntk-gap", "ntk-drift"})})
         ),
         "verify": verified,
     }

@@ -17,7 +17,6 @@ PARTS = ("statistics", "testing")
 @cache
 def plain() -> dict[str, ModuleType]:
     """The modules of the statistics by name, imported once more and without type checks."""
-    import ntkalign.statistics.upper_quantiles
     import ntkalign.testing  # and all that it imports
 
     kept = {

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import jax
-import numpy as np
 import pytest
 
-from ntkalign import InputError, Settings
-from ntkalign.cells.flow import Cell
-from ntkalign.data.catalogue import Data
+from ntkalign import InputError
 from ntkalign.devices import devices, drawing, use
-from ntkalign.runs.sweep import _digest
 
 
 @pytest.mark.parametrize("device", ["cpu", "auto"])
@@ -39,15 +33,6 @@ def test_networks_are_drawn_on_the_cpu_or_not_at_all(monkeypatch):
         InputError, match=r"JAX_PLATFORMS \(.*\) must include cpu; got others alone"
     ):
         drawing().__enter__()
-
-
-def test_networks_measured_on_another_device_are_not_reused(monkeypatch):
-    settings = Settings(points=3).checked()
-    data = Data("trial", np.eye(3), np.eye(3))
-    here = _digest(settings, data, 1.0, Cell("main", 8, 0), {})
-    other = SimpleNamespace(device_kind="another")
-    monkeypatch.setattr("ntkalign.runs.sweep.devices", lambda: [other])
-    assert _digest(settings, data, 1.0, Cell("main", 8, 0), {}) != here
 
 
 def test_a_device_that_is_not_there_is_refused():

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 from ntkalign import RULES, Settings
-from ntkalign.cells.flow import Cell, Trial, measure_cell
+from ntkalign.cells.cell import Cell
+from ntkalign.cells.flow import Trial, measure_cell
 from ntkalign.cells.kernels import prepare
 from ntkalign.claims.questions import kernel_questions, questions
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import use
+from ntkalign.runs.sweep import needed, specify
 
 pytestmark = pytest.mark.gpu
-SETTINGS = Settings(points=4, tolerance=1e-12, rules=("align-zero", "align-ada")).checked()
+SETTINGS = Settings(points=4, tolerance=1e-12, time=2.0, rules=("align-zero", "align-ada"))
 CELL = Cell("main", 256, 0)
 
 
@@ -33,6 +35,10 @@ def trial_data():
     return Data("trial", rng.standard_normal((6, 8)), rng.standard_normal((6, 2)))
 
 
+def specified(settings, cell):
+    return specify(settings, "trial", trial_data(), cell)
+
+
 def on_each(work):
     results = []
     for device in ("cpu", "gpu"):
@@ -43,7 +49,7 @@ def on_each(work):
 
 def test_networks_are_drawn_alike():
     def draw():
-        start = Trial.of(SETTINGS, trial_data(), 1.0, CELL).problem.initial.start
+        start = Trial.of(specified(SETTINGS, CELL)).problem.initial.start
         return [np.asarray(a) for a in jax.tree.leaves(start)]
 
     for ours, theirs in zip(*on_each(draw), strict=True):
@@ -56,7 +62,7 @@ def test_flows_agree(name, engine):
     settings = replace(SETTINGS, engine=engine)
 
     def outputs():
-        return Trial.of(settings, trial_data(), 2.0, CELL).run(RULES[name])[0].output
+        return Trial.of(specified(settings, CELL)).run(RULES[name])[0].output
 
     cpu, gpu = on_each(outputs)
     np.testing.assert_allclose(gpu, cpu, rtol=1e-10, atol=1e-10)
@@ -68,7 +74,7 @@ def test_large_networks_agree_to_the_tolerance(name):
     settings, cell = replace(SETTINGS, tolerance=1e-6), Cell("main", 2048, 0)
 
     def outputs():
-        return Trial.of(settings, trial_data(), 2.0, cell).run(RULES[name])[0].output
+        return Trial.of(specified(settings, cell)).run(RULES[name])[0].output
 
     cpu, gpu = on_each(outputs)
     np.testing.assert_allclose(gpu, cpu, rtol=1e-5, atol=1e-5)
@@ -82,18 +88,14 @@ def test_measurements_agree(suite):
         if suite == "theory"
         else kernel_questions(family)
     )
-    needs: dict[str, set[str]] = {}
-    for q in asked:
-        if not q.control:
-            needs.setdefault(q.rule, set()).add(q.claim.quantity)
-    wanted = {rule: frozenset(quantities) for rule, quantities in needs.items()}
+    wanted = needed([q for q in asked if not q.control], SETTINGS.rules)["main"]
 
     def measured():
         if suite == "theory":
-            rows = measure_cell(SETTINGS, data, 2.0, CELL, wanted)
+            rows = measure_cell(specified(SETTINGS, CELL), wanted)
         else:
-            rows = prepare(SETTINGS, data)(SETTINGS, data, 2.0, CELL, wanted)
-        return {row[3:6]: row[6] for row in rows if "steps" not in row[5] and row[7] != 0}
+            rows = prepare(family, data, SETTINGS.points)(specified(SETTINGS, CELL), wanted)
+        return {r[3:7]: r.value for r in rows if "steps" not in r.quantity and r.error != 0}
 
     cpu, gpu = on_each(measured)
     assert cpu.keys() == gpu.keys()

@@ -21,7 +21,9 @@ from ntkalign import Rule, Settings, backpropagate, current_activity
 from ntkalign.claims.claim import BOTTLENECK
 from ntkalign.claims.theory import JACOBIAN_DRIFT, PROPOSITION_2
 from ntkalign.claims.verdicts import Finding
-from ntkalign.cli.main import VerifyFlags, guarded, parse, run_verification
+from ntkalign.cli.flags import Asked, VerifyFlags, parse
+from ntkalign.cli.main import guarded
+from ntkalign.cli.verify import run_verification
 from ntkalign.networks.base import Pass
 from ntkalign.report import load_report
 from ntkalign.report.style import FORMATS, PALETTE, STYLE, scaling_axis
@@ -42,7 +44,7 @@ def conditions(settings: Settings) -> dict[str, Settings]:
     """The variants of a run, by the name of their folder; the first is the run itself."""
     hidden = settings.depth - 1
     return {
-        settings.activation: dataclasses.replace(settings, rules=("align-ada", SCALED)),
+        settings.activation.name: dataclasses.replace(settings, rules=("align-ada", SCALED)),
         "relu": dataclasses.replace(settings, activation="relu"),
         "unequal-widths": dataclasses.replace(
             settings, multipliers=tuple(2 if layer % 2 == 0 else 1 for layer in range(hidden))
@@ -57,14 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str]) -> int:
-    default = dataclasses.replace(VerifyFlags(), out=OUT, rules="align-ada")
+    claims = ",".join(claim.id for claim, _ in QUESTIONS)
+    default = VerifyFlags(run=Asked(base={"rules": ("align-ada",)}), claims=claims, out=OUT)
     flags = parse(VerifyFlags, argv, "assumptions", __doc__, default)
     variants = conditions(flags.settings())
-    claims = tuple(claim.id for claim, _ in QUESTIONS)
     status = 0
     for name, settings in variants.items():
         own = dataclasses.replace(flags, out=flags.out / name)
-        status = max(status, run_verification(own, settings, claims=claims))
+        status = max(status, run_verification(own, settings))
     draw({name: load_report(flags.out / name).findings for name in variants}, flags.out)
     print(f"plot: {flags.out / 'assumptions.png'}")
     return status

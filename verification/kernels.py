@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from ntkalign.cli.main import KernelsFlags, guarded, parse, run_kernels
+from ntkalign.cli.flags import KernelsFlags, parse
+from ntkalign.cli.main import guarded
+from ntkalign.cli.verify import run_kernels
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,60 +1,53 @@
 """One network of a sweep: drawn, trained by every rule that is asked for, and measured.
 
-Random keys are fold_in(fold_in(root, seed), width): adding a width or a seed changes no other cell.
-What the networks of one seed share has the key fold_in(fold_in(root, seed), 0).
+What a quantity's number is does not depend on what else is asked for: a flow starts from nothing or
+from gradient descent's, whichever other rules run, and the dense engine compiles all rules together
+whichever are needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ntkalign.claims.claim import BOTTLENECK
-from ntkalign.data.catalogue import Data
+from ntkalign.cells.cell import (
+    LOSS,
+    OK,
+    Measured,
+    Name,
+    Needs,
+    Row,
+    labelled,
+    lost,
+    with_companions,
+    with_status,
+)  # fmt: skip
+from ntkalign.cells.specification import Specification
 from ntkalign.devices import drawing, shard
 from ntkalign.flow.gradient_flow import gradient_flow
 from ntkalign.flow.options import FlowOptions
 from ntkalign.flow.problem import Problem
 from ntkalign.flow.trajectory import Effort, Flow, Outcome
+from ntkalign.networks.randomness import of_network, of_shared_outputs
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.precision import in_float64
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.quantities.measuring import measure, references_of
 from ntkalign.quantities.observed import Observed
-from ntkalign.rules import NORMAL, RULES, Rule
-from ntkalign.runs.settings import Settings
+from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
 
 SAVED_TIMES = 8
 COARSER = 30.0
 """The companion flow, which the error is estimated with, is looser by this factor."""
-NO_WIDTH = 0
-LOSS = "loss-at-"
-"""Quantities of this name, and the number of a saved time, are points of the training curve."""
-UNDEFINED = "undefined: nothing moves there (dead units?), so it has no share or direction"
+FROM_NOTHING = (NORMAL, LINEARISED)
+"""These flows start from no other; controls do not either."""
 
-Needs = dict[str, frozenset[str]]
-"""Rule → quantities."""
-Measured = dict[tuple[int | None, str], tuple[float, float, str]]
-"""(layer, quantity) → value, error, status."""
-Row = tuple[str, int, int, str, int | None, str, float, float, str]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One network to train by every rule and measure."""
-
-    family: str
-    width: int
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.family} network, width {self.width}, seed {self.seed}"
+Pair = tuple[Flow, Flow]
+"""A flow, and the looser one that its error is estimated with."""
 
 
 def saved_times(time: float) -> Float[np.ndarray, " n"]:
@@ -67,43 +60,42 @@ class Trial:
     """A network of a sweep at its start, ready to be trained.
 
     Attributes:
-        settings: checked settings.
+        specification: of the network.
         problem: the network at time 0, what it learns, and the saved times.
         among: rules for the dense engine to compile together.
     """
 
-    settings: Settings
+    specification: Specification
     problem: Problem
     among: tuple[Rule, ...] = ()
+    _kept: dict[Rule, Pair] = field(default_factory=dict)
 
     @classmethod
     @in_float64
-    def of(
-        cls, settings: Settings, data: Data, time: float, cell: Cell, among: tuple[Rule, ...] = ()
-    ) -> Trial:
-        """Draw the network of a cell."""
-        family = settings.family
-        if cell.family == BOTTLENECK:
-            family = replace(family, bottleneck=settings.bottleneck)
-        network = family.network(cell.width, data.x.shape[1], data.y.shape[1])
+    def of(cls, specification: Specification, among: tuple[Rule, ...] = ()) -> Trial:
+        """Draw the network that is specified."""
+        cell, data = specification.cell, specification.data
+        network = specification.family.network(cell.width, data.x.shape[1], data.y.shape[1])
         with drawing():
-            of_seed = jax.random.fold_in(jax.random.key(0), cell.seed)
-            key = jax.random.fold_in(of_seed, cell.width)
+            key = of_network(cell.seed, cell.width)
             start = network.initialise(key, jnp.float32)
-            if settings.initial_outputs == "shared":
-                of_outputs = jax.random.fold_in(of_seed, NO_WIDTH)
-                start = share_outputs(network, start, jnp.asarray(data.x), of_outputs)
-        problem = Problem.of(network, shard(start), data.x, data.y, saved_times(time), key)
-        if settings.initial_outputs == "zero":  # f − f⁰ learns y as f learns y + f⁰
+            if specification.initial_outputs == "shared":
+                start = share_outputs(
+                    network, start, jnp.asarray(data.x), of_shared_outputs(cell.seed)
+                )
+        times = saved_times(specification.time)
+        problem = Problem.of(network, shard(start), data.x, data.y, times, key)
+        if specification.initial_outputs == "zero":  # f − f⁰ learns y as f learns y + f⁰
             output = np.asarray(problem.initial.first.output)
             problem = replace(problem, y=problem.y + output)
-        return cls(settings, problem, among)
+        return cls(specification, problem, among)
 
     @in_float64
-    def run(self, rule: Rule, guess: Flow | None = None) -> tuple[Flow, Flow]:
-        """The flow, and the looser one that its error is estimated with."""
-        solve = partial(gradient_flow, self.problem, rule, among=self.among)
-        options = FlowOptions(self.settings.engine, self.settings.tolerance)
+    def run(self, rule: Rule, guess: Flow | None = None) -> Pair:
+        """Train by a rule, twice: at the tolerance and at a looser one."""
+        among = self.among if rule in self.among else (rule,)
+        solve = partial(gradient_flow, self.problem, rule, among=among)
+        options = FlowOptions(self.specification.engine, self.specification.tolerance)
         looser = replace(options, tolerance=COARSER * options.tolerance)
         coarse = solve(looser, guess=guess)
         # both by one engine: the difference of two engines' errors is not an error estimate
@@ -114,100 +106,84 @@ class Trial:
             coarse = solve(replace(looser, engine="dense"))
         return fine, coarse
 
+    def reference(self, rule: Rule) -> Pair:
+        """The same for a rule that others are compared with: trained once and kept."""
+        if rule not in self._kept:
+            self._kept[rule] = self._trained(rule)
+        return self._kept[rule]
+
+    def train(self, rule: Rule) -> Pair:
+        """By any rule."""
+        if rule in FROM_NOTHING or rule in self._kept:
+            return self.reference(rule)
+        return self._trained(rule)
+
+    def _trained(self, rule: Rule) -> Pair:
+        """Rules that should end near gradient descent start from it."""
+        alone = rule in FROM_NOTHING or rule.control
+        return self.run(rule, None if alone else self.reference(NORMAL)[1])
+
 
 @in_float64
-def measure_cell(
-    settings: Settings, data: Data, time: float, cell: Cell, needs: Needs
-) -> list[Row]:
-    """All rows of one cell: flows at the tolerance and at a looser one, then measurements."""
-    rules = _rules_to_run(settings, needs)
-    trial = Trial.of(settings, data, time, cell, rules)
-    depth = settings.depth
-    references: dict[str, tuple[Flow, Flow]] = {}
-    for name in _references(needs):
-        references[name] = trial.run(RULES[name])
-    rows: list[Row] = []
-    for rule in rules:
-        if rule.name not in needs:
-            continue
-        near = None if rule.control else references[NORMAL.name][1]
-        pair = references.get(rule.name) or trial.run(rule, near)
-        wanted = set(needs[rule.name])
-        for other in (rule.name, *references_of(sorted(wanted))):
-            flows = pair if other == rule.name else references[other]
-            lost = {q for q in wanted if other in (rule.name, *references_of([q]))}
-            bad = next((f for f in flows if f.outcome is not Outcome.REACHED), None)
-            if lost and bad is not None:
-                status = f"{other} {bad.outcome.value}"
-                rows += failed(cell, {rule.name: frozenset(lost)}, depth, status)
-                wanted = wanted - lost
-        measured = _measure(pair, references, wanted, cell)
-        rows += labelled(cell, rule.name, measured)
-    return rows
-
-
-def labelled(cell: Cell, rule: str, measured: Measured) -> list[Row]:
-    """What was measured of one rule, as rows of the table."""
+def measure_cell(specification: Specification, needs: Needs) -> list[Row]:
+    """What is needed of one network, and what it took."""
+    trial = Trial.of(specification, tuple(RULES.values()))
+    cell = specification.cell
     return [
-        (cell.family, cell.width, cell.seed, rule, layer, quantity, *found)
-        for (layer, quantity), found in measured.items()
+        row
+        for rule, quantities in needs.items()
+        for row in labelled(cell, rule.name, _of_rule(trial, rule, with_companions(quantities)))
     ]
+
+
+def _of_rule(trial: Trial, rule: Rule, wanted: frozenset[str]) -> Measured:
+    """The wanted quantities of one rule, or why there are none."""
+    pair, depth = trial.train(rule), trial.specification.family.depth
+    measured = what_it_took(pair[0].effort)
+    failure = why_not(pair)
+    if rule is NORMAL:
+        measured |= _losses(pair[0], failure)
+    if failure is not None:
+        return measured | lost(wanted, depth, f"{rule.name} {failure}")
+    references = {name: trial.reference(RULES[name]) for name in references_of(wanted)}
+    for name, other in references.items():
+        failure = why_not(other)
+        if failure is not None:
+            both = frozenset(q for q in wanted if name in QUANTITIES[q].references)
+            measured |= lost(both, depth, f"{name} {failure}")
+            wanted -= both
+    seed = trial.specification.cell.seed
+    fine, coarse = (
+        Observed(flow, {name: flows[i] for name, flows in references.items()}, seed)
+        for i, flow in enumerate(pair)
+    )
+    return measured | with_status(measure(wanted, fine, coarse))
+
+
+def why_not(pair: Pair) -> str | None:
+    """Why one of two flows has no numbers; None if both have."""
+    bad = next((flow for flow in pair if flow.outcome is not Outcome.REACHED), None)
+    return None if bad is None else bad.outcome.value
 
 
 def what_it_took(effort: Effort) -> Measured:
     """Steps or iterations, and what the flow says of its error."""
-    rows: Measured = {(None, f"{effort.engine}-steps"): (float(effort.steps), 0.0, "ok")}
+    rows: Measured = {Name(None, f"{effort.engine}-steps"): (float(effort.steps), 0.0, OK)}
     if effort.estimate is not None:
-        rows[None, "panels"] = float(effort.panels), 0.0, "ok"
-        rows[None, "estimated-error"] = effort.estimate, 0.0, "ok"
+        rows[Name(None, "panels")] = float(effort.panels), 0.0, OK
+        rows[Name(None, "estimated-error")] = effort.estimate, 0.0, OK
     return rows
 
 
-def with_status(found: Mapping[tuple[int | None, str], tuple[float, float]]) -> Measured:
-    """Values and errors with "ok", or why there is none."""
-    return {
-        name: (value, error, "ok" if np.isfinite(value + error) else UNDEFINED)
-        for name, (value, error) in found.items()
-    }
-
-
-def _references(needs: Needs) -> tuple[str, ...]:
-    """Gradient descent, and the other rules that wanted quantities are compared with."""
-    wanted = sorted(set().union(*needs.values()))
-    return tuple(dict.fromkeys((NORMAL.name, *references_of(wanted))))
-
-
-def _rules_to_run(settings: Settings, needs: Needs) -> tuple[Rule, ...]:
-    own = {rule.name: rule for rule in settings.rules}
-    rules = [NORMAL, *(own.get(n) or RULES[n] for n in needs if n != NORMAL.name)]
-    return tuple(dict.fromkeys((*rules, *(RULES[name] for name in _references(needs)))))
-
-
-def _measure(
-    pair: tuple[Flow, Flow],
-    references: dict[str, tuple[Flow, Flow]],
-    wanted: set[str],
-    cell: Cell,
-) -> Measured:
-    """The wanted quantities of one rule's flow."""
-    fine, coarse = (
-        Observed(flow, {name: flows[i] for name, flows in references.items()}, cell.seed)
-        for i, flow in enumerate(pair)
-    )
-    flow = pair[0]
-    measured = with_status(measure(wanted, fine, coarse)) | what_it_took(flow.effort)
-    if flow.rule is NORMAL:
-        for i, f in enumerate(flow.output, start=1):
-            value = float(np.sum((flow.y - f) ** 2)) / (2 * len(f))
-            measured[None, f"{LOSS}{i}"] = value, 2 * value * (flow.effort.estimate or 0.0), "ok"
-    return measured
-
-
-def failed(cell: Cell, needs: Needs, depth: int, status: str) -> list[Row]:
-    """Labelled rows for all that could not be measured."""
-    return [
-        (cell.family, cell.width, cell.seed, rule, layer, quantity, np.nan, np.nan, status)
-        for rule, quantities in needs.items()
-        for quantity in sorted(quantities)
-        for layer in QUANTITIES.lookup(quantity).layers.of(depth)
-    ]
+def _losses(flow: Flow, failure: str | None) -> Measured:
+    """½‖e‖² averaged over points, at the saved times."""
+    rows: Measured = {}
+    for time, output in zip(flow.times, flow.output, strict=True):
+        value = float(np.sum((flow.y - output) ** 2)) / (2 * len(output))
+        error = 2 * value * (flow.effort.estimate or 0.0)
+        rows[Name(None, LOSS, float(time))] = (
+            (value, error, OK)
+            if failure is None
+            else (np.nan, np.nan, f"{flow.rule.name} {failure}")
+        )
+    return rows

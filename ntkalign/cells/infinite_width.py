@@ -6,25 +6,26 @@ covariance. The nonzero eigenvalues of Σ_l/m_{l−1}, (3), then have limits λ,
     ‖Δ_l‖_op/√m_{l−1}, ‖Σ_l/m_{l−1}‖_op/√m_{l−1} ≈ λ_max/√m_{l−1},
     ‖W_l^t − W_l^0‖_op/√m_{l−1} ≈ (λ_max/m_{l−1})^½
 
-The f^0 of a seed is the limit of the one that its networks share, see
-:mod:`ntkalign.networks.shared_outputs`.
+The f^0 of a seed is the one that its networks share, in the limit
+(:mod:`ntkalign.networks.shared_outputs`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
-from ntkalign.cells.flow import NO_WIDTH, saved_times
+from ntkalign.cells.flow import saved_times
 from ntkalign.data.catalogue import Data
+from ntkalign.devices import drawing
 from ntkalign.kernels.analytic import InfiniteWidthKernels, infinite_width_kernels
 from ntkalign.kernels.prediction import predicted_delta, spectrum
-from ntkalign.networks.base import Network
+from ntkalign.networks.family import Family
+from ntkalign.networks.randomness import of_shared_outputs, shared_bias, shared_weights
 from ntkalign.precision import in_float64
-from ntkalign.runs.settings import Settings
 
 JITTER = 1e-10
 """Added to a covariance before its Cholesky factor is taken, as a share of its mean variance."""
@@ -43,32 +44,44 @@ class Predictions:
     loss: tuple[float, ...]
 
 
-def predictions(settings: Settings, data: Data, time: float) -> Predictions:
+def predictions(
+    family: Family,
+    data: Data,
+    time: float,
+    *,
+    widths: Sequence[int],
+    seeds: Sequence[int],
+    initial_outputs: str,
+) -> Predictions:
     """The limits that the plots of a run show.
 
     Args:
-        settings: checked settings, in the neural tangent parameterisation.
+        family: the networks, in the neural tangent parameterisation.
         data: the training points.
         time: T.
+        widths: at which the limits of what depends on the width are given.
+        seeds: of the networks.
+        initial_outputs: how those of the networks are drawn.
     """
-    kernels = infinite_width_kernels(settings.family, data.x)
+    kernels = infinite_width_kernels(family, data.x)
     points, outputs = data.y.shape
     eye, times = np.eye(outputs), saved_times(time)
     theta = kernels.ntk[:, :, None, None] * eye
     flat = theta.transpose(0, 2, 1, 3).reshape(points * outputs, -1)
-    largest = np.zeros((settings.seeds, settings.depth))
-    losses = np.zeros((settings.seeds, len(times)))
-    for s in range(settings.seeds):
-        e0 = data.y - initial_outputs(settings, kernels, settings.first_seed + s, outputs)
+    largest = np.zeros((len(seeds), family.depth))
+    losses = np.zeros((len(seeds), len(times)))
+    for s, seed in enumerate(seeds):
+        e0 = data.y - outputs_at_0(family, kernels, seed, outputs, initial_outputs)
         delta = predicted_delta(theta, e0, times)
         moved = (delta.reshape(len(times), -1) @ flat / points).reshape(delta.shape)
         losses[s] = np.sum((e0 - moved) ** 2, axis=(1, 2)) / (2 * points)
-        for layer in range(settings.depth):
+        for layer in range(family.depth):
             gamma = kernels.backward[layer][:, :, None, None] * eye
             tops = [spectrum(kernels.features[layer], gamma, d)[0] for d in delta]
             largest[s, layer] = max(tops)
     typical = np.exp(np.log(largest).mean(axis=0))
-    below = np.array([_network(settings, m, data).sizes[:-1] for m in settings.widths]).T
+    inputs = data.x.shape[1]
+    below = np.array([family.network(m, inputs, outputs).sizes[:-1] for m in widths]).T
     values: dict[tuple[str, int | None], tuple[float, ...]] = {}
     for layer, (top, fan_in) in enumerate(zip(typical, below, strict=True), start=1):
         values["sigma-norm", layer] = values["delta-norm", layer] = tuple(top / np.sqrt(fan_in))
@@ -77,20 +90,17 @@ def predictions(settings: Settings, data: Data, time: float) -> Predictions:
 
 
 @in_float64
-def initial_outputs(
-    settings: Settings, kernels: InfiniteWidthKernels, seed: int, outputs: int
+def outputs_at_0(
+    family: Family, kernels: InfiniteWidthKernels, seed: int, outputs: int, how: str
 ) -> Float[np.ndarray, "P C"]:
     """f^0 of a seed at infinite width."""
     covariance = kernels.features[-1]
     points = len(covariance)
-    if settings.initial_outputs == "zero":
+    if how == "zero":
         return np.zeros((points, outputs))
     root = np.linalg.cholesky(covariance + JITTER * np.trace(covariance) / points * np.eye(points))
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), seed), NO_WIDTH)
-    shared = np.asarray(jax.random.normal(key, (outputs, points)))
-    bias = np.asarray(jax.random.normal(jax.random.fold_in(key, 1), (outputs,)))
-    return root @ shared.T + settings.bias_std * bias
-
-
-def _network(settings: Settings, width: int, data: Data) -> Network:
-    return settings.family.network(width, data.x.shape[1], data.y.shape[1])
+    with drawing():
+        key = of_shared_outputs(seed)
+        shared = np.asarray(shared_weights(key, outputs, points))
+        bias = np.asarray(shared_bias(key, outputs))
+    return root @ shared.T + family.bias_std * bias

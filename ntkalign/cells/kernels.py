@@ -6,64 +6,38 @@ rule like any other, so that one flow gives outputs and kernels on all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ntkalign.cells.flow import Cell, Needs, Row, Trial, failed, labelled, what_it_took, with_status
-from ntkalign.claims.claim import Question
-from ntkalign.claims.questions import kernel_questions
+from ntkalign.cells.cell import Needs, Row, labelled, lost, with_companions, with_status
+from ntkalign.cells.flow import Trial, what_it_took, why_not
+from ntkalign.cells.specification import Measure, Specification
 from ntkalign.data.catalogue import Data
-from ntkalign.errors import InputError
-from ntkalign.flow.trajectory import Outcome
 from ntkalign.kernels.analytic import InfiniteWidthKernels, infinite_width_kernels
 from ntkalign.networks.base import Pass, Signals
+from ntkalign.networks.family import Family
 from ntkalign.precision import in_float64
 from ntkalign.quantities.measuring import measure
 from ntkalign.quantities.observed import Observed
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
-from ntkalign.runs.settings import Settings
-from ntkalign.runs.verify import Suite
-
-TITLE = "Are networks of finite width what their kernels say? Measured"
-HELD_OUT = 8
 
 
-def kernel_suite(held_out: int = HELD_OUT) -> Suite:
-    """The questions about kernels, with so many points held out.
-
-    Raises:
-        InputError: if there is none.
-    """
-    if held_out < 1:
-        raise InputError(
-            "held_out", held_out, must="be at least 1", got=repr(held_out),
-            because="predictions are checked where the network was not trained", do="pass 8, say",
-        )  # fmt: skip
-    return Suite(TITLE, _ask, prepare, held_out=held_out)
-
-
-def _ask(settings: Settings, only: Iterable[str]) -> list[Question]:
-    if settings.output_exponent != 0:
-        raise InputError(
-            "output_exponent", settings.output_exponent, must="be 0", got="another",
-            because="only the neural tangent parameterisation has these limits", do="leave it out",
-        )  # fmt: skip
-    return kernel_questions(settings.family, only)
-
-
-def prepare(settings: Settings, data: Data) -> partial[list[Row]]:
+def prepare(family: Family, data: Data, points: int) -> Measure:
     """How one network is measured.
+
+    Args:
+        family: the networks under test.
+        data: the training points, then those held out.
+        points: how many are trained on.
 
     Raises:
         InputError: if the activation has no limit.
     """
-    normal, zero = (held_out(rule, settings.points, len(data.x)) for rule in (NORMAL, ALIGN_ZERO))
-    return partial(
-        measure_kernels, limit=infinite_width_kernels(settings.family, data.x), rules=(normal, zero)
-    )
+    normal, zero = (held_out(rule, points, len(data.x)) for rule in (NORMAL, ALIGN_ZERO))
+    limit = infinite_width_kernels(family, data.x)
+    return partial(measure_kernels, limit=limit, rules=(normal, zero))
 
 
 @in_float64
@@ -80,40 +54,38 @@ def held_out(rule: Rule, points: int, all_points: int) -> Rule:
 
 @in_float64
 def measure_kernels(
-    settings: Settings,
-    data: Data,
-    time: float,
-    cell: Cell,
+    specification: Specification,
     needs: Needs,
     *,
     limit: InfiniteWidthKernels,
     rules: tuple[Rule, Rule],
 ) -> list[Row]:
-    """All rows of one network: its kernels, and its flow beside their predictions.
+    """What is needed of one network: its kernels, and its flow beside their predictions.
 
     Args:
-        settings: checked settings.
-        data: the training points, then those held out.
-        time: T.
-        cell: which network.
-        needs: the quantities wanted.
+        specification: of the network.
+        needs: the quantities wanted, of gradient descent and of Align-zero.
         limit: the kernels of the infinitely wide network on all points.
         rules: gradient descent and Align-zero, with points held out.
     """
-    points, (normal, zero) = settings.points, rules
-    trial = Trial.of(settings, data, time, cell, (normal, zero))
+    normal, zero = rules
+    trial = Trial.of(specification, rules)
     pairs = {normal: trial.run(normal)}
-    if zero.name in needs:
+    wanted = {rule.name: quantities for rule, quantities in needs.items()}
+    if zero.name in wanted:
         pairs[zero] = trial.run(zero, pairs[normal][1])
     rows: list[Row] = []
-    for rule, (flow, looser) in pairs.items():
-        wanted = needs.get(rule.name, frozenset())
-        bad = next((f for f in (flow, looser) if f.outcome is not Outcome.REACHED), None)
-        if bad is not None:
-            status = f"{rule.name} {bad.outcome.value}"
-            rows += failed(cell, {rule.name: wanted}, settings.depth, status)
+    for rule, pair in pairs.items():
+        if rule.name not in wanted:
             continue
-        fine, coarse = (Observed(f, points=points, limit=limit) for f in (flow, looser))
-        measured = with_status(measure(wanted, fine, coarse))
-        rows += labelled(cell, rule.name, measured | what_it_took(flow.effort))
+        quantities, failure = wanted[rule.name], why_not(pair)
+        measured = what_it_took(pair[0].effort)
+        if failure is None:
+            points = specification.points
+            fine, coarse = (Observed(flow, points=points, limit=limit) for flow in pair)
+            measured |= with_status(measure(quantities, fine, coarse))
+        else:
+            depth = specification.family.depth
+            measured |= lost(with_companions(quantities), depth, f"{rule.name} {failure}")
+        rows += labelled(specification.cell, rule.name, measured)
     return rows

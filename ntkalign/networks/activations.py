@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntkalign.precision import as_given
-from ntkalign.registry import Registry
+from ntkalign.registry import Registry, check_legal
 
 Elementwise = Callable[[Array], Array]
 
@@ -39,6 +39,9 @@ class Activation:
     function: Elementwise
     bounded_first: bool = False
     bounded_second: bool = False
+
+    def __post_init__(self) -> None:
+        check_legal("activation", self.name)
 
     @property
     def meets_assumptions(self) -> bool:

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, Key
 
 from ntkalign.networks.base import Layer, Parameters
 from ntkalign.networks.fully_connected import FullyConnected
+from ntkalign.networks.randomness import shared_bias, shared_weights
 from ntkalign.precision import in_float64
 
 INITIAL_OUTPUTS = ("shared", "independent", "zero")
@@ -47,7 +48,7 @@ def share_outputs(
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
     last = parameters[-1]
     weight = np.asarray(last.weight, np.float64)
-    shared = np.asarray(jax.random.normal(key, (len(weight), len(x))))[:, : q.shape[1]]
+    shared = np.asarray(shared_weights(key, len(weight), len(x)))[:, : q.shape[1]]
     weight = weight + (shared - weight @ q) @ q.T
-    bias = network.bias_std * jax.random.normal(jax.random.fold_in(key, 1), last.bias.shape)
+    bias = network.bias_std * shared_bias(key, len(last.bias))
     return (*parameters[:-1], Layer(jnp.asarray(weight, last.weight.dtype), bias))

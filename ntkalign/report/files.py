@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from ntkalign.report.rows import rows
 from ntkalign.report.scaling_plots import scaling_plots
 from ntkalign.report.terminal import held_out, seeds, summary, warnings
 from ntkalign.report.training_curves import training_curve
-from ntkalign.runs.sweep import read_table
-from ntkalign.runs.verify import Verification
+from ntkalign.runs.record import Verification
+from ntkalign.runs.table import read_table, write_table
 
 SCHEMA = 1
 JSON, TABLE, HTML, MARKDOWN, PLOTS = (
@@ -35,7 +36,8 @@ def write_report(result: Verification, folder: Path) -> Path:
         InputError: if the folder cannot be written.
     """
     prepare(folder)
-    result.table.to_csv(folder / TABLE, index=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_table(result.table, folder / TABLE)
     (folder / JSON).write_text(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
     plots = scaling_plots(result.findings, folder / PLOTS)
     curve = training_curve(result, folder / PLOTS)
@@ -71,7 +73,7 @@ def as_json(result: Verification) -> dict[str, object]:
     return {
         "schema": SCHEMA,
         "config": result.config,
-        "environment": result.environment,
+        "environment": result.environment.as_json(),
         "infinite_width_loss": result.limit_loss and list(result.limit_loss),
         "claims": [_entry(f) for f in result.claims],
         "controls": [_entry(f) for f in result.controls],
@@ -120,30 +122,24 @@ def load_report(folder: Path) -> Verification:
             ),
             terms.spend,
         )
-        loss = stored.get("infinite_width_loss")
-        loss = None if loss is None else tuple(loss)
-        return Verification(stored["config"], stored["environment"], findings, table, loss)
+        return Verification.from_json(stored, findings, table)
     except (KeyError, TypeError, ValueError) as error:
         raise bad(f"a damaged one ({type(error).__name__}: {error})") from None
 
 
 def prepare(folder: Path) -> None:
-    """Make sure that the output folder can be written, before anything is computed.
+    """Make sure that the output folder can be written, before anything is computed; make nothing.
 
     Raises:
         InputError: if it cannot.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise InputError(
             "out", folder, must="be a folder that can be written",
-            got=(error.strerror or "an error").lower(), because="the report goes there",
-            do="pass --out with another folder",
-        ) from None  # fmt: skip
+            got="permission denied" if there.is_dir() else f"a file, {there}",
+            because="the report goes there", do="choose another folder",
+        )  # fmt: skip
 
 
 def _answer_again(

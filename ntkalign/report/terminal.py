@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ntkalign.claims.verdicts import Finding
 from ntkalign.report.rows import rows
-from ntkalign.runs.verify import Verification
+from ntkalign.runs.record import Verification
 from ntkalign.statistics.judgement import FAMILY_LEVEL
 
 COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}

@@ -9,10 +9,9 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from ntkalign.cells.flow import saved_times
 from ntkalign.report.style import PALETTE, STYLE, save
-from ntkalign.runs.sweep import losses
-from ntkalign.runs.verify import Verification
+from ntkalign.runs.record import Verification
+from ntkalign.runs.table import losses
 
 
 def training_curve(result: Verification, folder: Path) -> Path | None:
@@ -25,7 +24,7 @@ def training_curve(result: Verification, folder: Path) -> Path | None:
     if table.empty:
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    times = saved_times(float(str(result.config["time"])))
+    times = table.columns.to_numpy()
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.0), layout="constrained")
         axis = figure.subplots()

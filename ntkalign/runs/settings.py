@@ -1,149 +1,197 @@
-"""What a run is asked to do, checked before anything is computed."""
+"""What a run is asked to do, checked before anything is computed.
+
+A setting is declared once: its name, type, default, what is allowed, and what help says of it.
+Flags of the command line are made from the same declarations (:mod:`ntkalign.cli.flags`).
+"""
 
 from __future__ import annotations
 
 import itertools
-import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, no_type_check
 
 from ntkalign import rules
-from ntkalign.errors import InputError, unknown_name
+from ntkalign.errors import InputError
 from ntkalign.flow.options import ENGINES
-from ntkalign.networks.activations import Activation
-from ntkalign.networks.activations import lookup as activation
+from ntkalign.networks import activations
+from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.networks.family import Family
 from ntkalign.networks.shared_outputs import INITIAL_OUTPUTS
 from ntkalign.rules import NORMAL, Rule
+from ntkalign.values import (
+    Check,
+    folder,
+    one_of,
+    optional,
+    positive,
+    real,
+    several,
+    text,
+    whole,
+)  # fmt: skip
 
 MIN_WIDTHS, MIN_SEEDS = 3, 2
 MAX_TOLERANCE = 0.01
 SEEDS_END = 2**32  # what a random key can be folded with
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides the numbers of a run.
+def _activation(name: str, given: Any) -> Activation:
+    if not isinstance(given, str | Activation) and not callable(given):
+        raise InputError(
+            name, given, must="be a name or an elementwise function", got=repr(given),
+            because="units apply it", do="pass tanh, say",
+        )  # fmt: skip
+    return activations.lookup(given)
+
+
+def _rule(name: str, given: Any) -> Rule:
+    if not isinstance(given, str | Rule):
+        raise InputError(
+            name, given, must="be names or rules", got=repr(given),
+            because="each is run by itself", do="pass ('align-ada',), say",
+        )  # fmt: skip
+    return rules.lookup(given)
+
+
+def setting(default: Any, check: Check, help: str, metavar: str | None = None) -> Any:
+    """One setting.
 
     Args:
-        data: a name or file for :func:`ntkalign.data.catalogue.load`.
-        data_dir: where the two image sets lie.
-        points: P, number of training points.
-        inputs: d, for generated data.
-        outputs: C, for generated data; number of classes kept of an image set.
-        depth: N, number of weight layers.
-        activation: name, :class:`Activation` or elementwise callable.
-        widths: smallest hidden width m of each network; increasing.
-        multipliers: hidden widths relative to one another; empty means all equal.
-        seeds: networks per width.
-        first_seed: seeds run from here.
-        time: T in units where the rate η is 1; None chooses it from the data.
-        rules: the rules compared with gradient descent (names or :class:`Rule`).
-        bias_std: standard deviation of the biases at initialisation.
-        initial_outputs: "shared" by the networks of one seed, see
-            :mod:`ntkalign.networks.shared_outputs` (the law of each is unchanged, and exponents are
-            less noisy), "independent", or "zero": subtracted, which the paper does not do.
-        engine: of the flow: auto, spectral or dense, see :mod:`ntkalign.flow.gradient_flow`.
-        tolerance: of the flow, see :func:`ntkalign.flow.gradient_flow`.
-        confidence: of the intervals.
-        output_exponent: output scale m^output_exponent, see :class:`Family` (0 in the theory).
-        bottleneck: width kept by the middle hidden layer of the control family.
+        default: what it is if it is not given.
+        check: what it may be; see :mod:`ntkalign.values`.
+        help: what it is, with its unit.
+        metavar: how help shows its value; None keeps it off the command line.
+    """
+    return field(default=default, metadata={"check": check, "help": help, "metavar": metavar})
+
+
+_A_NUMBER = "it is a number of dimensions", "pass a positive number"
+_SIZES = "a layer has at least one unit", "pass 64,128,256, say"
+_SCALES = "they scale widths", "pass 4,1,2, say"
+_SHARE = real("be between 0 and 1", lambda v: 0 < v < 1, "it is a share", "pass 0.95, say")
+_TOLERANCE = real(
+    f"be above 0 and at most {MAX_TOLERANCE:g}",
+    lambda v: 0 < v <= MAX_TOLERANCE,
+    "the quantities measured are smaller than one",
+    "pass 1e-6, say",
+)
+
+
+@no_type_check  # of what is given: checks here say more, and take more; values are what is declared
+@dataclass(frozen=True)
+class Settings:
+    """What decides the numbers of a run: every instance is checked, and all values are plain.
+
+    Names are looked up: ``activation`` is an :class:`Activation` (or a name, or an elementwise
+    function of one's own), ``rules`` are :class:`Rule` objects (or names). What each setting is, is
+    said beside it.
 
     Raises:
-        InputError: by :meth:`checked`, for anything that cannot be run.
+        InputError: for the first that cannot be run; one line that says what was given, what is
+            allowed and what to do.
     """
 
-    data: str = "digits"
-    data_dir: Path | None = None
-    points: int = 8
-    inputs: int | None = None
-    outputs: int | None = None
-    depth: int = 3
-    activation: Any = "tanh"
-    widths: tuple[int, ...] = (64, 256, 1024, 4096)
-    multipliers: tuple[int, ...] = ()
-    seeds: int = 16
-    first_seed: int = 0
-    time: float | None = None
-    rules: tuple[Any, ...] = ("align-zero", "align-ada", "align-prop")
-    bias_std: float = 0.0
-    initial_outputs: str = "shared"
-    engine: str = "auto"
-    tolerance: float = 1e-6
-    confidence: float = 0.95
-    output_exponent: float = 0.0
-    bottleneck: int = 4
+    data: str = setting(
+        "digits", text, "training data; the two image sets need the folder that they lie in",
+        "digits|sphere|cifar10|kmnist|FILE.npz",
+    )  # fmt: skip
+    data_dir: Path | None = setting(  # noqa: RUF009
+        None, optional(folder), "folder of the original image files", "DIR"
+    )
+    points: int = setting(
+        8, whole(2, "alignment compares pairs of points", "pass 16, say"),
+        "P, number of training points", "P",
+    )  # fmt: skip
+    inputs: int | None = setting(
+        None, optional(whole(1, *_A_NUMBER)),
+        "d, input dimensions of generated data (sphere: 32)", "D",
+    )  # fmt: skip
+    outputs: int | None = setting(
+        None, optional(whole(1, *_A_NUMBER)),
+        "C, output dimensions (sphere: 2), or classes kept of an image set", "C",
+    )  # fmt: skip
+    depth: int = setting(
+        3, whole(2, "a network needs a hidden layer", "pass 3, say"),
+        "N, number of weight layers", "N",
+    )  # fmt: skip
+    activation: Any = setting(  # noqa: RUF009
+        "tanh", _activation, f"nonlinearity: {', '.join(ACTIVATIONS)}", "NAME"
+    )
+    widths: tuple[int, ...] = setting(
+        (64, 256, 1024, 4096), several(whole(1, *_SIZES), *_SIZES),
+        "hidden units m, at least three, increasing", "M,M,M…",
+    )  # fmt: skip
+    multipliers: tuple[int, ...] = setting(
+        (), several(whole(1, *_SCALES), *_SCALES),
+        "hidden widths relative to one another; none: all equal", "K,K…",
+    )  # fmt: skip
+    seeds: int = setting(
+        16, whole(MIN_SEEDS, "intervals come from seeds", "pass 8, say"), "networks per width", "S"
+    )
+    first_seed: int = setting(
+        0, whole(0, "seeds count from 0", "pass 0"), "number of the first seed", "K"
+    )
+    time: float | None = setting(
+        None, optional(positive("training runs forward from 0", "pass 10, or leave it out")),
+        "training time in units where the rate η is 1 (None: the linearised loss falls tenfold)",
+        "T",
+    )  # fmt: skip
+    rules: tuple[Any, ...] = setting(
+        ("align-zero", "align-ada", "align-prop"),
+        several(_rule, "rules are compared by name", "pass align-zero,align-ada, say"),
+        "rules compared with gradient descent", "NAME,NAME…",
+    )  # fmt: skip
+    bias_std: float = setting(
+        0.0, real("be at least 0", lambda v: v >= 0, "it is a standard deviation",
+                  "pass 0 or 0.1, say"),
+        "standard deviation of the biases at time 0", "B",
+    )  # fmt: skip
+    initial_outputs: str = setting(
+        "shared", one_of(INITIAL_OUTPUTS, "only these are defined"),
+        "at time 0: shared by all widths of a seed (the law of each network is unchanged, and "
+        "exponents are less noisy), drawn independently, or subtracted (zero)",
+        "|".join(INITIAL_OUTPUTS),
+    )  # fmt: skip
+    engine: str = setting(
+        "auto", one_of(ENGINES, "only these are built in"),
+        "of the flow: auto is spectral, and dense where that does not converge",
+        "|".join(ENGINES),
+    )  # fmt: skip
+    tolerance: float = setting(
+        1e-6, _TOLERANCE,
+        "of the flow: relative error (spectral), or a step's local error (dense)", "TOL",
+    )  # fmt: skip
+    confidence: float = setting(0.95, _SHARE, "coverage of the intervals, a share", "SHARE")
+    output_exponent: float = setting(
+        0.0,
+        real("be a finite number", lambda v: True, "it is a power of the width", "leave it out"),
+        "output scale m^output_exponent (0 in the theory)",
+    )
+    bottleneck: int = setting(
+        4, whole(1, "it is a number of units", "pass 4"),
+        "width kept by the middle hidden layer of the control family",
+    )  # fmt: skip
 
-    def checked(self) -> Settings:
-        """The same settings with names looked up, or the first problem found.
-
-        Raises:
-            InputError: one line that says what was given, what is allowed and what to do.
-        """
-        resolved = replace(
-            self,
-            activation=activation(self.activation),
-            rules=tuple(dict.fromkeys(rules.lookup(r) for r in self.rules)),
-        )
-        names = [r.name for r in resolved.rules]
-        if not names or names == [NORMAL.name]:
-            raise InputError(
-                "rules", tuple(names), must="name a rule other than normal",
-                got=",".join(names) or "none",
-                because="rules are compared with gradient descent, which always runs",
-                do="pass align-zero,align-ada,align-prop",
-            )  # fmt: skip
-        if len(set(names)) < len(names):
-            raise InputError(
-                "rules", tuple(names), must="have distinct names", got="a name twice",
-                because="results are kept by name", do="rename one of them",
-            )  # fmt: skip
+    def __post_init__(self) -> None:
+        for declared in fields(self):
+            value = declared.metadata["check"](declared.name, getattr(self, declared.name))
+            object.__setattr__(self, declared.name, value)
+        object.__setattr__(self, "rules", tuple(dict.fromkeys(self.rules)))
+        _check_rules([r.name for r in self.rules])
         _check_widths(self.widths)
-        _at_least("depth", self.depth, 2, "a network needs a hidden layer", "pass 3, say")
-        _at_least("seeds", self.seeds, MIN_SEEDS, "intervals come from seeds", "pass 8, say")
-        _at_least("first_seed", self.first_seed, 0, "seeds count from 0", "pass 0")
         if self.first_seed + self.seeds > SEEDS_END:
             raise InputError(
                 "first_seed", self.first_seed, must=f"be at most {SEEDS_END - self.seeds}",
                 got=repr(self.first_seed), because="seeds are 32-bit numbers", do="pass 0",
             )  # fmt: skip
-        _at_least("bottleneck", self.bottleneck, 1, "it is a number of units", "pass 4")
-        if self.multipliers:
-            if len(self.multipliers) != self.depth - 1:
-                raise InputError(
-                    "multipliers", self.multipliers,
-                    must=f"be {self.depth - 1} numbers, one per hidden layer",
-                    got=f"{len(self.multipliers)}", because=f"the depth is {self.depth}",
-                    do=f"pass {','.join(['1'] * (self.depth - 1))}, or change --depth",
-                )  # fmt: skip
-            for multiplier in self.multipliers:
-                _at_least("multipliers", multiplier, 1, "they scale widths", "pass 4,1,2, say")
-        if self.time is not None:
-            _positive("time", self.time, "training runs forward from 0", "pass 10, or leave it out")
-        if not (math.isfinite(self.bias_std) and self.bias_std >= 0):
+        if self.multipliers and len(self.multipliers) != self.depth - 1:
             raise InputError(
-                "bias_std", self.bias_std, must="be at least 0", got=repr(self.bias_std),
-                because="it is a standard deviation", do="pass 0 or 0.1, say",
+                "multipliers", self.multipliers,
+                must=f"be {self.depth - 1} numbers, one per hidden layer",
+                got=f"{len(self.multipliers)}", because=f"the depth is {self.depth}",
+                do=f"pass {','.join(['1'] * (self.depth - 1))}, or change the depth",
             )  # fmt: skip
-        if self.initial_outputs not in INITIAL_OUTPUTS:
-            raise unknown_name(
-                "initial_outputs", self.initial_outputs, INITIAL_OUTPUTS, "only these are defined"
-            )
-        if self.engine not in ENGINES:
-            raise unknown_name("engine", self.engine, ENGINES, "only these are built in")
-        if not 0 < self.tolerance <= MAX_TOLERANCE:
-            raise InputError(
-                "tolerance", self.tolerance, must=f"be above 0 and at most {MAX_TOLERANCE:g}",
-                got=repr(self.tolerance), because="the quantities measured are smaller than one",
-                do="pass 1e-6, say",
-            )  # fmt: skip
-        if not 0 < self.confidence < 1:
-            raise InputError(
-                "confidence", self.confidence, must="be between 0 and 1",
-                got=repr(self.confidence), because="it is a share", do="pass 0.95, say",
-            )  # fmt: skip
-        return resolved
 
     @property
     def paired(self) -> bool:
@@ -151,8 +199,13 @@ class Settings:
         return self.initial_outputs == "shared"
 
     @property
+    def every_seed(self) -> range:
+        """The seeds."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
+    @property
     def family(self) -> Family:
-        """The networks under test (of checked settings)."""
+        """The networks under test."""
         return Family(
             depth=self.depth,
             activation=self.activation,
@@ -174,9 +227,22 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What each preset changes about the defaults of :class:`Settings`."""
 
 
+def _check_rules(names: list[str]) -> None:
+    if not names or names == [NORMAL.name]:
+        raise InputError(
+            "rules", tuple(names), must="name a rule other than normal",
+            got=",".join(names) or "none",
+            because="rules are compared with gradient descent, which always runs",
+            do="pass align-zero,align-ada,align-prop",
+        )  # fmt: skip
+    if len(set(names)) < len(names):
+        raise InputError(
+            "rules", tuple(names), must="have distinct names", got="a name twice",
+            because="results are kept by name", do="rename one of them",
+        )  # fmt: skip
+
+
 def _check_widths(widths: tuple[int, ...]) -> None:
-    for width in widths:
-        _at_least("widths", width, 1, "a layer has at least one unit", "pass 64,128,256, say")
     if any(b <= a for a, b in itertools.pairwise(widths)):
         raise InputError(
             "widths", widths, must="increase", got="one that does not exceed the one before",
@@ -187,20 +253,6 @@ def _check_widths(widths: tuple[int, ...]) -> None:
             "widths", widths, must=f"be at least {MIN_WIDTHS} widths", got=str(len(widths)),
             because="two points lie on any power law", do="pass 64,128,256, say",
         )  # fmt: skip
-
-
-def _at_least(name: str, value: int, least: int, because: str, do: str) -> None:
-    if value < least:
-        raise InputError(
-            name, value, must=f"be at least {least}", got=repr(value), because=because, do=do
-        )
-
-
-def _positive(name: str, value: float, because: str, do: str) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise InputError(
-            name, value, must="be positive and finite", got=repr(value), because=because, do=do
-        )
 
 
 def _plain(value: object) -> object:

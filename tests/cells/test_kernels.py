@@ -12,8 +12,9 @@ import pytest
 from scipy.linalg import expm
 
 from ntkalign import InputError, Settings
-from ntkalign.cells.flow import Cell, Trial
-from ntkalign.cells.kernels import held_out, kernel_suite, measure_kernels, prepare
+from ntkalign.cells.cell import Cell
+from ntkalign.cells.flow import Trial
+from ntkalign.cells.kernels import held_out, measure_kernels, prepare
 from ntkalign.claims.kernels import KERNEL_CLAIMS
 from ntkalign.claims.questions import kernel_questions
 from ntkalign.cli.main import main
@@ -24,6 +25,8 @@ from ntkalign.networks.activations import lookup as activation
 from ntkalign.networks.base import Layer
 from ntkalign.networks.family import Family
 from ntkalign.rules import ALIGN_ZERO, NORMAL
+from ntkalign.runs.suite import kernel_suite
+from ntkalign.runs.sweep import needed, specify
 from tests.cases import make, needs_dense, solve
 
 
@@ -113,10 +116,7 @@ def small_data():
 
 def everything(settings):
     """All that ``ntkalign kernels`` measures: rule → quantities."""
-    needs: dict[str, set[str]] = {}
-    for q in kernel_questions(settings.family):
-        needs.setdefault(q.rule, set()).add(q.claim.quantity)
-    return {rule: frozenset(quantities) for rule, quantities in needs.items()}
+    return needed(kernel_questions(settings.family), ())["main"]
 
 
 @needs_dense
@@ -124,13 +124,14 @@ def everything(settings):
 def test_what_the_command_measures_is_the_equations(engine):
     """Two outputs, biases, held-out points: every number, from plain formulas and plain flows."""
     settings = Settings(
-        points=3, depth=3, bias_std=0.4, activation="erf", engine=engine, tolerance=1e-9
-    ).checked()
+        points=3, depth=3, bias_std=0.4, activation="erf", engine=engine, tolerance=1e-9, time=2.0
+    )
     data, wanted = small_data(), everything(settings)
-    cell = Cell("main", 20, 0)
-    rows = prepare(settings, data)(settings, data, 2.0, cell, wanted)
-    expected = written_out(Trial.of(settings, data, 2.0, cell), settings, 3)
-    found = {(row[4], row[5]): row[6:] for row in rows if row[5] in set().union(*wanted.values())}
+    one = specify(settings, "kernels", data, Cell("main", 20, 0))
+    rows = prepare(settings.family, data, 3)(one, wanted)
+    expected = written_out(Trial.of(one), settings, 3)
+    asked = set().union(*wanted.values())
+    found = {(row.layer, row.quantity): row[7:] for row in rows if row.quantity in asked}
     assert found.keys() == expected.keys()
     for name, (value, error, status) in found.items():
         assert status == "ok"
@@ -139,16 +140,16 @@ def test_what_the_command_measures_is_the_equations(engine):
 
 
 def test_the_error_is_at_least_what_moving_the_limit_changes():
-    settings = Settings(points=3, depth=2).checked()
+    settings = Settings(points=3, depth=2, time=1.0)
     data, wanted = small_data(), everything(settings)
 
-    rules = prepare(settings, data).keywords["rules"]
+    rules = prepare(settings.family, data, 3).keywords["rules"]
 
     def measured(kernels):
-        cell = Cell("main", 16, 0)
-        rows = measure_kernels(settings, data, 1.0, cell, wanted, limit=kernels, rules=rules)
-        assert {row[-1] for row in rows} == {"ok"}
-        return {(row[4], row[5]): (row[6], row[7]) for row in rows}
+        one = specify(settings, "kernels", data, Cell("main", 16, 0))
+        rows = measure_kernels(one, wanted, limit=kernels, rules=rules)
+        assert {row.status for row in rows} == {"ok"}
+        return {(row.layer, row.quantity): (row.value, row.error) for row in rows}
 
     fine, other = (infinite_width_kernels(settings.family, x) for x in (data.x, data.x + 0.1))
     fine, other = (replace(kernels, moved=kernels) for kernels in (fine, other))
@@ -214,4 +215,4 @@ def test_what_cannot_be_asked_is_refused():
         kernel_suite(0)
     suite = kernel_suite(2)
     with pytest.raises(InputError, match=r"output_exponent \(-0.5\) must be 0; got another"):
-        suite.ask(Settings(output_exponent=-0.5).checked(), ())
+        suite.ask(Settings(output_exponent=-0.5), ())

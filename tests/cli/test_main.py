@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from functools import partial
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
@@ -15,9 +17,12 @@ import pytest
 
 from ntkalign import InputError, Settings, verify
 from ntkalign.claims.claim import BOTTLENECK, MAIN
+from ntkalign.cli.flags import Asked, VerifyFlags, parse
 from ntkalign.cli.main import main
-from ntkalign.rules import ALIGN_ADA
+from ntkalign.rules import ALIGN_ADA, FEEDBACK_ALIGNMENT, NORMAL
+from ntkalign.runs import suite as suites
 from ntkalign.runs import sweep as sweep_module
+from ntkalign.runs.settings import PRESETS
 
 SMALL = [
     "verify", "--points", "4", "--outputs", "2", "--depth", "2", "--widths", "8,16,32",
@@ -79,7 +84,7 @@ def test_the_json_keeps_its_schema(run):
 
 def test_the_table_is_tidy(run):
     table = pd.read_csv(run[0] / "measurements.csv")
-    key = ["family", "width", "seed", "rule", "layer", "quantity"]
+    key = ["family", "width", "seed", "rule", "layer", "quantity", "time"]
     assert not table.duplicated(key).any()
     assert set(table["status"]) == {"ok"}
     assert table["error"].ge(0).all()
@@ -121,9 +126,9 @@ def test_a_second_run_reuses_every_network_and_a_fresh_one_none(run, capsys, mon
     folder, _ = run
     before = (folder / "measurements.csv").read_bytes()
     measured = []
-    original = sweep_module.measure_cell
+    original = suites.measure_cell
     monkeypatch.setattr(
-        sweep_module, "measure_cell", lambda *a: measured.append(a[3]) or original(*a)
+        suites, "measure_cell", lambda one, needs: measured.append(one.cell) or original(one, needs)
     )
     assert main([*SMALL, "--out", str(folder)]) == 0
     assert not measured
@@ -173,11 +178,19 @@ def stderr_line(capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--widths", "64,x"], r"--widths \(64,x\) must be whole numbers with commas between"),
+        (["--widths", "64,x"], r"--widths \(x\) must be a whole number; got 'x'"),
+        (["--widths", ""], r"--widths \(\) must be at least 3 widths; got 0"),
+        (["--points", "1.5"], r"--points \(1\.5\) must be a whole number; got '1\.5'; because"),
+        (["--seeds", ""], r"--seeds \(\) must be a whole number; got ''; because intervals come"),
+        (["--tolerance", "tight"], r"--tolerance \(tight\) must be a number; got 'tight'"),
+        (["--time", "nan"], r"--time \(nan\) must be positive and finite"),
+        (["--budget", "long", "--until-decided"], r"--budget \(long\) must be a number"),
+        (["--budget", "5"], r"--budget \(5\.0\) must be given with until_decided"),
+        (["--claims", "proposition-3"], r"--claims \(proposition-3\) .* mean 'proposition-2'\?"),
         (["--widths", "64,32,16"], r"--widths \(64,32,16\) must increase"),
         (["--seeds", "1"], r"--seeds \(1\) must be at least 2"),
         (["--depth", "1"], r"--depth \(1\) must be at least 2"),
-        (["--depth", "deep"], r"FLAGS .* must be flags of this command; got .*--depth.*deep"),
+        (["--depth", "deep"], r"--depth \(deep\) must be a whole number; got 'deep'; because"),
         (["--dept", "3"], r"FLAGS .* got .*--dept.* see ntkalign verify --help"),
         (["--time", "-1"], r"--time \(-1\.0\) must be positive"),
         (["--bias-std", "-1"], r"--bias-std \(-1\.0\) must be at least 0"),
@@ -193,7 +206,10 @@ def stderr_line(capsys):
 )
 def test_bad_flags_give_one_line_and_status_2(tmp_path, capsys, flags, message):
     assert main(["verify", "--out", str(tmp_path / "out"), *flags]) == 2
-    assert re.search(message, stderr_line(capsys))
+    line = stderr_line(capsys)
+    assert re.search(message, line)
+    assert line.startswith("ntkalign verify: ")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_computed(tmp_path, capsys):
@@ -204,7 +220,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_computed(
 
 def test_an_unknown_command_is_refused(capsys):
     assert main(["verfy"]) == 2
-    assert "COMMAND (verfy) must be one of verify, kernels, report" in stderr_line(capsys)
+    assert "COMMAND (verfy) must be one of verify, kernels, claims, report" in stderr_line(capsys)
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"schema": 2}', '{"schema": 1}'])
@@ -219,7 +235,9 @@ def test_a_folder_without_a_whole_report_is_refused(tmp_path, capsys, content):
 def test_version_and_help(capsys):
     assert main(["--version"]) == 0
     assert re.fullmatch(r"ntkalign \d+\.\d+\.\d+\n", capsys.readouterr().out)
-    assert main([]) == 0
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 0
     assert "verify" in capsys.readouterr().out
     with pytest.raises(SystemExit) as stop:
         main(["verify", "--help"])
@@ -229,9 +247,46 @@ def test_version_and_help(capsys):
         assert flag in text
 
 
+def test_flags_are_the_settings_with_their_defaults_and_a_preset_yields_to_flags():
+    plain = parse(VerifyFlags, [], "trial")
+    assert plain.settings() == Settings()
+    deep = parse(VerifyFlags, ["--preset", "deep", "--seeds", "3", "--time", "None"], "trial")
+    assert deep.settings() == Settings(**PRESETS["deep"] | {"seeds": 3})
+    every = {
+        "data": "sphere", "data_dir": Path("here"), "points": 5, "inputs": 3, "outputs": 2,
+        "depth": 3, "activation": "erf", "widths": (4, 8, 16), "multipliers": (1, 2), "seeds": 3,
+        "first_seed": 7, "time": 2.5, "rules": ("align-ada", "w-star"), "bias_std": 0.25,
+        "initial_outputs": "zero", "engine": "dense", "tolerance": 1e-4, "confidence": 0.9,
+    }  # fmt: skip
+    off = {f.name for f in dataclasses.fields(Settings)} - set(every)
+    assert off == {"output_exponent", "bottleneck"}
+    argv = []
+    for name, value in every.items():
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        argv += [f"--{name.replace('_', '-')}", text]
+    assert parse(VerifyFlags, argv, "trial").settings() == Settings(**every)
+    base = VerifyFlags(run=Asked(base={"rules": ("align-ada",)}), out=Path("there"))
+    changed = parse(VerifyFlags, ["--points", "5"], "trial", default=base)
+    assert changed.settings() == Settings(rules=("align-ada",), points=5)
+    assert changed.out == Path("there")
+
+
+def test_kernels_has_no_flag_that_would_change_nothing(capsys):
+    assert main(["kernels", "--rules", "align-ada"]) == 2
+    assert re.search(r"Unrecognized .*--rules", stderr_line(capsys))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_claims_can_be_chosen(tmp_path):
+    flags = [*SMALL, "--claims", "lemma-1/weights, proposition-2", "--out", str(tmp_path)]
+    assert main(flags) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {c["id"] for c in report["claims"]} == {"lemma-1/weights", "proposition-2"}
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_an_interrupt_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
-    original, calls = sweep_module.measure_cell, []
+    original, calls = suites.measure_cell, []
 
     def interrupt_the_third(*args):
         calls.append(args)
@@ -239,13 +294,13 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
             raise KeyboardInterrupt
         return original(*args)
 
-    monkeypatch.setattr(sweep_module, "measure_cell", interrupt_the_third)
+    monkeypatch.setattr(suites, "measure_cell", interrupt_the_third)
     flags = [*SMALL, "--out", str(tmp_path)]
     assert main(flags) == 130
     assert "interrupted; finished networks are kept" in stderr_line(capsys)
-    kept = len(list((tmp_path / "cells").glob("*.csv")))
+    kept = len(list((tmp_path / "cells").glob("*.json")))
     assert 1 <= kept <= 4
-    monkeypatch.setattr(sweep_module, "measure_cell", original)
+    monkeypatch.setattr(suites, "measure_cell", original)
     assert main(flags) == 0
     assert f"{kept} networks reused" in capsys.readouterr().out
 
@@ -257,7 +312,6 @@ def ascending(now, start, fixed, e):
 @pytest.mark.usefixtures("undrawn")
 def test_a_flow_that_diverges_ends_as_labelled_rows_and_status_3(tmp_path, capsys, monkeypatch):
     bad = ALIGN_ADA.__class__("align-ada", ascending, ALIGN_ADA.activity)
-    monkeypatch.setitem(sweep_module.RULES, "align-ada", bad)
     monkeypatch.setattr("ntkalign.runs.settings.rule", lambda name: bad)
     flags = [*SMALL, "--out", str(tmp_path), "--rules", "align-ada", "--activation", "linear",
              "--time", "20", "--engine", "dense"]  # fmt: skip
@@ -277,14 +331,14 @@ def test_a_flow_that_diverges_ends_as_labelled_rows_and_status_3(tmp_path, capsy
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_cell_that_runs_out_of_memory_is_a_labelled_row(tmp_path, capsys, monkeypatch):
-    original = sweep_module.measure_cell
+    original = suites.measure_cell
 
-    def fail_at_width_16(settings, data, time, cell, needs):
-        if cell.width == 16:
+    def fail_at_width_16(one, needs):
+        if one.cell.width == 16:
             raise MemoryError
-        return original(settings, data, time, cell, needs)
+        return original(one, needs)
 
-    monkeypatch.setattr(sweep_module, "measure_cell", fail_at_width_16)
+    monkeypatch.setattr(suites, "measure_cell", fail_at_width_16)
     assert main([*SMALL, "--out", str(tmp_path)]) == 3
     assert "width 16, seed 0, rule normal: could not run: out of memory" in stderr_line(capsys)
 
@@ -296,14 +350,14 @@ def test_a_run_that_asks_about_nothing_is_refused():
 
 
 def test_controls_are_left_out_of_the_largest_widths_if_there_are_enough():
-    settings = Settings(widths=(64, 256, 1024, 4096)).checked()
-    needs = {"normal": frozenset({"divergence"}), "fa": frozenset({"divergence"})}
-    at = partial(sweep_module._wanted, needs, settings=settings)
+    settings = Settings(widths=(64, 256, 1024, 4096))
+    needs = {NORMAL: frozenset({"divergence"}), FEEDBACK_ALIGNMENT: frozenset({"divergence"})}
+    at = partial(sweep_module.at_width, needs, settings=settings)
     assert at(MAIN, 1024) == at(BOTTLENECK, 1024) == needs
-    assert at(MAIN, 4096) == {"normal": needs["normal"]}
+    assert at(MAIN, 4096) == {NORMAL: needs[NORMAL]}
     assert at(BOTTLENECK, 4096) == {}
-    wide = Settings(widths=(2048, 4096, 8192)).checked()
-    assert sweep_module._wanted(needs, BOTTLENECK, 8192, wide) == needs
+    wide = Settings(widths=(2048, 4096, 8192))
+    assert sweep_module.at_width(needs, BOTTLENECK, 8192, wide) == needs
 
 
 def test_the_table_says_what_each_flow_took(run):

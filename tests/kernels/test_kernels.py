@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from ntkalign import InputError, Settings
-from ntkalign.cells.flow import Cell, Trial
-from ntkalign.cells.infinite_width import initial_outputs, predictions
+from ntkalign.cells.cell import Cell
+from ntkalign.cells.flow import Trial
+from ntkalign.cells.infinite_width import outputs_at_0, predictions
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels import jax_defaults, nt
 from ntkalign.kernels.analytic import infinite_width_kernels
@@ -28,7 +29,9 @@ from ntkalign.networks.family import Family
 from ntkalign.quantities import theory as measure
 from ntkalign.report.terminal import warnings
 from ntkalign.rules import NORMAL
-from ntkalign.runs.verify import THEORY, verify
+from ntkalign.runs.suite import THEORY
+from ntkalign.runs.sweep import specify
+from ntkalign.runs.verify import verify
 from ntkalign.testing import assert_rate
 from tests.cases import cases, examples, make, solve
 
@@ -132,16 +135,24 @@ def test_the_spectrum_is_that_of_sigma():
 def test_predictions_are_what_wide_networks_do():
     """One seed, outputs shared: outputs, losses and norms of width 2048 against the limit."""
     settings = Settings(
-        widths=(256, 1024, 2048), points=4, seeds=2, depth=3, bias_std=0.5, multipliers=(1, 2)
-    ).checked()
+        widths=(256, 1024, 2048),
+        points=4,
+        seeds=2,
+        depth=3,
+        bias_std=0.5,
+        multipliers=(1, 2),
+        time=3.0,
+    )
     rng = np.random.default_rng(0)
     x = rng.standard_normal((4, 6))
     data = Data("trial", x, rng.standard_normal((4, 2)))
     kernels = infinite_width_kernels(settings.family, x)
-    expected = predictions(replace(settings, seeds=1), data, 3.0)
-    trial = Trial.of(settings, data, 3.0, Cell("main", 2048, 0))
+    options = {"widths": settings.widths, "seeds": [0]}
+    expected = predictions(settings.family, data, 3.0, **options, initial_outputs="shared")
+    trial = Trial.of(specify(settings, "theory", data, Cell("main", 2048, 0)))
     f0 = np.asarray(trial.origin.first.output)
-    np.testing.assert_allclose(initial_outputs(settings, kernels, 0, 2), f0, atol=0.15)
+    at_0 = outputs_at_0(settings.family, kernels, 0, 2, "shared")
+    np.testing.assert_allclose(at_0, f0, atol=0.15)
     flow, _ = trial.run(NORMAL)
     loss = np.array([np.sum((data.y - f) ** 2) / 8 for f in flow.output])
     apart = np.abs(expected.loss / loss - 1).max()
@@ -151,7 +162,7 @@ def test_predictions_are_what_wide_networks_do():
         assert len(curve) == 3
         np.testing.assert_allclose(found[layer, quantity][0].max(), curve[-1], rtol=0.2)
     # the control: a limit without initial outputs is another one
-    zero = predictions(replace(settings, seeds=1, initial_outputs="zero"), data, 3.0)
+    zero = predictions(settings.family, data, 3.0, **options, initial_outputs="zero")
     assert np.abs(zero.loss / loss - 1).max() > 3 * apart
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 
 from ntkalign import InputError, Settings
-from ntkalign.cells.flow import Cell, measure_cell
+from ntkalign.cells.cell import Cell
+from ntkalign.cells.flow import measure_cell
 from ntkalign.claims.claim import MAIN
 from ntkalign.claims.theory import JACOBIAN_DRIFT
 from ntkalign.data.catalogue import Data
@@ -19,6 +20,7 @@ from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.quantities.theory import jacobian_drift
 from ntkalign.report.terminal import seeds
 from ntkalign.rules import NORMAL
+from ntkalign.runs.sweep import specify
 from ntkalign.testing import assert_rate
 from tests.cases import cases, examples, make, solve
 
@@ -81,12 +83,12 @@ def test_outputs_of_one_seed_agree_ever_better():
 
 @pytest.mark.parametrize("how", ["shared", "independent", "zero"])
 def test_the_option_decides_what_is_trained(how):
-    settings = Settings(widths=(8, 16, 32), points=3, seeds=2, initial_outputs=how).checked()
+    settings = Settings(widths=(8, 16, 32), points=3, seeds=2, initial_outputs=how, time=2.0)
     rng = np.random.default_rng(0)
     data = Data("trial", rng.standard_normal((3, 4)), rng.standard_normal((3, 2)))
-    needs = {NORMAL.name: frozenset({JACOBIAN_DRIFT.quantity})}
-    rows = measure_cell(settings, data, 2.0, Cell(MAIN, 8, 5), needs)
-    (found,) = [row[6] for row in rows if row[5] == "jacobian-drift"]
+    needs = {NORMAL: frozenset({JACOBIAN_DRIFT.quantity})}
+    rows = measure_cell(specify(settings, "theory", data, Cell(MAIN, 8, 5)), needs)
+    (found,) = [row.value for row in rows if row.quantity == "jacobian-drift"]
 
     network = settings.family.network(8, 4, 2)
     of_seed = jax.random.fold_in(jax.random.key(0), 5)
@@ -106,7 +108,7 @@ def test_the_option_decides_what_is_trained(how):
 
 def test_another_name_is_refused():
     with pytest.raises(InputError, match=r"initial_outputs \(none\) must be one of shared, indep"):
-        Settings(initial_outputs="none").checked()
+        Settings(initial_outputs="none")
 
 
 @pytest.mark.parametrize(

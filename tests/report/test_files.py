@@ -5,39 +5,37 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkalign import InputError, Settings, Verification
+from ntkalign.cells.cell import Row
 from ntkalign.claims.catalogue import CLAIMS
 from ntkalign.claims.claim import MAIN, Claim, Kind, Question
 from ntkalign.claims.theory import PROPOSITION_2
 from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.report import load_report, write_report
 from ntkalign.report.files import _claim, _entry
-from ntkalign.runs.sweep import COLUMNS
+from ntkalign.runs.record import Conduct, Environment
+from ntkalign.runs.table import table_of
 
 WIDTHS = (8, 16, 32)
 NAMES = st.text(st.characters(exclude_categories=("C",), exclude_characters=","), min_size=1).map(
     str.strip
 ).filter(lambda text: text and text.isprintable())  # fmt: skip
-ENVIRONMENT = {
-    "seconds": 1.0, "peak_memory_mib": 1, "networks_measured": 0, "networks_reused": 0,
-    "flows": None, "precision": "float64", "device": "cpu", "git_revision": None, "versions": {},
-}  # fmt: skip
+ENVIRONMENT = Environment(seconds=1.0, peak_memory_mib=1, device="cpu")
 
 
 def table(claim, rule="align-ada"):
     rng = np.random.default_rng(0)
     rows = [
-        (MAIN, m, s, rule, None, quantity, m**-0.5 * rng.uniform(0.9, 1.1), 1e-9, "ok")
+        Row(MAIN, m, s, rule, None, quantity, None, m**-0.5 * rng.uniform(0.9, 1.1), 1e-9, "ok")
         for m in WIDTHS
         for s in range(4)
         for quantity in filter(None, (claim.quantity, claim.companion))
     ]
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"layer": "Int64"})
+    return table_of(rows)
 
 
 def finding(claim, rule="align-ada", control=False):
@@ -55,9 +53,10 @@ def unmeasured(claim):
 
 
 def result(*findings, data):
-    settings = Settings(widths=WIDTHS, seeds=4, time=1.0).checked()
-    config = settings.as_json() | {"inputs": 2, "outputs": 1, "out": "x"}
-    return Verification(config, ENVIRONMENT, correct_findings(findings), data)
+    settings = Settings(widths=WIDTHS, seeds=4, time=1.0, inputs=2, outputs=1)
+    return Verification(
+        settings, Conduct(), ENVIRONMENT, correct_findings(findings), data, command={"out": "x"}
+    )
 
 
 @given(NAMES, NAMES, st.text(), st.sampled_from((Kind.BOUND, Kind.VANISHES, Kind.PERSISTS)))

@@ -1,6 +1,11 @@
-"""Every message about settings that cannot be run, and the choice of the training time."""
+"""Settings exist checked or not at all, with plain values; and the choice of the training time."""
 
 from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +17,7 @@ from ntkalign.data.catalogue import Data, load
 from ntkalign.flow.initial_state import InitialState
 from ntkalign.kernels.empirical import rule_kernel
 from ntkalign.kernels.training_time import choose_time
+from ntkalign.networks.activations import Activation
 from ntkalign.networks.family import Family
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, current_activity, current_jacobian
 from ntkalign.runs.settings import PRESETS
@@ -47,7 +53,7 @@ from ntkalign.runs.settings import PRESETS
 )
 def test_settings_that_cannot_be_run_say_why_in_one_line(change, message):
     with pytest.raises(InputError, match=message) as caught:
-        Settings(**change).checked()
+        Settings(**change)
     text = str(caught.value)
     assert "\n" not in text
     for part in (" must ", "; got ", "; because ", "; do: "):
@@ -57,11 +63,80 @@ def test_settings_that_cannot_be_run_say_why_in_one_line(change, message):
 def test_two_rules_of_one_name_are_refused():
     mine = Rule("align-ada", current_jacobian, current_activity)
     with pytest.raises(InputError, match=r"rules .* must have distinct names"):
-        Settings(rules=("align-ada", mine)).checked()
+        Settings(rules=("align-ada", mine))
+
+
+def test_the_same_holds_for_a_changed_copy():
+    with pytest.raises(InputError, match=r"seeds \(1\) must be at least 2"):
+        replace(Settings(), seeds=1)
+
+
+PLAIN = {
+    "data": "sphere", "points": 4, "inputs": 6, "outputs": 2, "depth": 3, "widths": (8, 16, 32),
+    "multipliers": (1, 2), "seeds": 2, "first_seed": 3, "time": 1.5, "bias_std": 0.5,
+    "rules": ("align-ada", "align-zero"), "tolerance": 0.001, "confidence": 0.9, "bottleneck": 2,
+}  # fmt: skip
+ALIKE = [
+    {"seeds": np.int64(2), "points": np.uint8(4), "depth": np.array(3), "first_seed": jnp.array(3)},
+    {"widths": np.array([8, 16, 32]), "multipliers": np.array([1, 2], np.int32)},
+    {"widths": [8, 16, 32], "multipliers": range(1, 3), "rules": ["align-ada", "align-zero"]},
+    {"widths": jnp.array([8, 16, 32]), "rules": np.array(["align-ada", "align-zero"])},
+    {"widths": (m for m in (8, 16, 32)), "rules": (ALIGN_ADA, ALIGN_ZERO)},
+    {"time": np.float64(1.5), "bias_std": np.float32(0.5), "tolerance": np.array(0.001)},
+    {"time": Fraction(3, 2), "confidence": np.array(0.9)},
+    {"data": Path("sphere"), "data_dir": None, "engine": np.str_("auto")},
+]
+
+
+@pytest.mark.parametrize("alike", ALIKE)
+def test_what_numpy_and_paths_say_is_what_plain_values_say(alike):
+    plain = Settings(**PLAIN)
+    settings = Settings(**(PLAIN | alike))
+    assert settings == plain
+    assert hash(settings) == hash(plain)
+    assert json.dumps(settings.as_json()) == json.dumps(plain.as_json())
+    for name, value in vars(settings).items():
+        assert type(value) is type(getattr(plain, name)), name
+    assert Settings(data_dir="images").data_dir == Path("images")
+
+
+NOT_EVEN_ONE = [
+    *({name: bad} for name in ("points", "inputs", "outputs", "depth", "seeds", "first_seed",
+                               "bottleneck")
+      for bad in (True, np.True_, "8", 8.0, np.float64(8), float("nan"), (8,), np.array([8]))),
+    *({name: bad} for name in ("time", "bias_std", "tolerance", "confidence", "output_exponent")
+      for bad in (True, np.True_, "0.5", float("nan"), float("inf"), 1j, (0.5,))),
+    *({name: bad} for name in ("widths", "multipliers")
+      for bad in (8, "8,16,32", {8, 16, 32}, {8: 1}, np.array(8), (True, 16, 32), ("8", 16, 32),
+                  (8.0, 16, 32), None)),
+    *({"rules": bad} for bad in ("align-ada", ALIGN_ADA, {"align-ada"}, (3,), None)),
+    *({"data": bad} for bad in (None, 3, b"digits")),
+    *({"data_dir": bad} for bad in (3, True)),
+    *({name: bad} for name in ("engine", "initial_outputs") for bad in (None, 3, "none", "AUTO")),
+    *({"activation": bad} for bad in (None, 3)),
+    *({name: None} for name in ("points", "depth", "seeds", "tolerance", "confidence")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", NOT_EVEN_ONE, ids=repr)
+def test_what_only_looks_like_a_value_is_refused_in_one_line(bad):
+    (name,) = bad
+    with pytest.raises(InputError, match=rf"^{name} \(.*\) must .*; got .*; because .*; do: ") as e:
+        Settings(**bad)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "a\tb", "nul\0", "\ud800"])
+def test_names_that_cannot_be_stored_are_refused(name):
+    mine = Rule(name, current_jacobian, current_activity)
+    with pytest.raises(InputError, match=r"rules .* must have a name of printable characters"):
+        Settings(rules=(mine,))
+    with pytest.raises(InputError, match=r"activation .* must have a name of printable characters"):
+        Settings(activation=Activation(name, jnp.tanh))
 
 
 def test_names_are_looked_up_and_repeats_dropped():
-    settings = Settings(rules=("align-ada", "align-zero", ALIGN_ADA)).checked()
+    settings = Settings(rules=("align-ada", "align-zero", ALIGN_ADA))
     assert settings.rules == (ALIGN_ADA, ALIGN_ZERO)
     assert settings.activation.name == "tanh"
     assert settings.as_json()["rules"] == ["align-ada", "align-zero"]
@@ -69,12 +144,12 @@ def test_names_are_looked_up_and_repeats_dropped():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_can_be_run(preset):
-    assert Settings(**PRESETS[preset]).checked().seeds >= 4
+    assert Settings(**PRESETS[preset]).seeds >= 4
 
 
 def test_the_chosen_time_lets_the_linearised_loss_fall_tenfold():
     data = load("digits", points=8)
-    family = Settings().checked().family
+    family = Settings().family
     time = choose_time(family, data)
     network = family.network(1024, 64, 10)  # another wide network must agree roughly
     origin = InitialState.of(network, network.initialise(jax.random.key(7)), jnp.asarray(data.x))
@@ -89,6 +164,6 @@ def test_points_that_a_network_cannot_tell_apart_need_a_time():
     x[1] *= 1 + 1e-13
     x[2] *= 1 - 1e-13
     data = Data("near", x, np.array([[1.0], [-1.0], [0.5]]) * 1e3)
-    family = Family(2, Settings().checked().activation)
+    family = Family(2, Settings().activation)
     with pytest.raises(InputError, match=r"time \(None\) must be given .* \(nearly\) singular"):
         choose_time(family, data)

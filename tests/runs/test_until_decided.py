@@ -11,8 +11,8 @@ from ntkalign import InputError, Settings, verify
 from ntkalign.claims import theory as claims
 from ntkalign.claims.claim import Question
 from ntkalign.claims.verdicts import Finding
-from ntkalign.runs import verify as verifier
-from ntkalign.runs.verify import enlarged
+from ntkalign.runs import until_decided as looks
+from ntkalign.runs.until_decided import enlarged
 from ntkalign.statistics.judgement import Bound, Kind, judge
 from ntkalign.statistics.rates import fit
 
@@ -67,11 +67,15 @@ def test_looking_often_costs_no_coverage():
     assert naive > 40
 
 
-@pytest.mark.parametrize("options", [{"budget": 1.0}, {"budget": 0.0, "until_decided": True}])
-def test_a_budget_needs_something_to_limit(options):
-    with pytest.raises(
-        InputError, match=r"budget .* must be positive and given with until_decided"
-    ):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget": 1.0}, r"budget \(1\.0\) must be given with until_decided"),
+        ({"budget": 0.0, "until_decided": True}, r"budget \(0\.0\) must be positive and finite"),
+    ],
+)
+def test_a_budget_needs_something_to_limit(options, message):
+    with pytest.raises(InputError, match=message):
         verify(SETTINGS, **options)
 
 
@@ -79,26 +83,17 @@ def test_a_run_that_is_not_decided_goes_on_until_the_budget_is_gone(tmp_path, mo
     settings = Settings(data="sphere", points=2, widths=(8, 16, 32), seeds=2, depth=2, time=1.0)
     options = {"claims": ["lemma-1/activations"], "cells": tmp_path}
     short = verify(settings, until_decided=True, budget=1e-3, **options)
-    assert (short.config["looks"], short.spend) == (1, 0.5)
+    assert (short.conduct.looks, short.spend) == (1, 0.5)
     once = verify(settings, **options)
-    assert (once.config["looks"], once.spend) == (1, 1.0)
-    assert once.environment["networks_reused"] > 0
+    assert (once.conduct.looks, once.spend) == (1, 1.0)
+    assert once.environment.networks_reused > 0
     (loose,), (tight,) = (
         [f.rate.interval for f in result.claims if f.question.rule == "normal"]
         for result in (once, short)
     )
     assert tight[0] < loose[0] < loose[1] < tight[1]  # the first of several looks spends half
-    steps = iter([replace(short_settings(short), seeds=4), None])
-    monkeypatch.setattr(verifier, "enlarged", lambda settings, findings: next(steps))
+    steps = iter([replace(settings, seeds=4), None])
+    monkeypatch.setattr(looks, "enlarged", lambda settings, findings: next(steps))
     longer = verify(settings, until_decided=True, **options)
-    assert (longer.config["looks"], longer.spend, longer.config["seeds"]) == (2, 0.25, 4)
+    assert (longer.conduct.looks, longer.spend, longer.settings.seeds) == (2, 0.25, 4)
     assert {len(row) for row in longer.claims[0].values} == {4}
-
-
-def short_settings(result):
-    """The settings that a run ended with."""
-    config = result.config
-    return Settings(
-        data="sphere", points=2, widths=tuple(config["widths"]), seeds=config["seeds"], depth=2,
-        time=config["time"],
-    ).checked()  # fmt: skip

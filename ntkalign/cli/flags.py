@@ -1,0 +1,264 @@
+"""Flags, made from the declarations of settings; what cannot be parsed becomes one line.
+
+A flag's text is read as what its setting is (numbers, a list with commas between, a name), and left
+as it is where it cannot be: then the setting's own check says what is wrong, in the same words as
+for a program that gives it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import re
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import tyro
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
+)  # fmt: skip
+
+from ntkalign.errors import InputError, unknown_name
+from ntkalign.runs.settings import PRESETS, Settings
+from ntkalign.runs.suite import HELD_OUT
+
+T = TypeVar("T")
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+KINDS = inspect.get_annotations(Settings, eval_str=True)
+
+
+def flag(help: str, metavar: str | None = None) -> Any:
+    """What help says of a flag."""
+    return tyro.conf.arg(help=help, metavar=metavar)
+
+
+@dataclass(frozen=True)
+class NotGiven:
+    """The value of a flag that the user did not give."""
+
+    default: object
+
+
+def reads(kind: Any, metavar: str) -> PrimitiveConstructorSpec[object]:
+    """How the text of a flag is read, and a default is shown."""
+    optional = type(None) in typing.get_args(kind)
+    parts = [k for k in typing.get_args(kind) if k is not type(None)] if optional else [kind]
+    (plain,) = parts
+
+    def read(words: list[str]) -> object:
+        (text,) = words
+        if optional and text.lower() == "none":
+            return None
+        if typing.get_origin(plain) is tuple:
+            items = [item.strip() for item in text.split(",")] if text.strip() else []
+            return tuple(_number(typing.get_args(plain)[0], item) for item in items)
+        return _number(plain, text)
+
+    def shown(value: object) -> list[str]:
+        default = value.default if isinstance(value, NotGiven) else value
+        return [",".join(map(str, default)) if isinstance(default, tuple) else str(default)]
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=read,
+        is_instance=lambda value: True,
+        str_from_instance=shown,
+    )
+
+
+def _number(kind: Callable[[str], object], text: str) -> object:
+    """The text as a number if it should be one and is."""
+    if kind not in (int, float):
+        return text
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The settings that flags ask for: one flag for each that has a metavar.
+
+    Attributes:
+        given: what was given, by name.
+        base: what holds for what was not given.
+        hidden: settings that are no flags here.
+    """
+
+    given: Mapping[str, Any] = field(default_factory=dict)
+    base: Mapping[str, Any] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
+
+    def settings(self, preset: str) -> Settings:
+        """The settings; flags that were given win over the preset.
+
+        Raises:
+            InputError: if they cannot be run.
+        """
+        if preset not in PRESETS:
+            raise unknown_name("preset", preset, PRESETS, "only these are defined")
+        return Settings(**(dict(self.base) | PRESETS[preset] | dict(self.given)))
+
+
+@dataclass(frozen=True)
+class VerifyFlags:
+    """Measure every claim of the theory and judge it."""
+
+    run: tyro.conf.OmitArgPrefixes[Asked] = field(default_factory=Asked)
+    preset: Annotated[str, flag("sets widths and seeds; explicit flags win", "|".join(PRESETS))] = (
+        "standard"
+    )
+    claims: Annotated[
+        str, flag("claims to measure, of those that ntkalign claims lists; none: all", "ID,ID…")
+    ] = ""
+    until_decided: Annotated[
+        Switch,
+        flag("add seeds and widths while a claim is undecided; keeps the intervals' coverage"),
+    ] = False
+    budget: Annotated[
+        float | None,
+        reads(float | None, "MINUTES"),
+        flag("time after which --until-decided adds no more"),
+    ] = None
+    device: Annotated[str, flag("where to compute; auto is JAX's own choice", "auto|cpu|gpu")] = (
+        "auto"
+    )
+    out: Annotated[Path, flag("folder for the report", "DIR")] = Path("figures/latest")
+    resume: Annotated[Switch, flag("reuse networks stored in DIR (the default)")] = False
+    fresh: Annotated[Switch, flag("measure every network again")] = False
+    strict: Annotated[
+        Switch, flag("exit with 1 if a claim is refuted or undecided, or a control passes")
+    ] = False
+
+    def settings(self) -> Settings:
+        """The settings these flags ask for.
+
+        Raises:
+            InputError: if they cannot be run, or flags contradict each other.
+        """
+        if self.resume and self.fresh:
+            raise InputError(
+                "fresh", True, must="not be given with --resume", got="both",
+                because="they ask for opposite things", do="give one of them",
+            )  # fmt: skip
+        return self.run.settings(self.preset)
+
+    @property
+    def command(self) -> dict[str, object]:
+        """What a report says of a run beyond its settings."""
+        names = ("preset", "device", "resume", "fresh", "strict")
+        return {name: getattr(self, name) for name in names} | {"out": str(self.out)}
+
+
+@dataclass(frozen=True)
+class KernelsFlags(VerifyFlags):
+    """Compare networks with their kernels: at time 0, over training, and what kernels predict."""
+
+    run: tyro.conf.OmitArgPrefixes[Asked] = field(default_factory=partial(Asked, hidden=("rules",)))
+    held_out: Annotated[
+        int, reads(int, "Q"), flag("points that are predicted and not trained on")
+    ] = HELD_OUT
+    out: Annotated[Path, flag("folder for the report", "DIR")] = Path("figures/latest/kernels")
+
+
+@dataclass(frozen=True)
+class ReportFlags:
+    """Rebuild a report from its stored results."""
+
+    folder: Annotated[tyro.conf.Positional[Path], flag("a folder that a run has written", "DIR")]
+
+
+@dataclass(frozen=True)
+class ClaimsFlags:
+    """List the claims: id, equation, statement, stated rate."""
+
+
+NAMES = frozenset(KINDS) | {f.name for f in fields(KernelsFlags)}
+"""Arguments that are flags, by the names that errors call them."""
+
+_registry = ConstructorRegistry()
+
+
+def _typed(spec: PrimitiveConstructorSpec[object]) -> Any:
+    return Annotated[object, spec]
+
+
+@_registry.struct_rule
+def _flags_of_settings(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """One flag for each setting that help can show."""
+    if info.type is not Asked:
+        return None
+    asked = info.default if isinstance(info.default, Asked) else Asked()
+
+    def instantiate(**values: object) -> Asked:
+        given = {n: v for n, v in values.items() if not isinstance(v, NotGiven)}
+        return Asked({**asked.given, **given}, asked.base, asked.hidden)
+
+    shown = tuple(
+        StructFieldSpec(
+            name=setting.name,
+            type=_typed(reads(KINDS[setting.name], setting.metadata["metavar"])),
+            default=NotGiven(asked.base.get(setting.name, setting.default)),
+            helptext=setting.metadata["help"],
+        )
+        for setting in fields(Settings)
+        if setting.metadata["metavar"] is not None and setting.name not in asked.hidden
+    )
+    return StructConstructorSpec(instantiate=instantiate, fields=shown)
+
+
+def parse(
+    kind: Any,
+    argv: Sequence[str],
+    prog: str,
+    description: str | None = None,
+    default: Any = None,
+    about: str | None = None,
+) -> Any:
+    """Parse flags; what tyro would print in a box becomes one line.
+
+    Args:
+        kind: a class of flags, or a union of subcommands.
+        argv: the words of the command line.
+        prog: what the command is called.
+        description: what help says of it.
+        default: flags that hold where none are given.
+        about: the command whose help errors point to; ``prog`` if None.
+
+    Returns:
+        The flags.
+
+    Raises:
+        InputError: if the flags cannot be parsed.
+    """
+    printed = io.StringIO()
+    extra: dict[str, Any] = {} if default is None else {"default": default}
+    try:
+        with contextlib.redirect_stderr(printed):
+            return tyro.cli(
+                kind, args=list(argv), prog=prog, description=description, registry=_registry,
+                **extra,
+            )  # fmt: skip
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+    text = re.sub(r"[─-╿]|-{3,}|[+|]", " ", printed.getvalue())  # what boxes are drawn with
+    text = re.sub(
+        r"(For full helptext|Argument helptext|Perhaps you meant).*", "", text, flags=re.S
+    )
+    text = re.sub(r"^(.+?) \1", r"\1", " ".join(text.split()))  # the box's title and text agree
+    raise InputError(
+        "FLAGS", tuple(argv), must="be flags of this command", got=text or "something else",
+        because="nothing is guessed", do=f"see {about or prog} --help",
+    )  # fmt: skip

@@ -1,0 +1,108 @@
+"""Running ``verify`` and ``kernels``: progress, report, verdicts, exit status."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich import progress as bars
+from rich.console import Console
+
+from ntkalign.cells.cell import Cell
+from ntkalign.cli.flags import KernelsFlags, VerifyFlags
+from ntkalign.devices import use
+from ntkalign.errors import IncompleteRunError
+from ntkalign.report import print_verdicts, write_report
+from ntkalign.report.files import prepare
+from ntkalign.runs.record import Verification
+from ntkalign.runs.settings import Settings
+from ntkalign.runs.suite import THEORY, Suite, check_held_out, kernel_suite
+from ntkalign.runs.sweep import Progress
+from ntkalign.runs.verify import check_budget, verify
+
+CELLS = "cells"
+
+
+def run_verification(
+    flags: VerifyFlags, settings: Settings | None = None, *, suite: Suite = THEORY
+) -> int:
+    """Verify, print the verdicts and write the report; returns the exit status.
+
+    Args:
+        flags: where to and how.
+        settings: what to run; by default what the flags say.
+        suite: what is asked; the paper's claims by default.
+
+    Raises:
+        InputError: if the settings, the data or the output folder cannot be used.
+        IncompleteRunError: if a flow failed; the report is written all the same.
+    """
+    console = terminal()
+    settings = settings or flags.settings()
+    prepare(flags.out)
+    with use(flags.device):
+        result = with_progress(
+            lambda progress: verify(
+                settings,
+                suite=suite,
+                claims=tuple(part.strip() for part in flags.claims.split(",") if part.strip()),
+                cells=flags.out / CELLS,
+                fresh=flags.fresh,
+                until_decided=flags.until_decided,
+                budget=check_budget(flags.budget),
+                progress=progress,
+            )
+        )
+    result = dataclasses.replace(result, command=flags.command)
+    with Console(stderr=True).status("drawing the plots"):
+        page = write_report(result, flags.out)
+    print_verdicts(result, console)
+    say_where(console, result, page)
+    if result.failures:
+        raise IncompleteRunError(
+            f"{len(result.failures)} flows failed, first: {result.failures[0]}; "
+            f"what is done is kept in {flags.out}"
+        )
+    undone = [f for f in result.claims if f.verdict != "holds"]
+    return 1 if flags.strict and (undone or result.passed_controls) else 0
+
+
+def run_kernels(flags: KernelsFlags) -> int:
+    """The same for kernels."""
+    return run_verification(flags, suite=kernel_suite(check_held_out(flags.held_out)))
+
+
+def terminal() -> Console:
+    """The terminal, or 120 columns where there is none (a pipe, a log)."""
+    return Console() if sys.stdout.isatty() else Console(width=120)
+
+
+def with_progress(work: Callable[[Progress], Verification]) -> Verification:
+    """Show a progress bar (on stderr, so that output can be piped) while ``work`` runs."""
+    columns = (
+        bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+    )  # fmt: skip
+    screen = Console(stderr=True)
+    with bars.Progress(
+        *columns, console=screen, transient=True, disable=not screen.is_terminal
+    ) as bar:
+        task = bar.add_task("choosing the time", total=None)
+
+        def progress(cell: Cell, done: int, total: int) -> None:
+            bar.update(task, description=str(cell), completed=done, total=total)
+
+        return work(progress)
+
+
+def say_where(console: Console, result: Verification, page: Path) -> None:
+    """Where the report is, and what the run took."""
+    took = result.environment
+    reused = took.networks_reused
+    note = f" ({reused} networks reused from an earlier run; --fresh repeats them)" * bool(reused)
+    console.print(
+        f"report: {page}{note}; {took.seconds} s, {took.peak_memory_mib} MiB",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip

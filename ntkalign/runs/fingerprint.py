@@ -1,0 +1,113 @@
+"""A name for all that decides a network's numbers: its specification, and what computes it.
+
+What computes it is the code that measuring a network runs through, by folder, the packages that
+compute for it, the devices, and those switches of JAX and XLA that change numbers. Everything else
+(how numbers are judged, drawn, told, or asked for) may change without a network being measured
+again.
+
+Code of the user's own is no part of this: it is never looked up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.resources
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ntkalign.cells.specification import Specification
+from ntkalign.devices import devices
+
+DECIDING = (
+    "errors.py", "registry.py", "precision.py", "devices.py", "rules.py",
+    "networks", "kernels", "flow", "quantities", "cells",
+)  # fmt: skip
+"""Files and folders of this package that a network's numbers come from; data are digested."""
+PACKAGES = (
+    "jax", "jaxlib", "diffrax", "equinox", "lineax", "neural-tangents", "numpy", "optimistix",
+    "scipy",
+)  # fmt: skip
+"""Packages that compute."""
+HARMLESS = (
+    "cache", "compiler_detailed", "debug_log", "debug_key", "distributed", "dump", "explain",
+    "include_", "leak", "log_", "logging", "pprint", "preemption", "profil", "proxy", "pgle",
+    "source_", "timeout", "traceback", "transfer", "warn", "garbage", "visible_devices", "platform",
+    "xla_backend", "default_device", "captured_constants", "serialization", "tracing_",
+)  # fmt: skip
+"""Switches of JAX with one of these in their names say where to look, what to tell or keep, or
+which device computes (which is a part of the fingerprint by itself); all others count."""
+ENVIRONMENT = (
+    "XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG",
+    "MKL_CBWR", "OPENBLAS_CORETYPE",
+)  # fmt: skip
+"""Variables that change what compilers and libraries compute."""
+
+
+def fingerprint(specification: Specification, context: dict[str, Any]) -> str:
+    """The name of one network's numbers.
+
+    Args:
+        specification: of the network.
+        context: what computes it, see :func:`computed_by`.
+    """
+    text = json.dumps([specification.as_json(), context], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def computed_by() -> dict[str, Any]:
+    """What computes numbers in this process, as plain values."""
+    return {
+        "sources": sources(package()),
+        "packages": dict(_versions()),
+        "devices": [device.device_kind for device in devices()],
+        "jax": switches(),
+        "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+    }
+
+
+def package() -> Path:
+    """The folder of this package."""
+    return Path(str(importlib.resources.files("ntkalign")))
+
+
+def sources(root: Path) -> str:
+    """A name for the code that decides numbers.
+
+    Args:
+        root: the folder of the package, or of a copy.
+    """
+    found = hashlib.sha256()
+    for file in deciding_files(root):
+        text = file.read_bytes()
+        found.update(f"{file.relative_to(root).as_posix()} {len(text)}\n".encode() + text)
+    return found.hexdigest()
+
+
+def deciding_files(root: Path) -> list[Path]:
+    """The files of that code, in one order."""
+    chosen = (root / name for name in DECIDING)
+    files = [f for path in chosen for f in ([path] if path.suffix else path.rglob("*.py"))]
+    return sorted(f for f in files if f.is_file())
+
+
+def switches() -> dict[str, str]:
+    """JAX's switches that may change numbers, as they are where this is called."""
+    return {
+        name: str(getattr(jax.config, name, value))
+        for name, value in sorted(jax.config.values.items())
+        if not any(part in name for part in HARMLESS)
+    }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # older versions of diffrax come without some of them

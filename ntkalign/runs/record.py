@@ -1,0 +1,242 @@
+"""What a run found and how, as typed values; and as the plain ones of report.json, and back."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import resource
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ntkalign.cells.cell import OK
+from ntkalign.claims.verdicts import Finding
+from ntkalign.devices import devices
+from ntkalign.errors import InputError
+from ntkalign.networks.activations import ACTIVATIONS, Activation
+from ntkalign.rules import RULES, Rule
+from ntkalign.runs.settings import Settings
+from ntkalign.version import __version__
+
+VERSIONS = ("jax", "diffrax", "neural-tangents", "numpy", "scipy", "pandas", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a run went about its settings.
+
+    Attributes:
+        title: what it was about; reports of before there were several titles have none.
+        no_prediction: why there is no infinite-width prediction, if one was wanted.
+        held_out: points that were not trained on.
+        until_decided: whether it went on while claims were undecided.
+        budget: minutes after which it stopped that.
+        looks: how often it looked at its data.
+        spend: the share of all error probabilities that the last look used.
+    """
+
+    title: str = "Does it hold at finite width? Boopathy & Fiete (ICML 2022), measured"
+    no_prediction: str | None = None
+    held_out: int = 0
+    until_decided: bool = False
+    budget: float | None = None
+    looks: int = 1
+    spend: float = 1.0
+
+
+@dataclass(frozen=True)
+class Flows:
+    """How many flows each engine ran, its iterations or steps, and the largest stated error."""
+
+    spectral: int = 0
+    dense: int = 0
+    spectral_steps: int = 0
+    dense_steps: int = 0
+    largest_stated_error: float | None = None
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Flows:
+        """From the table of measurements."""
+
+        def values(quantity: str) -> pd.Series:
+            return table["value"][table["quantity"] == quantity]
+
+        spectral, dense = values("spectral-steps"), values("dense-steps")
+        stated = values("estimated-error")
+        largest = float(stated.max()) if len(stated) else None
+        return cls(len(spectral), len(dense), int(spectral.sum()), int(dense.sum()), largest)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a run took place and what it took.
+
+    Attributes:
+        versions: of Python and of packages.
+        device: which one computed.
+        precision: of the measurements.
+        git_revision: the commit of the source tree that was run, with + if it was changed since.
+        seconds: from its beginning to its end.
+        peak_memory_mib: at most so much memory.
+        flows: how many there were.
+        networks_measured: of which something was measured.
+        networks_reused: that were stored before.
+    """
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str = "unknown"
+    precision: str = "float64"
+    git_revision: str | None = None
+    seconds: float = 0.0
+    peak_memory_mib: int = 0
+    flows: Flows = field(default_factory=Flows)
+    networks_measured: int = 0
+    networks_reused: int = 0
+
+    @classmethod
+    def here(cls, *, seconds: float, flows: Flows, measured: int, reused: int) -> Environment:
+        """This process, now."""
+        versions = {name: importlib.metadata.version(name) for name in VERSIONS}
+        return cls(
+            versions={"ntkalign": __version__, "python": platform.python_version(), **versions},
+            device=str(devices()[0].device_kind),
+            git_revision=_revision(),
+            seconds=round(seconds, 1),
+            peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            flows=flows,
+            networks_measured=measured,
+            networks_reused=reused,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return vars(self) | {"versions": dict(self.versions), "flows": dict(vars(self.flows))}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Environment:
+        """From plain values."""
+        flows = _known(Flows, stored.get("flows") or {})
+        return cls(**(_known(cls, stored) | {"flows": Flows(**flows)}))
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a run found.
+
+    Attributes:
+        settings: what was run, with the time, the inputs and the outputs that were used.
+        conduct: how the run went about it.
+        environment: versions, device, precision, revision, seconds, memory.
+        findings: the claims, then the controls.
+        table: the tidy table of measurements.
+        limit_loss: the loss at the saved times at infinite width, if it was predicted.
+        command: what the command line was told beyond the settings.
+    """
+
+    settings: Settings
+    conduct: Conduct
+    environment: Environment
+    findings: tuple[Finding, ...]
+    table: pd.DataFrame
+    limit_loss: tuple[float, ...] | None = None
+    command: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Settings, conduct and command as the plain values of report.json."""
+        return self.settings.as_json() | vars(self.conduct) | dict(self.command)
+
+    @classmethod
+    def from_json(
+        cls, stored: Mapping[str, Any], findings: tuple[Finding, ...], table: pd.DataFrame
+    ) -> Verification:
+        """From the plain values of report.json, and what was judged anew.
+
+        Raises:
+            InputError: if the stored settings cannot be run.
+        """
+        config, loss = stored["config"], stored.get("infinite_width_loss")
+        settings, conduct = _known(Settings, config), _known(Conduct, config)
+        return cls(
+            settings=Settings(**(settings | _with_stand_ins(settings))),
+            conduct=Conduct(**conduct),
+            environment=Environment.from_json(stored["environment"]),
+            findings=findings,
+            table=table,
+            limit_loss=None if loss is None else tuple(loss),
+            command={n: v for n, v in config.items() if n not in settings | conduct},
+        )
+
+    @property
+    def title(self) -> str:
+        """What the run was about."""
+        return self.conduct.title
+
+    @property
+    def spend(self) -> float:
+        """The share of all error probabilities that this look at the data may use."""
+        return self.conduct.spend
+
+    @property
+    def claims(self) -> tuple[Finding, ...]:
+        """The answers to what the paper claims."""
+        return tuple(f for f in self.findings if not f.question.control)
+
+    @property
+    def controls(self) -> tuple[Finding, ...]:
+        """The answers for what must not hold."""
+        return tuple(f for f in self.findings if f.question.control)
+
+    @property
+    def passed_controls(self) -> tuple[Finding, ...]:
+        """Controls that were found to hold: then the check proves nothing."""
+        return tuple(f for f in self.controls if f.verdict == "holds")
+
+    @property
+    def failures(self) -> list[str]:
+        """One line for each flow that failed: which, and why."""
+        failed = self.table[self.table["status"] != OK]
+        cells = failed[["family", "width", "seed", "rule", "status"]].drop_duplicates()
+        return [
+            f"{family} network, width {width}, seed {seed}, rule {rule}: {status}"
+            for family, width, seed, rule, status in cells.itertuples(index=False)
+        ]
+
+
+def _known(kind: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What is stored of a record's fields; an older report has fewer, a newer one more."""
+    return {f.name: stored[f.name] for f in fields(kind) if f.name in stored}
+
+
+def _with_stand_ins(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """For rules and activations of the user's own, of which a report has the names alone."""
+    changed: dict[str, Any] = {}
+    if "rules" in settings:
+        changed["rules"] = tuple(
+            name if name in RULES else Rule(name, _not_stored, _not_stored)
+            for name in settings["rules"]
+        )
+    if settings.get("activation", "tanh") not in ACTIVATIONS:
+        changed["activation"] = Activation(settings["activation"], _not_stored)
+    return changed
+
+
+def _not_stored(*args: Any) -> Any:
+    raise InputError(
+        "rules", "of a report", must="be given again to be run", got="its name",
+        because="a report keeps no code", do="pass the Rule or the Activation",
+    )  # fmt: skip
+
+
+def _revision() -> str | None:
+    """The commit of the source tree that is running, with + if it was changed since."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

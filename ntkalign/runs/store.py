@@ -1,0 +1,118 @@
+"""What is known of each network: in memory for the run, and in a folder from one run to the next.
+
+A network's file holds what was ever measured of it, rule by rule, so that asking for one more
+claim trains only the rules of which something is missing. It is written in whole or not at all, and
+says what it should contain: a damaged one is no file. Rules and quantities of the user's own stay
+in memory, and so does all of a network with an activation of the user's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ntkalign.cells.cell import BOOKKEEPING, Cell, Needs, Row, with_companions
+from ntkalign.cells.specification import Measure, Specification, is_built_in
+from ntkalign.precision import float64
+from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.rules import Rule
+from ntkalign.runs.fingerprint import computed_by, fingerprint
+
+Rows = dict[tuple[Any, ...], Row]
+"""Rows by all that is not a measured number."""
+
+
+class Store:
+    """Measured networks.
+
+    Args:
+        folder: where they are stored and looked for; None stores nothing.
+        fresh: ignore what is stored there.
+    """
+
+    def __init__(self, folder: Path | None = None, *, fresh: bool = False):
+        self.folder, self.fresh = folder, fresh
+        self.measured: set[str] = set()
+        with float64():  # networks are measured in this scope
+            self._context = computed_by()
+        self._known: dict[str, Rows] = {}
+
+    def rows(self, specification: Specification, needs: Needs, measure: Measure) -> list[Row]:
+        """What is needed of a network; what is not known of it is measured.
+
+        Args:
+            specification: of the network.
+            needs: quantities by rule.
+            measure: how they are measured.
+
+        Returns:
+            Rows in the order of rules in ``needs``, then of quantities, layers and times. They are
+            the same whether some of them were known or not.
+        """
+        name = fingerprint(specification, self._context)
+        path = self.folder / f"{name}.json" if self.folder and specification.built_in else None
+        own = {rule.name for rule in needs if not is_built_in(rule)}
+        known = self._known.get(name)
+        if known is None:
+            stored = _read(path, specification.cell) if path and not self.fresh else {}
+            known = {key: row for key, row in stored.items() if _lasts(row, own)}
+        missing = {
+            rule: quantities
+            for rule, quantities in needs.items()
+            if not quantities <= {row.quantity for row in known.values() if row.rule == rule.name}
+        }
+        if missing:
+            self.measured.add(name)
+            known = known | _keyed(measure(specification, missing))
+        self._known[name] = known
+        lasting = [row for row in known.values() if _lasts(row, own)]
+        if path and missing and lasting:
+            _write(path, specification, lasting)
+        return [row for rule, asked in needs.items() for row in _select(known, rule, asked)]
+
+
+def _lasts(row: Row, own: set[str]) -> bool:
+    """Whether a row is made by this package's code alone, and so may be kept for another run."""
+    built_in = row.quantity in BOOKKEEPING or QUANTITIES[row.quantity].built_in
+    return built_in and row.rule not in own
+
+
+def _keyed(rows: Iterable[Row]) -> Rows:
+    return {row[:7]: row for row in rows}
+
+
+def _select(known: Rows, rule: Rule, asked: frozenset[str]) -> list[Row]:
+    """The rows of a rule that somebody who asks for these quantities gets."""
+    wanted = with_companions(asked) | BOOKKEEPING
+    rows = [row for row in known.values() if row.rule == rule.name and row.quantity in wanted]
+    return sorted(rows, key=lambda row: (row.quantity, row.layer or 0, row.time or 0.0))
+
+
+def _read(path: Path, cell: Cell) -> Rows:
+    """What is stored of a network, if its file is there and whole."""
+    try:
+        stored = json.loads(path.read_bytes())
+        rows = [Row(*values) for values in stored["rows"]]
+        whole = stored["digest"] == _digest(stored["rows"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    mine = all(row[:3] == (cell.family, cell.width, cell.seed) for row in rows)
+    return _keyed(rows) if whole and mine else {}
+
+
+def _write(path: Path, specification: Specification, rows: list[Row]) -> None:
+    content = {
+        "specification": specification.as_json(), "columns": Row._fields,
+        "digest": _digest(rows), "rows": rows,
+    }  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(content), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _digest(rows: Sequence[Sequence[Any]]) -> str:
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

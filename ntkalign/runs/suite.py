@@ -1,0 +1,100 @@
+"""What is asked of a family of networks, and how one of them is measured: theory, or kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ntkalign.cells import kernels
+from ntkalign.cells.flow import measure_cell
+from ntkalign.cells.infinite_width import Predictions, predictions
+from ntkalign.cells.specification import Measure
+from ntkalign.claims.claim import Question
+from ntkalign.claims.questions import kernel_questions, questions
+from ntkalign.data.catalogue import Data
+from ntkalign.errors import InputError
+from ntkalign.rules import CONTROLS
+from ntkalign.runs.settings import Settings
+from ntkalign.values import whole
+
+HELD_OUT = 8
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Questions, and how a network answers them.
+
+    Attributes:
+        name: stands in the specification of each network.
+        title: the report's heading.
+        ask: the questions, from settings and the ids of claims.
+        prepare: from settings and all data, how one network is measured.
+        predict: from settings, the training points and T, what infinitely wide networks do, if the
+            plots are to show it.
+        held_out: data points that are not trained on, after the P that are.
+    """
+
+    name: str
+    title: str
+    ask: Callable[[Settings, Iterable[str]], list[Question]]
+    prepare: Callable[[Settings, Data], Measure]
+    predict: Callable[[Settings, Data, float], Predictions | None] = lambda s, data, time: None
+    held_out: int = 0
+
+
+def check_held_out(given: Any) -> int:
+    """How many points are held out, as somebody gave it.
+
+    Raises:
+        InputError: if it is no positive number.
+    """
+    because = "predictions are checked where the network was not trained"
+    count: int = whole(1, because, "pass 8, say")("held_out", given)
+    return count
+
+
+def kernel_suite(held_out: int = HELD_OUT) -> Suite:
+    """The questions about kernels, with so many points held out.
+
+    Raises:
+        InputError: if there is none.
+    """
+    return Suite(
+        "kernels",
+        "Are networks of finite width what their kernels say? Measured",
+        _ask_kernels,
+        lambda settings, data: kernels.prepare(settings.family, data, settings.points),
+        held_out=check_held_out(held_out),
+    )
+
+
+def _ask_theory(settings: Settings, only: Iterable[str]) -> list[Question]:
+    return questions(settings.family, settings.rules, controls=CONTROLS, only=only)
+
+
+def _ask_kernels(settings: Settings, only: Iterable[str]) -> list[Question]:
+    if settings.output_exponent != 0:
+        raise InputError(
+            "output_exponent", settings.output_exponent, must="be 0", got="another",
+            because="only the neural tangent parameterisation has these limits", do="leave it out",
+        )  # fmt: skip
+    return kernel_questions(settings.family, only)
+
+
+def _predict_theory(settings: Settings, data: Data, time: float) -> Predictions | None:
+    if settings.output_exponent != 0:
+        return None
+    return predictions(
+        settings.family, data, time, widths=settings.widths, seeds=settings.every_seed,
+        initial_outputs=settings.initial_outputs,
+    )  # fmt: skip
+
+
+THEORY = Suite(
+    "theory",
+    "Does it hold at finite width? Boopathy & Fiete (ICML 2022), measured",
+    _ask_theory,
+    lambda settings, data: measure_cell,
+    _predict_theory,
+)

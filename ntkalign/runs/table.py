@@ -1,0 +1,59 @@
+"""The tidy table of measurements: one row per network, rule, layer, quantity and time.
+
+A table that is written and read again is the same table, to the last bit, whatever rules are
+called: only numbers may be missing, and a rule called NA or 1 keeps its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from ntkalign.cells.cell import LOSS, OK, Row
+from ntkalign.claims.claim import MAIN
+from ntkalign.rules import NORMAL
+
+NUMBERS = {
+    "width": "int64", "seed": "int64", "layer": "Int64", "time": "float64", "value": "float64",
+    "error": "float64",
+}  # fmt: skip
+TYPES = {column: NUMBERS.get(column, "str") for column in Row._fields}
+
+
+def table_of(rows: Iterable[Row]) -> pd.DataFrame:
+    """The table of these rows."""
+    return pd.DataFrame(list(rows), columns=list(Row._fields)).astype(TYPES)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as comma-separated values."""
+    table.to_csv(path, index=False, encoding="utf-8")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table that was written.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it holds no table of this kind.
+    """
+    table = pd.read_csv(
+        path, dtype=TYPES, keep_default_na=False, na_values={column: [""] for column in NUMBERS},
+        encoding="utf-8",
+    )  # fmt: skip
+    if list(table.columns) != list(Row._fields):
+        raise ValueError(f"columns {', '.join(table.columns)}, not {', '.join(Row._fields)}")
+    return table
+
+
+def losses(table: pd.DataFrame) -> pd.DataFrame:
+    """Of gradient descent's networks: ½‖e‖² averaged over points, one column per saved time."""
+    chosen = table[
+        (table["family"] == MAIN)
+        & (table["rule"] == NORMAL.name)
+        & (table["quantity"] == LOSS)
+        & (table["status"] == OK)
+    ]
+    return chosen.pivot(index=["width", "seed"], columns="time", values="value")

@@ -1,0 +1,99 @@
+"""Looking at growing data until every claim is decided, without inflating any error probability.
+
+Several looks at growing data would inflate each of them. So the k-th look spends 2^−k of each (of
+1 − confidence, and of both levels of refutation), which add up to no more than one look would
+spend, whenever one stops.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from ntkalign.claims.verdicts import Finding
+from ntkalign.runs.settings import Settings
+
+WIDER, WIDEST = 4, 16384
+"""By what factor a width is added to a run that is to decide more, and up to which."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at the data found.
+
+    Attributes:
+        settings: of the networks looked at.
+        number: k, from 1.
+        spend: the share of all error probabilities that this look uses.
+        table: the measurements.
+        findings: the verdicts.
+    """
+
+    settings: Settings
+    number: int
+    spend: float
+    table: pd.DataFrame
+    findings: tuple[Finding, ...]
+
+
+Measuring = Callable[[Settings], pd.DataFrame]
+Judging = Callable[[Settings, pd.DataFrame, float], tuple[Finding, ...]]
+
+
+def once(settings: Settings, measure: Measuring, judge: Judging) -> Look:
+    """One look, which may spend everything."""
+    table = measure(settings)
+    return Look(settings, 1, 1.0, table, judge(settings, table, 1.0))
+
+
+def until_decided(
+    settings: Settings, measure: Measuring, judge: Judging, seconds: float | None, began: float
+) -> Look:
+    """Looks, each at more networks, while claims are undecided; the last one counts.
+
+    Args:
+        settings: of the first look.
+        measure: the table of all networks that settings ask for.
+        judge: the findings, from settings, a table and the spend.
+        seconds: no look is begun that would, by the time of those before, end later; None: no end.
+        began: when the run began, by the monotonic clock.
+    """
+    number = 0
+    while True:
+        number += 1
+        table = measure(settings)
+        look = Look(settings, number, 0.5**number, table, judge(settings, table, 0.5**number))
+        larger = enlarged(settings, look.findings)
+        if larger is None:
+            return look
+        taken = clock.monotonic() - began
+        if seconds and taken * _work(larger) / _work(settings) > seconds:
+            return look
+        settings = larger
+
+
+def enlarged(settings: Settings, findings: Iterable[Finding]) -> Settings | None:
+    """Settings with more networks for what is undecided; None if nothing is, or it cannot help.
+
+    A wider network if corrections to scaling (which more seeds do not tell apart from the exponent)
+    take up more of most undecided intervals than noise does; else twice as many seeds.
+    """
+    open_ones = [
+        f.rate.all
+        for f in findings
+        if f.verdict == "undecided" and f.rate is not None and not f.question.control
+    ]
+    if not open_ones:
+        return None
+    bent = sum(e.shift[1] - e.shift[0] > 4 * e.error for e in open_ones)
+    if 2 * bent > len(open_ones) and WIDER * settings.widths[-1] <= WIDEST:
+        return replace(settings, widths=(*settings.widths, WIDER * settings.widths[-1]))
+    return replace(settings, seeds=2 * settings.seeds)
+
+
+def _work(settings: Settings) -> float:
+    """What a run takes, in arbitrary units: wide networks by their area, narrow ones alike."""
+    return settings.seeds * sum(1000.0**2 + m**2 for m in settings.widths)

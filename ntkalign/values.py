@@ -1,0 +1,113 @@
+"""Values as users give them, turned into plain ones or refused in one line.
+
+NumPy's and JAX's numbers, arrays, ranges, lists, paths and strings mean what the plain values mean.
+What only looks like one is refused: True for 1, "8" for 8, NaN, a string for a list of names.
+
+Each function here makes a *check*: it takes the name of an argument and what was given for it, and
+returns the plain value.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from collections.abc import Callable, Iterable, Mapping, Set
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from ntkalign.errors import InputError, unknown_name
+
+Check = Callable[[str, Any], Any]
+
+
+def whole(least: int, because: str, do: str) -> Check:
+    """A whole number of at least so much."""
+
+    def check(name: str, given: Any) -> int:
+        value = _number(given)
+        try:
+            value = operator.index(value)
+        except TypeError:
+            raise _wrong(name, given, "be a whole number", because, do) from None
+        if value < least:
+            raise _wrong(name, value, f"be at least {least}", because, do)
+        return int(value)
+
+    return check
+
+
+def real(must: str, holds: Callable[[float], bool], because: str, do: str) -> Check:
+    """A number for which something holds (infinity and NaN are none); ``must`` says what."""
+
+    def check(name: str, given: Any) -> float:
+        value = _number(given)
+        if not isinstance(value, Real):
+            raise _wrong(name, given, "be a number", because, do)
+        value = float(value)
+        if not (math.isfinite(value) and holds(value)):
+            raise _wrong(name, value, must, because, do)
+        return value
+
+    return check
+
+
+def positive(because: str, do: str) -> Check:
+    """A positive number."""
+    return real("be positive and finite", lambda value: value > 0, because, do)
+
+
+def optional(check: Check) -> Check:
+    """None, or what the check lets through."""
+    return lambda name, given: None if given is None else check(name, given)
+
+
+def one_of(allowed: Iterable[str], because: str) -> Check:
+    """One of these names."""
+    allowed = tuple(allowed)
+
+    def check(name: str, given: Any) -> str:
+        if not isinstance(given, str) or given not in allowed:
+            raise unknown_name(name, str(given), allowed, because)
+        return str(given)
+
+    return check
+
+
+def several(check: Check, because: str, do: str) -> Check:
+    """A tuple of what the check lets through, from anything that has an order."""
+
+    def check_all(name: str, given: Any) -> tuple[Any, ...]:
+        if (
+            isinstance(given, str | bytes | Mapping | Set)
+            or not isinstance(given, Iterable)
+            or getattr(given, "ndim", 1) == 0
+        ):
+            raise _wrong(name, given, "be a list or a tuple", because, do)
+        return tuple(check(name, item) for item in given)
+
+    return check_all
+
+
+def text(name: str, given: Any) -> str:
+    """A name, or the path of a file."""
+    if not isinstance(given, str | os.PathLike):
+        raise _wrong(name, given, "be a name or a path", "it is looked up", "pass a string")
+    return str(os.fspath(given))
+
+
+def folder(name: str, given: Any) -> Path:
+    """The path of a folder."""
+    return Path(text(name, given))
+
+
+def _number(given: Any) -> Any:
+    """NumPy's and JAX's scalars as plain ones; None for what is no number, True among them."""
+    if getattr(given, "ndim", None) == 0 and hasattr(given, "item"):
+        given = given.item()
+    return None if isinstance(given, bool | str) else given
+
+
+def _wrong(name: str, given: Any, must: str, because: str, do: str) -> InputError:
+    return InputError(name, given, must=must, got=repr(given), because=because, do=do)

@@ -1,0 +1,273 @@
+"""What is known of a network is not measured again, and what is asked for changes no number."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ntkalign import InputError, Rule, Settings, verify
+from ntkalign.cells import flow, kernels
+from ntkalign.cells.cell import BOOKKEEPING, Cell, Row, with_companions
+from ntkalign.cells.flow import Trial, measure_cell
+from ntkalign.claims.questions import kernel_questions, questions
+from ntkalign.data.catalogue import Data
+from ntkalign.networks.activations import Activation
+from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, CONTROLS, NORMAL, RULES
+from ntkalign.runs.store import Store
+from ntkalign.runs.sweep import needed, specify
+from tests.cases import needs_dense
+
+SETTINGS = Settings(points=3, depth=3, time=1.0, tolerance=1e-5, rules=("align-zero", "align-ada"))
+
+
+def data(points=3):
+    rng = np.random.default_rng(0)
+    return Data("trial", rng.standard_normal((points, 4)), rng.standard_normal((points, 2)))
+
+
+def one(width=8, **changes):
+    return specify(replace(SETTINGS, **changes), "theory", data(), Cell("main", width, 0))
+
+
+def all_needs():
+    return needed(questions(SETTINGS.family, SETTINGS.rules, controls=CONTROLS), SETTINGS.rules)[
+        "main"
+    ]
+
+
+def made_up(calls):
+    """A measurement that says what it was asked for, with numbers that need no network."""
+
+    def measure(specification, needs):
+        calls.append({rule.name: set(quantities) for rule, quantities in needs.items()})
+        cell = specification.cell
+        return [
+            Row(cell.family, cell.width, cell.seed, rule.name, None, quantity, None,
+                math.nan if quantity == "divergence-relative" else len(quantity) / 7, 0.1, "ok")
+            for rule, quantities in needs.items()
+            for quantity in sorted(with_companions(quantities) | {"panels"})
+        ]  # fmt: skip
+
+    return measure
+
+
+def same(ours, theirs):
+    """Rows agree to the last bit, NaN with NaN."""
+    return list(map(repr, ours)) == list(map(repr, theirs))
+
+
+def needs(**quantities):
+    return {RULES[name.replace("_", "-")]: frozenset(q.split()) for name, q in quantities.items()}
+
+
+def test_only_what_is_missing_is_measured_and_only_what_is_asked_for_is_returned(tmp_path):
+    calls = []
+    measure = made_up(calls)
+    store = Store(tmp_path)
+    first = store.rows(one(), needs(normal="weight-drift", fa="divergence"), measure)
+    assert calls == [{"normal": {"weight-drift"}, "fa": {"divergence"}}]
+    again = Store(tmp_path)
+    assert same(again.rows(one(), needs(normal="weight-drift", fa="divergence"), measure), first)
+    assert len(calls) == 1
+    assert not again.measured
+    more = needs(normal="weight-drift", fa="divergence discrepancy", dfa="divergence")
+    second = again.rows(one(), more, measure)
+    assert calls[1:] == [{"fa": {"divergence", "discrepancy"}, "dfa": {"divergence"}}]
+    assert len(again.measured) == 1
+    assert same(second, Store().rows(one(), more, made_up([])))
+    assert same(Store(tmp_path).rows(one(), more, measure), second)
+    less = Store(tmp_path).rows(one(), needs(normal="weight-drift", fa="divergence"), measure)
+    assert same(less, first)
+    assert len(calls) == 2
+
+
+def test_a_fresh_run_looks_at_nothing_stored_and_keeps_what_it_measured(tmp_path):
+    calls = []
+    measure, asked = made_up(calls), needs(normal="weight-drift")
+    Store(tmp_path).rows(one(), asked, measure)
+    fresh = Store(tmp_path, fresh=True)
+    for _ in range(2):
+        fresh.rows(one(), asked, measure)
+    assert len(calls) == 2
+
+
+def test_other_networks_are_other_files(tmp_path):
+    calls = []
+    measure, asked = made_up(calls), needs(normal="weight-drift")
+    for network in (one(), one(width=16), one(tolerance=1e-6), one(engine="dense")):
+        Store(tmp_path).rows(network, asked, measure)
+    assert len(calls) == len(list(tmp_path.iterdir())) == 4
+
+
+def damaged(text):
+    stored = json.loads(text)
+    rows = stored["rows"]
+    yield ""
+    yield "{"
+    yield "[]"
+    yield '"text"'
+    yield text[: len(text) // 2]
+    yield text + text
+    yield json.dumps(stored | {"rows": rows[:-1]})
+    yield json.dumps(stored | {"rows": [[*rows[0][:-3], 0.125, 0.1, "ok"], *rows[1:]]})
+    yield json.dumps(stored | {"rows": [row[:-1] for row in rows]})
+    yield json.dumps({"rows": rows})
+    yield "\0" * len(text)
+
+
+def test_a_damaged_file_is_measured_again(tmp_path):
+    calls = []
+    measure, asked = made_up(calls), needs(normal="weight-drift", fa="divergence")
+    whole = Store(tmp_path).rows(one(), asked, measure)
+    (file,) = tmp_path.iterdir()
+    text = file.read_text()
+    count = 1
+    for bad in damaged(text):
+        file.write_text(bad)
+        assert same(Store(tmp_path).rows(one(), asked, measure), whole)
+        count += 1
+        assert len(calls) == count, bad[:60]
+        assert file.read_text() == text
+    file.write_bytes(b"\xff\xfe")
+    assert same(Store(tmp_path).rows(one(), asked, measure), whole)
+    assert len(calls) == count + 1
+    file.write_text(text)
+    Store(tmp_path).rows(one(), asked, measure)  # the control: a whole one is read
+    assert len(calls) == count + 1
+
+
+def test_code_of_ones_own_is_never_looked_up_and_does_not_keep_others_from_being(tmp_path):
+    calls = []
+    measure = made_up(calls)
+    mine = Rule("my-rule", ALIGN_ADA.feedback, ALIGN_ADA.activity)
+    asked = needs(normal="weight-drift") | {mine: frozenset({"divergence"})}
+    store = Store(tmp_path)
+    first = store.rows(one(), asked, measure)
+    assert same(store.rows(one(), asked, measure), first)  # but it is known while the run lasts
+    assert len(calls) == 1
+    assert "my-rule" not in next(tmp_path.iterdir()).read_text()
+    assert same(Store(tmp_path).rows(one(), asked, measure), first)
+    assert calls[1:] == [{"my-rule": {"divergence"}}]
+    own = one(activation=Activation("my-tanh", jnp.tanh))
+    for _ in range(2):
+        Store(tmp_path / "own").rows(own, needs(normal="weight-drift"), measure)
+    assert len(calls) == 4
+    assert not (tmp_path / "own").exists()
+
+
+def test_a_rule_that_only_bears_a_stored_name_gets_no_stored_numbers(tmp_path):
+    calls = []
+    Store(tmp_path).rows(one(), needs(align_ada="divergence"), made_up(calls))
+    (text,) = (file.read_text() for file in tmp_path.iterdir())
+    impostor = Rule("align-ada", ALIGN_ZERO.feedback, ALIGN_ZERO.activity)
+    Store(tmp_path).rows(one(), {impostor: frozenset({"divergence"})}, made_up(calls))
+    assert len(calls) == 2
+    assert [file.read_text() for file in tmp_path.iterdir()] == [text]
+
+
+def split(needs, parts):
+    """The same needs, asked for one after the other."""
+    pairs = [(rule, q) for rule, quantities in needs.items() for q in sorted(quantities)]
+    for part in range(parts):
+        asked = {}
+        for rule, quantity in pairs[part::parts]:
+            asked.setdefault(rule, set()).add(quantity)
+        yield {rule: frozenset(quantities) for rule, quantities in asked.items()}
+
+
+@needs_dense
+@pytest.mark.parametrize(
+    "network", [one(), one(width=600), one(engine="dense")], ids=["narrow", "wide", "dense"]
+)
+def test_asking_in_steps_gives_the_numbers_of_asking_at_once_bit_for_bit(network):
+    at_once = Store().rows(network, all_needs(), measure_cell)
+    store = Store()
+    for asked in split(all_needs(), 7):
+        store.rows(network, asked, measure_cell)
+    assert same(store.rows(network, all_needs(), measure_cell), at_once)
+    assert {row.status for row in at_once} == {"ok"}
+
+
+def test_the_same_holds_for_kernels():
+    network = specify(SETTINGS, "kernels", data(5), Cell("main", 16, 0))
+    measure = kernels.prepare(SETTINGS.family, data(5), 3)
+    asked = needed(kernel_questions(SETTINGS.family), ())["main"]
+    at_once, store = Store().rows(network, asked, measure), Store()
+    for some in split(asked, 5):
+        store.rows(network, some, measure)
+    assert same(store.rows(network, asked, measure), at_once)
+
+
+def trained(monkeypatch):
+    names = []
+    run = Trial.run
+    monkeypatch.setattr(
+        Trial, "run", lambda self, rule, *guess: names.append(rule.name) or run(self, rule, *guess)
+    )
+    return names
+
+
+def test_one_more_claim_trains_only_what_it_needs(tmp_path, monkeypatch):
+    settings = Settings(
+        data="sphere", points=2, widths=(4, 8, 16), seeds=2, depth=2, time=1.0,
+        rules=("align-zero", "align-ada"),
+    )  # fmt: skip
+    names = trained(monkeypatch)
+    verify(settings, claims=["alignment-score"], cells=tmp_path)
+    assert set(names) == {"normal"}
+    names.clear()
+    both = ["alignment-score", "proposition-2"]
+    result = verify(settings, claims=both, cells=tmp_path)
+    assert {"align-zero", "align-ada", "fa", "dfa", "last-layer"} <= set(names)
+    assert names.count("fa") == 6  # 3 widths, 2 seeds
+    names.clear()
+    again = verify(settings, claims=both, cells=tmp_path)
+    assert not names
+    assert again.environment.networks_measured == 0
+    assert again.table.equals(result.table)
+    # two more rules are two more rules
+    more = replace(settings, rules=("align-zero", "align-ada", "w-star"))
+    verify(more, claims=["proposition-2"], cells=tmp_path)
+    assert set(names) == {"w-star", "normal"}  # it starts from gradient descent
+    names.clear()
+    verify(settings, claims=["lemma-1/weights"], cells=tmp_path)
+    assert set(names) <= {"normal", "align-zero", "align-ada"}
+
+
+def test_what_failed_is_said_of_all_that_one_measurement_would_have_given(monkeypatch):
+    """Also of the losses of gradient descent, when it is gradient descent that failed."""
+    monkeypatch.setattr(
+        flow, "why_not", lambda pair: "diverged" if pair[0].rule is NORMAL else None
+    )
+    rows = measure_cell(one(), needs(normal="weight-drift", align_zero="divergence weight-drift"))
+    failed = {(row.rule, row.quantity) for row in rows if row.status != "ok"}
+    assert failed == {
+        ("normal", "weight-drift"), ("normal", "loss"), ("align-zero", "divergence"),
+        ("align-zero", "divergence-relative"),
+    }  # fmt: skip
+    assert {row.status for row in rows} == {"ok", "normal diverged"}
+    for row in rows:
+        assert (row.status == "ok") == math.isfinite(row.value), row
+    assert {row.layer for row in rows if row.quantity == "weight-drift"} == {1, 2, 3}
+
+
+def test_a_specification_refuses_options_that_there_are_not():
+    with pytest.raises(InputError, match=r"engine \(dence\) must be one of .* mean 'dense'\?"):
+        replace(one(), engine="dence")
+    with pytest.raises(InputError, match=r"initial_outputs \(none\) must be one of"):
+        replace(one(), initial_outputs="none")
+
+
+def test_bookkeeping_comes_with_every_rule():
+    rows = measure_cell(one(), needs(normal="weight-drift"))
+    losses = [row for row in rows if row.quantity == "loss"]
+    assert [row.time for row in losses] == [(i / 8) ** 2 for i in range(1, 9)]
+    assert {row.quantity for row in rows} == {
+        "weight-drift", *(BOOKKEEPING - {"dense-steps"})
+    }  # fmt: skip
+    assert NORMAL.name in {row.rule for row in rows}
