@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ntkalign.errors import InputError, unknown_name
-from ntkalign.networks.base import Parameters
 
 DEVICES = ("auto", "cpu", "gpu")
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -71,21 +73,26 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def shard(parameters: Parameters) -> Parameters:
+def shard(parameters: T) -> T:
     """The same parameters where they are computed with.
 
-    Each weight matrix is split by rows over all devices where that divides.
+    Each weight matrix is split by rows over all devices where that divides. Every product in the
+    spectral engine then runs on all devices; XLA moves what must be moved.
 
-    Every product in the spectral engine then runs on all devices; XLA moves what must be moved.
+    Args:
+        parameters: arrays in any structure; those with two axes are weight matrices.
+
+    Returns:
+        The same structure.
     """
     every = devices()
     if len(every) == 1:
         return parameters if every[0].platform == "cpu" else jax.device_put(parameters, every[0])
     mesh = Mesh(np.array(every), ("units",))
     rows = NamedSharding(mesh, PartitionSpec("units", None))  # type: ignore[no-untyped-call]
-    return tuple(
-        layer._replace(weight=jax.device_put(layer.weight, rows))
-        if layer.weight.shape[0] % len(every) == 0
-        else layer
-        for layer in parameters
-    )
+
+    def split(array: jax.Array) -> jax.Array:
+        divides = array.ndim == 2 and len(array) % len(every) == 0
+        return jax.device_put(array, rows) if divides else array
+
+    return jax.tree.map(split, parameters)
