@@ -44,6 +44,9 @@ def float64() -> Iterator[None]:
 def in_float64(function: Callable[P, T]) -> Callable[P, T]:
     """A decorator: the function runs in a scope of its own.
 
+    Returns:
+        A function of the same arguments that leaves the caller's precision as it was.
+
     Raises:
         TypeError: for a generator or a coroutine function, which runs after the scope is left.
     """
@@ -65,6 +68,9 @@ def as_given(function: Callable[P, T]) -> Callable[P, T]:
     """A decorator: in a scope if an argument is in float64 (a JAX array of it), else as it is.
 
     For what a caller may use at either precision: float32 arrays stay float32.
+
+    Returns:
+        A function of the same arguments that computes at their precision.
     """
     scoped = in_float64(function)
 

@@ -177,6 +177,9 @@ CONTROLS = tuple(rule for rule in RULES.values() if rule.control)
 def lookup(name: str | Rule) -> Rule:
     """A rule by its name, or a rule of one's own.
 
+    Returns:
+        The rule; one's own is returned as it is.
+
     Raises:
         InputError: if the name is unknown, or one's own rule is called like a built-in one.
     """

@@ -68,6 +68,9 @@ BOOKKEEPING = frozenset({LOSS, "spectral-steps", "dense-steps", "panels", "estim
 def with_companions(quantities: Iterable[str]) -> frozenset[str]:
     """These quantities, and all that are measured together with one of them.
 
+    Returns:
+        Names of quantities, the given ones among them.
+
     Raises:
         InputError: if one is not registered.
     """

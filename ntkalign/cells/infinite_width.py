@@ -62,6 +62,9 @@ def predictions(
         widths: at which the limits of what depends on the width are given.
         seeds: of the networks.
         initial_outputs: how those of the networks are drawn.
+
+    Returns:
+        By quantity and layer the largest value over time, for each width; the loss over time.
     """
     kernels = infinite_width_kernels(family, data.x)
     points, outputs = data.y.shape

@@ -32,6 +32,9 @@ def prepare(family: Family, data: Data, points: int) -> Measure:
         data: the training points, then those held out.
         points: how many are trained on.
 
+    Returns:
+        A function of a specification and the quantities needed; it has the limit's kernels ready.
+
     Raises:
         InputError: if the activation has no limit.
     """
@@ -67,6 +70,9 @@ def measure_kernels(
         needs: the quantities wanted, of gradient descent and of Align-zero.
         limit: the kernels of the infinitely wide network on all points.
         rules: gradient descent and Align-zero, with points held out.
+
+    Returns:
+        Rows, rule by rule; where a rule's flow failed, values are NaN and the status says why.
     """
     normal, zero = rules
     trial = Trial.of(specification, rules)

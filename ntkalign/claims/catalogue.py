@@ -65,6 +65,9 @@ def choose(ids: Iterable[str] = (), command: str = VERIFY) -> tuple[Claim, ...]:
         ids: of claims; a text holds several with commas between.
         command: which command is to ask about them.
 
+    Returns:
+        Each claim once, however often its id is given; an id may stand for several.
+
     Raises:
         InputError: if an id is unknown, or another command's.
     """

@@ -68,6 +68,9 @@ def gather(
         quantity: the claim's, or its companion.
         widths: at which it must have been measured; any if empty.
         seeds: how many networks there must be at each width; any number if 0.
+
+    Returns:
+        Values and errors by width and seed; ``fault`` says why no verdict can rest on them.
     """
     for column in COLUMNS:
         if list(table.columns).count(column) != 1:

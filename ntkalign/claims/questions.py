@@ -108,6 +108,9 @@ def questions(
         controls: the rules that every report has as controls.
         only: ids of the claims to ask about; all if empty.
 
+    Returns:
+        The claims' own questions, then their controls; each part in the catalogue's order.
+
     Raises:
         InputError: if an id is unknown, or none of the rules is one that its claim speaks of.
     """
@@ -125,6 +128,9 @@ def kernel_questions(family: Shape, only: Iterable[str] = ()) -> list[Question]:
     Args:
         family: the networks under test.
         only: ids of the claims to ask about; all if empty.
+
+    Returns:
+        The claims' own questions, then their controls.
 
     Raises:
         InputError: if an id is unknown, or its claim speaks of no rule that kernels describe.

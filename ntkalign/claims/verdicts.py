@@ -157,6 +157,9 @@ def judge_question(
         table: columns family, width, seed, rule, layer, quantity, value, error, status.
         assumptions_met: whether the family meets the paper's assumptions.
         terms: what it is judged by.
+
+    Returns:
+        The verdict, why, and what it rests on; not corrected for other questions.
     """
     claim = question.claim
     bound = Bound(claim.kind, claim.stated_exponent)
@@ -204,6 +207,9 @@ def correct_findings(findings: Iterable[Finding], spend: float = 1.0) -> tuple[F
     Args:
         findings: of a report.
         spend: the share of all error probabilities that this look at the data may use.
+
+    Returns:
+        As many, in the order given; a refutation that may be chance is now undecided.
     """
     level = FAMILY_LEVEL * checked_spend(spend)
     findings = tuple(findings)

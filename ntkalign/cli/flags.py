@@ -103,6 +103,9 @@ class Asked:
     def settings(self, preset: str) -> Settings:
         """The settings; flags that were given win over the preset.
 
+        Returns:
+            The defaults of ``Settings``, then ``base``, the preset, the flags; the last wins.
+
         Raises:
             InputError: if they cannot be run.
         """
@@ -143,6 +146,9 @@ class VerifyFlags:
 
     def settings(self) -> Settings:
         """The settings these flags ask for.
+
+        Returns:
+            Those of the preset, with the flags that were given.
 
         Raises:
             InputError: if they cannot be run, or flags contradict each other.

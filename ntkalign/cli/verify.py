@@ -28,12 +28,15 @@ CELLS = "cells"
 def run_verification(
     flags: VerifyFlags, settings: Settings | None = None, *, suite: Suite = THEORY
 ) -> int:
-    """Verify, print the verdicts and write the report; returns the exit status.
+    """Verify, print the verdicts and write the report.
 
     Args:
         flags: where to and how.
         settings: what to run; by default what the flags say.
         suite: what is asked; the paper's claims by default.
+
+    Returns:
+        The exit status: with ``--strict`` 1 if a claim does not hold or a control passes, else 0.
 
     Raises:
         InputError: if the settings, the data or the output folder cannot be used.

@@ -111,6 +111,9 @@ class DenseEngine(Engine):
     ) -> DenseFlow:
         """Integrate; a guess is of no use.
 
+        Returns:
+            The flow at the saved times, with the change of all its parameters.
+
         Raises:
             InputError: if diffrax is too old, as it is beside JAX 0.4.36 and 0.4.37.
         """
@@ -263,6 +266,9 @@ def _largest_block(tree: Any) -> Array:
     """The largest Frobenius norm among a tree's arrays; NaN counts as infinite.
 
     (A first step far too long may end in NaN, which would never be accepted nor shortened.)
+
+    Returns:
+        A scalar, never NaN.
     """
     norms = jnp.stack([jnp.sqrt(jnp.sum(leaf**2)) for leaf in jax.tree.leaves(tree)])
     return jnp.max(jnp.where(jnp.isnan(norms), jnp.inf, norms))

@@ -105,6 +105,9 @@ def infinite_width_kernels(
         family: depth, activation and bias_std are used.
         x: the data.
 
+    Returns:
+        Kernels at all pairs of points, and the same moved by the bounds on their errors.
+
     Raises:
         InputError: if an expectation is not finite.
     """

@@ -58,6 +58,9 @@ def empirical(
         x: data.
         other: more data; the same if None.
         batch: so many points are held at once.
+
+    Returns:
+        Θ, (P, Q, C, C), and for each layer the Gram matrix, (P, Q), and Γ_l, (P, Q, C, C).
     """
     lefts = _batches(x, batch)
     rights = lefts if other is None else _batches(other, batch)
@@ -99,6 +102,9 @@ def rule_kernel(network: Network, seen: Factors, used: Factors) -> Float[np.ndar
         network: the architecture.
         seen: the network's activities and true feedback.
         used: those that the rule uses; for gradient descent the same, and K is Θ.
+
+    Returns:
+        K, (P C, P C); in general not symmetric.
     """
     return flat(assembled(*layerwise(network, *jax.tree.map(np.asarray, (seen, used)))))
 

@@ -110,6 +110,9 @@ def expansions(
         both: σ and σ′, by :func:`evaluation`.
         variances: of u, for each of P data points.
         correlation: of the pairs.
+
+    Returns:
+        The expansion of σ, then that of σ′, with the same number of terms.
     """
     scales = np.sqrt(variances)
     nodes, weights, values, missed, beyond = _resolved(both, scales)
@@ -153,10 +156,11 @@ def evaluation(activation: Activation) -> Both:
 
 
 def _resolved(both: Both, scales: Float[np.ndarray, " P"]) -> tuple[np.ndarray, ...]:
-    """Nodes (P, K) in standard deviations, weights, σ and σ′ (2, P, K), what is missed.
+    """Nodes that resolve f = σ and f = σ′ for each point, and what they miss.
 
-    Missed are E|f − interpolant| and E[(f − interpolant)²]^½, (2, 2, P), and f beyond the ends,
-    (2, P).
+    Returns:
+        Nodes (P, K) in standard deviations, weights (P, K), σ and σ′ (2, P, K); what is missed,
+        E|f − interpolant| and E[(f − interpolant)²]^½, (2, 2, P), and f beyond the ends, (2, P).
     """
     points = len(scales)
     # not symmetric about 0, so that no end of a panel is a round number, where kinks are

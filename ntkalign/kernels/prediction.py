@@ -30,6 +30,9 @@ def predicted_outputs(
         y: targets of the first P.
         initial: f^0.
         times: in units where η is 1.
+
+    Returns:
+        At each time the outputs at all points, in the order of the kernel.
     """
     points, outputs = np.shape(y)
     flat = jnp.asarray(kernel.transpose(0, 2, 1, 3).reshape((kernel.shape[0] * outputs,) * 2))
@@ -84,6 +87,9 @@ def spectrum(
         features: H Hᵀ/m.
         backward: Γ_l.
         delta: δ.
+
+    Returns:
+        P eigenvalues; all others of Σ_l/m_{l−1} are zero.
     """
     q = weighted(backward, delta)
     values, vectors = np.linalg.eigh(features)

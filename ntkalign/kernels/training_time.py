@@ -30,7 +30,8 @@ _SEED = 2**31 - 1  # no network of a sweep is drawn from it
 def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:
     """The time T (η = 1) at which the linearised loss of one wide network is 1/``fall``.
 
-    Rounded to two significant digits, since only its size matters.
+    Returns:
+        T to two significant digits, since only its size matters.
 
     Raises:
         InputError: if the kernel is singular on the error, so that the loss never falls so far.

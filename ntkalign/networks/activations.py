@@ -88,6 +88,9 @@ ACTIVATIONS: Registry[Activation] = Registry(
 def lookup(name: str | Activation | Elementwise) -> Activation:
     """An activation by its name, or one of one's own, as it is or as a callable.
 
+    Returns:
+        The activation; if it was a callable, no bounds are known of its derivatives.
+
     Raises:
         InputError: if the name is unknown, or one's own activation is called like a built-in one.
     """

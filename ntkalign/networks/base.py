@@ -225,6 +225,9 @@ class Network(abc.ABC):
 
         which is σ′(z_l) ⊙ W_{l+1}ᵀ s_{l+1}/√m_l for the fully connected network. (The layer indices
         of (29)–(30) in the paper are off by one; this is the chain rule of (1).)
+
+        Returns:
+            s_1, …, s_N, shaped like u_l.
         """
         signals = [error]
         for layer, above, weight, slope in zip(
@@ -252,6 +255,9 @@ class Network(abc.ABC):
         """dθ_l/dt = η E[(∂φ_l/∂θ_l)ᵀ s_l], φ_l taken at these activities.
 
         For the fully connected network dW_l/dt = η/√m_{l−1} E[s_l h_{l−1}ᵀ] and db_l/dt = η E[s_l].
+
+        Returns:
+            For each layer dW_l/dt and db_l/dt, shaped like W_l and b_l.
         """
         share = self.rate / len(signals[-1])
         moves = [
@@ -270,6 +276,9 @@ def backpropagate(
         weights: the pass whose weights carry the error, or weights that are no pass's own.
         slopes: the pass at which the nonlinearities are linearised.
         error: e(x), times α.
+
+    Returns:
+        s_1, …, s_N, see :meth:`Network.backward`.
     """
     through = weights.weights if isinstance(weights, Pass) else weights
     return slopes.network.backward(through, slopes.slopes, error)

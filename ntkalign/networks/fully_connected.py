@@ -110,6 +110,9 @@ class FullyConnected(Network):
         Args:
             key: randomness.
             dtype: of the weights, which are float32 numbers in either case.
+
+        Returns:
+            For each layer W_l, (m_l, m_{l−1}), and b_l, (m_l), which is in float64 in either case.
         """
         shapes = [layer.parameters for layer in self.maps]
         return tuple(

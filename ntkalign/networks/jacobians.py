@@ -63,6 +63,9 @@ def jacobian_distance(
         network: the architecture.
         pair: feedback, each (n, C, P, m_l), and activities, each (n, P, m_{l−1}).
         start: the same at time 0, n = 1.
+
+    Returns:
+        One operator norm per time.
     """
     gram: np.ndarray | float = 0.0
     for layer, g, h, g0, h0 in zip(network.maps, *pair, *start, strict=True):

@@ -41,6 +41,9 @@ def share_outputs(
         parameters: as drawn for this network alone.
         x: the data.
         key: of the seed, the same at every width.
+
+    Returns:
+        The parameters given, with another W_N and b_N.
     """
     narrow = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), (parameters, x))
     h = np.asarray(network.forward(*narrow).activities[-1], np.float64)

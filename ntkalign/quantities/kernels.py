@@ -104,6 +104,10 @@ def prediction_gaps(
 
     The prediction's own error is its difference from f^0 + Θδ/P, found without neural-tangents,
     and from the prediction of the kernel moved by its error.
+
+    Returns:
+        Values and error bounds at each time, by name: ``flow-gap-NAME`` of the training points,
+        ``flow-gap-NAME-held-out`` of the others.
     """
     initial = np.asarray(flow.initial.first.output)
     predicted = predicted_outputs(kernel, y[:points], initial, flow.times)

@@ -79,6 +79,9 @@ def align(split: SplitChange, scale: float) -> dict[str, tuple[float, float]]:
     Args:
         split: the weights' change.
         scale: the layer's factor 1/√m_{l−1}.
+
+    Returns:
+        (value, error bound) by the quantity's name; shares and angles are NaN if nothing moves.
     """
     b, w, rest = split
     a = b + w

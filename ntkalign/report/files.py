@@ -30,7 +30,10 @@ JSON, TABLE, HTML, MARKDOWN, PLOTS = (
 
 
 def write_report(result: Verification, folder: Path) -> Path:
-    """Write everything a run leaves in its folder; return the page's path.
+    """Write everything a run leaves in its folder.
+
+    Returns:
+        The path of the HTML page.
 
     Raises:
         InputError: if the folder cannot be written.
@@ -89,6 +92,9 @@ def _entry(finding: Finding) -> dict[str, object]:
 
 def load_report(folder: Path) -> Verification:
     """Judge the stored measurements of a report anew.
+
+    Returns:
+        The stored run, with findings judged anew and corrected for their number.
 
     Raises:
         InputError: if there is no report in the folder, or one of another schema.

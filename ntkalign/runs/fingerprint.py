@@ -55,6 +55,9 @@ def fingerprint(specification: Specification, context: dict[str, Any]) -> str:
     Args:
         specification: of the network.
         context: what computes it, see :func:`computed_by`.
+
+    Returns:
+        20 hexadecimal digits, a hash of both arguments.
     """
     text = json.dumps([specification.as_json(), context], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
@@ -81,6 +84,9 @@ def sources(root: Path) -> str:
 
     Args:
         root: the folder of the package, or of a copy.
+
+    Returns:
+        64 hexadecimal digits, a hash of the files' paths and texts.
     """
     found = hashlib.sha256()
     for file in deciding_files(root):

@@ -156,6 +156,9 @@ class Verification:
     ) -> Verification:
         """From the plain values of report.json, and what was judged anew.
 
+        Returns:
+            The run as it was stored, with these findings and this table.
+
         Raises:
             InputError: if the stored settings cannot be run.
         """

@@ -62,6 +62,9 @@ def setting(default: Any, check: Check, help: str, metavar: str | None = None) -
         check: what it may be; see :mod:`ntkalign.values`.
         help: what it is, with its unit.
         metavar: how help shows its value; None keeps it off the command line.
+
+    Returns:
+        A dataclass field with the default; its metadata hold the rest.
     """
     return field(default=default, metadata={"check": check, "help": help, "metavar": metavar})
 

@@ -46,6 +46,9 @@ class Suite:
 def check_held_out(given: Any) -> int:
     """How many points are held out, as somebody gave it.
 
+    Returns:
+        That many, at least 1.
+
     Raises:
         InputError: if it is no positive number.
     """
@@ -56,6 +59,9 @@ def check_held_out(given: Any) -> int:
 
 def kernel_suite(held_out: int = HELD_OUT) -> Suite:
     """The questions about kernels, with so many points held out.
+
+    Returns:
+        What :func:`ntkalign.runs.verify.verify` is to ask and how it measures one network.
 
     Raises:
         InputError: if there is none.

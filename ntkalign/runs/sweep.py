@@ -145,6 +145,9 @@ def needed(asked: Iterable[Question], rules: Iterable[Rule]) -> dict[str, Needs]
     Args:
         asked: the questions.
         rules: those of the user's own among them; the others are built in.
+
+    Returns:
+        For each family that is asked about the names of quantities, by rule.
     """
     named = dict(RULES) | {rule.name: rule for rule in rules}
     found: dict[str, dict[Rule, set[str]]] = {MAIN: {}, BOTTLENECK: {}}

@@ -35,6 +35,9 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 def read_table(path: Path) -> pd.DataFrame:
     """A table that was written.
 
+    Returns:
+        One row per measurement, with the columns of ``Row``; a number that is missing is NaN.
+
     Raises:
         OSError: if the file cannot be read.
         ValueError: if it holds no table of this kind.

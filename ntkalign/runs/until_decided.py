@@ -60,6 +60,9 @@ def until_decided(
         judge: the findings, from settings, a table and the spend.
         seconds: no look is begun that would, by the time of those before, end later; None: no end.
         began: when the run began, by the monotonic clock.
+
+    Returns:
+        The last look; its settings are those of its networks, its number how many looks there were.
     """
     number = 0
     while True:
@@ -76,10 +79,13 @@ def until_decided(
 
 
 def enlarged(settings: Settings, findings: Iterable[Finding]) -> Settings | None:
-    """Settings with more networks for what is undecided; None if nothing is, or it cannot help.
+    """Settings with more networks for what is undecided.
 
     A wider network if corrections to scaling (which more seeds do not tell apart from the exponent)
     take up more of most undecided intervals than noise does; else twice as many seeds.
+
+    Returns:
+        The settings; None if nothing is undecided, or only claims without a rate.
     """
     open_ones = [
         f.rate.all

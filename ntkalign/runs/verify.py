@@ -32,6 +32,9 @@ BUDGET = "it says when to stop adding networks", "pass until_decided and 10 minu
 def check_budget(given: Any) -> float | None:
     """Minutes as somebody gave them.
 
+    Returns:
+        Minutes, above 0; None if there is no budget.
+
     Raises:
         InputError: if they are no positive number, and not None.
     """
@@ -63,6 +66,9 @@ def verify(
         budget: minutes after which ``until_decided`` stops; no look is begun that would, by the
             time of those before, end later.
         progress: called when a network is finished.
+
+    Returns:
+        The verdicts and the table they rest on; its settings name the time and dimensions used.
 
     Raises:
         InputError: if the settings, the claims, the data or the budget cannot be used.

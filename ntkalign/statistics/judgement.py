@@ -111,6 +111,9 @@ def judge(bound: Bound, rate: Rate, spend: float = 1.0) -> Judgement:
         rate: what was found.
         spend: the share of all error probabilities that this look at the data may use.
 
+    Returns:
+        The verdict, how tight the statement is, the reason and the p-value of the statement.
+
     Raises:
         InputError: if the statement is not about an exponent, or the share is none.
     """
@@ -163,6 +166,9 @@ def judge_mean(
         confidence: of the mean's interval.
         spend: the share of all error probabilities that this look at the data may use.
 
+    Returns:
+        The verdict, the reason, and the p-value of the mean lying within the margin.
+
     Raises:
         InputError: if an argument is not what it must be; says which, and what to do.
     """
@@ -197,6 +203,9 @@ def correct_for_many(p_values: Sequence[float] | np.ndarray) -> tuple[float, ...
 
     Args:
         p_values: of all statements that might have been refuted.
+
+    Returns:
+        As many p-values, none below the one given and none above 1.
 
     Raises:
         InputError: if one is no probability.

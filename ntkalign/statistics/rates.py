@@ -82,6 +82,9 @@ class Exponent:
     def interval(self, confidence: float) -> tuple[float, float]:
         """The confidence interval for p.
 
+        Returns:
+            Its ends; corrections to scaling and numerical error are allowed for.
+
         Raises:
             InputError: if the confidence does not lie between 0 and 1.
         """
@@ -163,6 +166,9 @@ def fit(
         confidence: of every interval.
         errors: for each width, the largest numerical error as a share of a value.
         shared: whether the i-th values of all widths share noise (nested networks, say).
+
+    Returns:
+        The exponent over all widths and over the upper half, with intervals; values by width.
 
     Raises:
         InputError: if an argument is not what it must be; says which, and what to do.

@@ -58,6 +58,9 @@ class Samples:
             errors: for each width, the largest numerical error as a share of a value; none if None.
             shared: whether the i-th values of all widths share noise.
 
+        Returns:
+            The logarithms of the values, and errors of 0 if none are given.
+
         Raises:
             InputError: if they are anything else.
         """
@@ -76,6 +79,9 @@ class Samples:
 
 def checked_widths(widths: Iterable[int]) -> tuple[int, ...]:
     """At least three positive whole numbers that increase.
+
+    Returns:
+        The widths as ``int``.
 
     Raises:
         InputError: if they are anything else.
@@ -103,6 +109,9 @@ def checked_share(name: str, value: object, why: str, example: float) -> float:
         why: it has to be one.
         example: of such a number.
 
+    Returns:
+        The number as ``float``.
+
     Raises:
         InputError: if it is anything else.
     """
@@ -122,6 +131,9 @@ def checked_values(name: str, values: Iterable[Any], widths: Sequence[int]) -> l
         name: of the argument.
         values: as given.
         widths: checked ones.
+
+    Returns:
+        As many arrays as widths, in float64, each with one value per seed.
 
     Raises:
         InputError: if they are anything else.
@@ -148,6 +160,9 @@ def checked_values(name: str, values: Iterable[Any], widths: Sequence[int]) -> l
 def checked_confidence(confidence: object) -> float:
     """A probability; 95 is none.
 
+    Returns:
+        The probability as ``float``.
+
     Raises:
         InputError: if it is anything else.
     """
@@ -156,6 +171,9 @@ def checked_confidence(confidence: object) -> float:
 
 def checked_spend(spend: object) -> float:
     """The share of all error probabilities that a look may use: above 0, at most 1.
+
+    Returns:
+        The share as ``float``.
 
     Raises:
         InputError: if it is anything else.
@@ -171,6 +189,9 @@ def checked_spend(spend: object) -> float:
 
 def checked_flag(name: str, value: object) -> bool:
     """True or False; a word such as "no" would be taken for True.
+
+    Returns:
+        The flag as ``bool``, also if NumPy's was given.
 
     Raises:
         InputError: if it is anything else.
@@ -193,6 +214,9 @@ def checked_count(name: str, value: object, least: int, why: str, example: int) 
         why: it has to be so large.
         example: of such a number.
 
+    Returns:
+        The number as ``int``.
+
     Raises:
         InputError: if it is anything else.
     """
@@ -213,6 +237,9 @@ def checked_number(name: str, value: object, why: str, example: float) -> float:
         value: as given.
         why: it has to be one.
         example: of such a number.
+
+    Returns:
+        The number as ``float``.
 
     Raises:
         InputError: if it is anything else.

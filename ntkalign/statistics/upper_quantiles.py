@@ -62,6 +62,9 @@ def upper_quantile(
         level: of the quantile.
         shared: whether the i-th values of all widths share noise.
 
+    Returns:
+        The quantile's exponent; its difference from the typical network's, with an interval.
+
     Raises:
         InputError: if an argument is not what it must be; says which, and what to do.
     """

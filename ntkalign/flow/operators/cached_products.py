@@ -206,10 +206,11 @@ def _explained(share: Array, anchors: Array) -> Array:
 def _leading(
     gram: Float[np.ndarray, "q q"], cutoff: float, floor: float, ranks: tuple[int, ...]
 ) -> Array | None:
-    """Orthonormal combinations of moments, (q, r), that hold all but ``cutoff`` or ``floor``.
+    """Orthonormal combinations of moments that hold all but ``cutoff`` or ``floor``.
 
-    Their number is as small as the norms and ``ranks`` allow; None if all of the novelty is below
-    ``floor``.
+    Returns:
+        Orthonormal columns, (q, r), with r as small as the norms and ``ranks`` allow; None if all
+        of the novelty is below ``floor``, or is not finite.
     """
     if not np.isfinite(gram).all():
         return None

@@ -33,12 +33,16 @@ def compress(
     """Factor A ≈ Q (QᵀA) with ‖A − Q QᵀA‖_F ≤ max(relative ‖A‖_F, absolute), measured.
 
     Q spans a random sketch of the columns of A, doubled until the residual (computed, not
-    estimated) is small enough; a matrix that is not of low rank is returned whole.
+    estimated) is small enough.
 
     Args:
         matrix: A.
         relative: bound on the residual as a share of ‖A‖_F.
         absolute: bound on the residual itself, for matrices that are zero up to rounding.
+
+    Returns:
+        Q and (QᵀA)ᵀ with the measured residual; A and the identity, exactly, if it is not of low
+        rank.
     """
     rows, columns = matrix.shape
     target = max(relative * float(np.linalg.norm(matrix)), absolute)

@@ -72,6 +72,9 @@ class Motion:
             start: h⁰_{l−1}, (P, m_{l−1}).
             weights: (η/P) w, (q, n).
             large: the precision of the second part.
+
+        Returns:
+            W_l − W_l(a) at the q moments, where a is the panel's start.
         """
         frozen = len(activity) < len(feedback)
         v = layer.scale * weights
@@ -146,6 +149,9 @@ def moving_layer(
         z_l(t_j) = h(t_j) W_l(t_j)ᵀ/√m + b_l(a) + η/P Σ_x ∫G_l
 
     where ``still`` is h(t_j) W_l(a)ᵀ/√m; the last term is the bias's own motion.
+
+    Returns:
+        Three arrays of the shape of ``still``.
     """
     z = still + layer.scale * _up(motion, rows, layer.scale**-2) + bias[None]
     if last:

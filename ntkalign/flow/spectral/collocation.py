@@ -66,6 +66,9 @@ def size_of_last(values: Float[np.ndarray, "n size"]) -> float:
 
     The coefficients of a smooth trajectory fall geometrically, so this is of the size of what the
     interpolant leaves out.
+
+    Returns:
+        The norm over all columns together, in the unit of the values.
     """
     return float(np.linalg.norm(last_coefficients(len(values)) @ values))
 

@@ -134,6 +134,10 @@ class Relaxation:
         """Whether the rule is one for this engine.
 
         It must be linear in e, treat each data point by itself, and use weights by ``@`` only.
+
+        Returns:
+            Whether its signals at time 0 are their columns times e; False if a weight is used as an
+            array.
         """
         try:
             first = self.first
@@ -166,6 +170,9 @@ class Relaxation:
             feedback: G_l at the panel's n nodes, each (n·P, m_l).
             activity: the rule's at the nodes, each (n·P, m_{l−1}), or (P, m_{l−1}) if frozen.
             integral: values at the nodes → ∫ dt from the panel's start to the q moments.
+
+        Returns:
+            One weight per layer, for rows of q moments × P points.
         """
         resting = cached_weights(cache, self.initial.start)
         parts = zip(
@@ -183,6 +190,9 @@ class Relaxation:
 
     def on_panel(self, base: PanelStart, modes: Modes, draft: PanelGuess) -> SolvedPanel:
         """Iterate on one panel until it has converged.
+
+        Returns:
+            The network at the panel's nodes, with an estimate of its relative error.
 
         Raises:
             TooLongError: if it does not.
