@@ -107,6 +107,7 @@ def check_legal(kind: str, name: str) -> None:
     """
     if not name or not name.isprintable() or "," in name or name != name.strip():
         raise InputError(
-            kind, name, must="have a name of printable text with no comma and no outer spaces",
-            got=repr(name), because="tables and lists of names keep it", do=f"call it my-{kind}",
+            kind, ascii(name),
+            must="have a name of printable text with no comma and no outer spaces",
+            got=ascii(name), because="tables and lists of names keep it", do=f"call it my-{kind}",
         )  # fmt: skip

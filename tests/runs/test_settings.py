@@ -19,6 +19,7 @@ from ntkalign.kernels.empirical import rule_kernel
 from ntkalign.kernels.training_time import choose_time
 from ntkalign.networks.activations import Activation
 from ntkalign.networks.family import Family
+from ntkalign.quantities.quantity import Layers, Quantity
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, current_activity, current_jacobian
 from ntkalign.runs.settings import PRESETS
 
@@ -118,7 +119,7 @@ NOT_EVEN_ONE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("bad", NOT_EVEN_ONE, ids=repr)
+@pytest.mark.parametrize("bad", NOT_EVEN_ONE, ids=range(len(NOT_EVEN_ONE)))
 def test_what_only_looks_like_a_value_is_refused_in_one_line(bad):
     (name,) = bad
     with pytest.raises(InputError, match=rf"^{name} \(.*\) must .*; got .*; because .*; do: ") as e:
@@ -126,13 +127,17 @@ def test_what_only_looks_like_a_value_is_refused_in_one_line(bad):
     assert "\n" not in str(e.value)
 
 
-@pytest.mark.parametrize("name", ["", "two\nlines", "a\tb", "nul\0", "\ud800"])
+@pytest.mark.parametrize("name", ["", "two\nlines", "a\tb", "nul\0", "\ud800", "a,b", " a"])
 def test_names_that_cannot_be_stored_are_refused(name):
-    mine = Rule(name, current_jacobian, current_activity)
-    with pytest.raises(InputError, match=r"rules .* must have a name of printable characters"):
-        Settings(rules=(mine,))
-    with pytest.raises(InputError, match=r"activation .* must have a name of printable characters"):
-        Settings(activation=Activation(name, jnp.tanh))
+    """Where they are made."""
+    for kind, make in (
+        ("rule", lambda: Rule(name, current_jacobian, current_activity)),
+        ("activation", lambda: Activation(name, jnp.tanh)),
+        ("quantity", lambda: Quantity(name, "$q$", Layers.WHOLE, "nowhere:nothing")),
+    ):
+        with pytest.raises(InputError, match=rf"^{kind} \(.*\) must have a name of printable") as e:
+            make()
+        assert str(e.value).isprintable()
 
 
 def test_names_are_looked_up_and_repeats_dropped():
