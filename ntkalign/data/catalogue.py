@@ -63,7 +63,7 @@ class Wanted:
                 "held_out", self.held_out, must=f"be at most {available - self.points}",
                 got=repr(self.held_out),
                 because=f"{name} has {available} points and {self.points} are trained on",
-                do=f"pass --points {train} --held-out {min(self.held_out, available - train)}, say",
+                do=f"ask for {train} points, {min(self.held_out, available - train)} held out, say",
             )  # fmt: skip
 
 
@@ -259,7 +259,7 @@ def _refuse(name: str, value: int | None, because: str) -> None:
     if value is not None:
         raise InputError(
             name, value, must="be left out for these data", got=value.__repr__(),
-            because=because, do="leave it out, or use --data sphere",
+            because=because, do="leave it out, or use the data sphere",
         )  # fmt: skip
 
 
@@ -268,7 +268,7 @@ def _folder(name: str, directory: Path | None) -> Path:
         raise InputError(
             "data_dir", directory, must=f"be the folder of the {name} files",
             got="nothing" if directory is None else "no such folder",
-            because="these images are not bundled", do="pass --data-dir FOLDER, or --data digits",
+            because="these images are not bundled", do="give the folder, or use the data digits",
         )  # fmt: skip
     return directory
 

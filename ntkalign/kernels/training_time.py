@@ -55,7 +55,7 @@ def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:
         raise InputError(
             "time", None, must="be given for these data", got="nothing",
             because=f"the kernel is (nearly) singular on them: the loss never falls {fall:g}-fold",
-            do="pass --time 10, say, or other data",
+            do="give a time, 10 say, or other data",
         )  # fmt: skip
     time = np.exp(brentq(log_loss, np.log(1e-9 / rates.max()), longest))
     return float(f"{time:.2g}")

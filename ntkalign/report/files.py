@@ -104,7 +104,7 @@ def load_report(folder: Path) -> Verification:
         return InputError(
             "DIR", folder, must=f"hold {JSON} and {TABLE} of schema {SCHEMA}", got=got,
             because="a report is rebuilt from stored results",
-            do="run ntkalign verify --out DIR (or kernels) first",
+            do="let ntkalign verify or kernels write into it first",
         )  # fmt: skip
 
     for name in (JSON, TABLE):

@@ -150,7 +150,7 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, kind):
         (
             "digits",
             {"held_out": 5000},
-            r"held_out \(5000\) must be at most 1793; .* 4 --held-out 1793, say",
+            r"held_out \(5000\) must be at most 1793; .* 4 points, 1793 held out, say",
         ),
         ("sphere", {"inputs": 0}, r"inputs \(0\) must be at least 1"),
         ("kmnist", {}, r"data_dir \(None\) must be the folder of the kmnist files; got nothing"),

@@ -17,10 +17,10 @@ from ntkalign.data.catalogue import Data, load
 from ntkalign.flow.initial_state import InitialState
 from ntkalign.kernels.empirical import rule_kernel
 from ntkalign.kernels.training_time import choose_time
-from ntkalign.networks.activations import Activation
+from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.networks.family import Family
 from ntkalign.quantities.quantity import Layers, Quantity
-from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, current_activity, current_jacobian
+from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, RULES, current_activity, current_jacobian
 from ntkalign.runs.settings import PRESETS
 
 
@@ -62,9 +62,17 @@ def test_settings_that_cannot_be_run_say_why_in_one_line(change, message):
 
 
 def test_two_rules_of_one_name_are_refused():
-    mine = Rule("align-ada", current_jacobian, current_activity)
+    """One's own twice, or one's own called like a built-in one, wherever it stands."""
+    first, second = (Rule("mine", current_jacobian, current_activity, title=t) for t in "ab")
     with pytest.raises(InputError, match=r"rules .* must have distinct names"):
-        Settings(rules=("align-ada", mine))
+        Settings(rules=(first, second))
+    for name in RULES:
+        mine = Rule(name, current_jacobian, current_activity)
+        with pytest.raises(InputError, match=rf"rule \({name}\) must not have the name of another"):
+            Settings(rules=(mine,))
+    for name in ACTIVATIONS:
+        with pytest.raises(InputError, match=rf"activation \({name}\) must not have the name"):
+            Settings(activation=Activation(name, jnp.tanh))
 
 
 def test_the_same_holds_for_a_changed_copy():

@@ -68,6 +68,10 @@ def _dot(a: Array, b: Array, transpose: bool) -> Array:
     return jnp.matmul(a, b.T if transpose else b, precision=jax.lax.Precision.HIGHEST)
 
 
+class NewProductError(Exception):
+    """A rule multiplies with a matrix that it did not use before: it is none for this engine."""
+
+
 @dataclass(frozen=True, eq=False)
 class Anchors:
     """Rows and what a matrix makes of them: c anchors for each of P points, in float64."""
@@ -123,7 +127,20 @@ class ProductCache:
     def product(
         self, name: str, matrix: Array, transpose: bool, rows: Float[Array, "r a"]
     ) -> Float[Array, "r b"]:
-        """Rows @ matrix (or its transpose); rows are q moments × P points, points fastest."""
+        """Multiply with a fixed matrix.
+
+        Args:
+            name: of the matrix.
+            matrix: it.
+            transpose: whether its transpose is meant.
+            rows: q moments × P points, points fastest.
+
+        Returns:
+            Rows @ matrix (or its transpose).
+
+        Raises:
+            NewProductError: if there are no anchors for it.
+        """
         if _is_small(matrix):
             return times(rows, matrix, transpose)
         use = self._uses[name, transpose]
@@ -132,7 +149,8 @@ class ProductCache:
         if self.recording:
             return self._record(key, matrix, rows)
         known = self.known.get(key)
-        assert known is not None, "a rule must use the same products in every call"
+        if known is None:
+            raise NewProductError(f"{name} was not multiplied so often when anchors were recorded")
         done = self.memory.get(key)
         if done is None:
             width = matrix.shape[0 if transpose else 1]

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.flow.initial_state import Observations
+from ntkalign.flow.operators.cached_products import NewProductError
 from ntkalign.flow.operators.low_rank import triangle
 from ntkalign.flow.options import FlowOptions
 from ntkalign.flow.problem import Problem
@@ -67,12 +68,15 @@ def _solve(problem: Problem, rule: Rule, tolerance: float, guess: Flow | None) -
     if isinstance(guess, SpectralFlow) and guess.rule == rule and guess.initial is initial:
         same = True
         relaxation.take_over(guess.relaxation)
+    not_rowwise = SolvedPanels(rule, (), Outcome.NOT_ROWWISE, 0, 0)
     if teacher is not None and normal.outcome is not Outcome.REACHED:
         solution = replace(normal, panels=())
-    elif same or relaxation.is_rowwise():
-        solution = solve_panels(relaxation, final, near)
     else:
-        solution = SolvedPanels(rule, (), Outcome.NOT_ROWWISE, 0, 0)
+        try:
+            rowwise = same or relaxation.is_rowwise()
+            solution = solve_panels(relaxation, final, near) if rowwise else not_rowwise
+        except NewProductError:
+            solution = not_rowwise
     reached = solution.outcome is Outcome.REACHED
     delta = output = np.full((len(times), *targets.shape), np.nan)
     if reached:

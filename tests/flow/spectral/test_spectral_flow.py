@@ -167,6 +167,23 @@ def test_a_rule_that_it_cannot_run_is_told_apart(feedback):
     assert isinstance(flow(case, rule, "auto", 1e-6, np.array([1.0])), DenseFlow)
 
 
+def test_a_rule_that_multiplies_more_often_later_is_told_apart(monkeypatch):
+    """It passes the first look, and then uses a weight twice."""
+    monkeypatch.setattr(products, "DIRECT", 0)
+    monkeypatch.setattr(products, "NARROW", 0)
+    calls = []
+
+    def fickle(now, start, fixed, e):
+        calls.append(e)
+        if len(calls) > 3:
+            e @ now.weights[-1]
+        return backpropagate(now, now, e)
+
+    case, rule = make((4, 20, 20, 2)), Rule("mine", fickle, current_activity)
+    assert flow(case, rule, "spectral", 1e-6, np.array([1.0])).outcome is Outcome.NOT_ROWWISE
+    assert len(calls) > 3
+
+
 def test_a_rule_of_ones_own_runs_on_it():
     def half(now, start, fixed, e):
         return tuple(0.5 * s for s in backpropagate(now, now, e))
