@@ -130,7 +130,7 @@ class VerifyFlags:
         flag("add seeds and widths while a claim is undecided; keeps the intervals' coverage"),
     ] = False
     budget: Annotated[
-        float | None,
+        Any,  # text where it is no number: what checks it says so
         reads(float | None, "MINUTES"),
         flag("time after which --until-decided adds no more"),
     ] = None
@@ -173,7 +173,7 @@ class KernelsFlags(VerifyFlags):
 
     run: tyro.conf.OmitArgPrefixes[Asked] = field(default_factory=partial(Asked, hidden=("rules",)))
     held_out: Annotated[
-        int, reads(int, "Q"), flag("points that are predicted and not trained on")
+        Any, reads(int, "Q"), flag("points that are predicted and not trained on")
     ] = HELD_OUT
     out: Annotated[Path, flag("folder for the report", "DIR")] = Path("figures/latest/kernels")
 

@@ -31,7 +31,7 @@ def test_a_loose_tolerance_forbids_verdicts_and_never_changes_one():
             forbidden += verdicts[finding.question] != "undecided"
     assert forbidden >= 2
 
-    key = ["family", "width", "seed", "rule", "layer", "quantity"]
+    key = ["family", "width", "seed", "rule", "layer", "quantity", "time"]
     both = tight.table.merge(loose.table, on=key, suffixes=("", "_loose"))
     both = both[both["error_loose"] > 0]  # counts of steps have none
     assert len(both) > 100

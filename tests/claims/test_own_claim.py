@@ -73,7 +73,7 @@ def test_its_results_are_not_looked_up_later(own, tmp_path):
     first = verify(SETTINGS, claims=own, cells=tmp_path)
     second = verify(SETTINGS, claims=own, cells=tmp_path)
     assert first.table.equals(second.table)
-    assert second.environment["networks_reused"] == 0
+    assert second.environment.networks_reused == 0
 
 
 @pytest.mark.usefixtures("own")

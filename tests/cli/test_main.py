@@ -312,7 +312,7 @@ def ascending(now, start, fixed, e):
 @pytest.mark.usefixtures("undrawn")
 def test_a_flow_that_diverges_ends_as_labelled_rows_and_status_3(tmp_path, capsys, monkeypatch):
     bad = ALIGN_ADA.__class__("align-ada", ascending, ALIGN_ADA.activity)
-    monkeypatch.setattr("ntkalign.runs.settings.rule", lambda name: bad)
+    monkeypatch.setattr("ntkalign.rules.lookup", lambda name: bad)
     flags = [*SMALL, "--out", str(tmp_path), "--rules", "align-ada", "--activation", "linear",
              "--time", "20", "--engine", "dense"]  # fmt: skip
     assert main(flags) == 3

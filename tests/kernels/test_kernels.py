@@ -150,7 +150,7 @@ def test_predictions_are_what_wide_networks_do():
     options = {"widths": settings.widths, "seeds": [0]}
     expected = predictions(settings.family, data, 3.0, **options, initial_outputs="shared")
     trial = Trial.of(specify(settings, "theory", data, Cell("main", 2048, 0)))
-    f0 = np.asarray(trial.origin.first.output)
+    f0 = np.asarray(trial.problem.initial.first.output)
     at_0 = outputs_at_0(settings.family, kernels, 0, 2, "shared")
     np.testing.assert_allclose(at_0, f0, atol=0.15)
     flow, _ = trial.run(NORMAL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rich.console import Console
 
@@ -14,7 +16,7 @@ from tests.report.test_files import finding, result, table
 def test_brackets_are_no_markup(name, capsys):
     claim = Claim(name, "", "", "mine", Kind.VANISHES)
     written = result(finding(claim, name), finding(claim, name, control=True), data=table(claim))
-    written.config["data"] = f"{name}.npz"
+    written = replace(written, settings=replace(written.settings, data=f"{name}.npz"))
     print_verdicts(written, Console(width=200))
     out = capsys.readouterr().out
     assert f"{name}.npz: 8 points" in out
