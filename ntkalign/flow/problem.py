@@ -13,10 +13,9 @@ from ntkalign.devices import drawing
 from ntkalign.errors import InputError
 from ntkalign.flow.initial_state import InitialState
 from ntkalign.networks.base import Network, Parameters
+from ntkalign.networks.randomness import of_rules
 from ntkalign.precision import in_float64
 from ntkalign.rules import Rule
-
-_RULE_STREAM = 0x52554C45  # a rule's constants never share draws with the weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +81,5 @@ class Problem:
         if rule not in self._constants:
             root = jax.random.key(0) if self.key is None else self.key
             with drawing():
-                key = jax.random.fold_in(root, _RULE_STREAM)
-                self._constants[rule] = rule.draw(key, self.initial.network)
+                self._constants[rule] = rule.draw(of_rules(root), self.initial.network)
         return self._constants[rule]

@@ -8,22 +8,18 @@ Rows are data points: an array over P points and m_l units has shape (P, m_l).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ntkalign.networks.activations import Activation
 from ntkalign.networks.base import Layer, LayerMap, Network, Parameters, Shape
+from ntkalign.networks.randomness import normal_matrices, of_biases, of_weights
 from ntkalign.precision import in_float64
-
-BLOCK = 2**22
-"""Arrays with more entries are drawn in blocks."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +114,8 @@ class FullyConnected(Network):
         return tuple(
             Layer(weight.astype(dtype), self.bias_std * bias.astype(jnp.float64))
             for weight, bias in zip(
-                normal_matrices(jax.random.fold_in(key, 0), [s.weight.shape for s in shapes]),
-                normal_matrices(jax.random.fold_in(key, 1), [s.bias.shape for s in shapes]),
+                normal_matrices(of_weights(key), [s.weight.shape for s in shapes]),
+                normal_matrices(of_biases(key), [s.bias.shape for s in shapes]),
                 strict=True,
             )
         )
@@ -132,29 +128,3 @@ class FullyConnected(Network):
     def from_output(self, projection: Any, e: Float[Array, "P C"]) -> Float[Array, "P m"]:
         """B_l e."""
         return e @ projection.T
-
-
-def normal_matrices(key: Key[Array, ""], shapes: Sequence[tuple[int, ...]]) -> list[Array]:
-    """Independent N(0, 1) arrays of these shapes, in float32; large ones block by block."""
-    small = [shape for shape in shapes if math.prod(shape) <= BLOCK]
-    ends = np.cumsum([math.prod(shape) for shape in small])
-    total = int(ends[-1]) if small else 0
-    flat = np.asarray(jax.random.normal(jax.random.fold_in(key, 0), (total,), jnp.float32))
-    parts = iter(np.split(flat, ends[:-1]))
-    return [
-        jnp.asarray(next(parts).reshape(shape))
-        if math.prod(shape) <= BLOCK
-        else _large(jax.random.fold_in(key, number), shape[0], math.prod(shape[1:])).reshape(shape)
-        for number, shape in enumerate(shapes, start=1)
-    ]
-
-
-@partial(jax.jit, static_argnums=(1, 2))
-def _large(key: Array, rows: int, columns: int) -> Array:
-    """N(0, 1) entries, so many rows at a time that little more than the result is held."""
-    step = max(s for s in range(1, max(2, BLOCK // columns + 1)) if rows % s == 0)
-
-    def block(number: Array) -> Array:
-        return jax.random.normal(jax.random.fold_in(key, number), (step, columns), jnp.float32)
-
-    return jax.lax.map(block, jnp.arange(rows // step)).reshape(rows, columns)

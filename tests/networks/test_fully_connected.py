@@ -14,7 +14,7 @@ from ntkalign.flow.initial_state import InitialState
 from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.networks.activations import lookup as activation
 from ntkalign.networks.family import Family
-from ntkalign.networks.fully_connected import normal_matrices
+from ntkalign.networks.randomness import normal_matrices
 from tests import reference
 from tests.cases import cases, make
 

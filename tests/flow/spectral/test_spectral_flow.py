@@ -258,7 +258,7 @@ def test_weights_sharded_over_devices_give_the_same_numbers(tmp_path):
     """Several host devices against one, to 1e-12."""
     results = []
     for devices in (1, 4):
-        flags = f"--xla_force_host_platform_device_count={devices}"
+        flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
         path = tmp_path / f"{devices}.npy"
         subprocess.run(
             [sys.executable, "-c", SHARDED, str(devices), str(path)],
