@@ -64,4 +64,4 @@ lock: .venv/ready
 		--fork-strategy fewest --generate-hashes --no-header --no-annotate --upgrade --quiet --output-file requirements.txt
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .hypothesis figures/latest
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .jax_cache figures/latest

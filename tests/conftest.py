@@ -15,6 +15,14 @@ os.environ.setdefault(
     * version("jax").startswith("0.10."),
 )
 
+# What is compiled is kept: the next run loads it, and so does a process that forgot its programs. A
+# folder for each process, for JAX does not lock it.
+CACHE = Path(__file__).parents[1] / ".jax_cache"
+if os.environ.get("JAX_COMPILATION_CACHE_DIR", str(CACHE)).startswith(str(CACHE)):
+    process = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / process)
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
 import jax
 import jaxtyping
 import pytest
