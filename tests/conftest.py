@@ -6,6 +6,8 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
+from tests import compiled
+
 # Most of the time goes into compiling small programs: the quickest that run will do. XLA ends the
 # process at a flag that it does not know, and older ones do not know all of these.
 os.environ.setdefault(
@@ -15,13 +17,7 @@ os.environ.setdefault(
     * version("jax").startswith("0.10."),
 )
 
-# What is compiled is kept: the next run loads it, and so does a process that forgot its programs. A
-# folder for each process, for JAX does not lock it.
-CACHE = Path(__file__).parents[1] / ".jax_cache"
-if os.environ.get("JAX_COMPILATION_CACHE_DIR", str(CACHE)).startswith(str(CACHE)):
-    process = os.environ.get("PYTEST_XDIST_WORKER", "alone")
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / process)
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ.update(compiled.variables())
 
 import jax
 import jaxtyping
