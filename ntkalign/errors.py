@@ -11,6 +11,7 @@ class InputError(ValueError):
 
     def __init__(self, name: str, value: object, *, must: str, got: str, because: str, do: str):
         self.name = name
+        got = _short(got, 500)
         self.detail = f"({_short(value)}) must {must}; got {got}; because {because}; do: {do}"
         super().__init__(f"{name} {self.detail}")
 

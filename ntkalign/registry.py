@@ -32,13 +32,22 @@ class Registry(Mapping[str, T], Generic[T]):
     Args:
         kind: what errors call them, in the singular, such as "rule".
         things: the built-in ones.
+        reserved: names that tables use for something else.
     """
 
-    def __init__(self, kind: str, things: Iterable[T] = ()):
+    def __init__(self, kind: str, things: Iterable[T] = (), reserved: Iterable[str] = ()):
         self.kind = kind
+        self._reserved = frozenset(reserved)
         self._things: dict[str, T] = {}
         for thing in things:
             self.register(thing)
+        self._built_in = frozenset(self._things)
+
+    def is_built_in(self, thing: T | None) -> bool:
+        """Whether a thing is the package's own, and not one that was registered later."""
+        if thing is None or thing.name not in self._built_in:
+            return False
+        return self._things[thing.name] is thing
 
     def register(self, thing: T) -> T:
         """Add a thing.
@@ -78,7 +87,7 @@ class Registry(Mapping[str, T], Generic[T]):
         Raises:
             InputError: if it has.
         """
-        if self._things.get(thing.name, thing) is not thing:
+        if self._things.get(thing.name, thing) is not thing or thing.name in self._reserved:
             raise InputError(
                 self.kind, thing.name, must="not have the name of another one",
                 got=f"a second {self.kind} called {thing.name!r}",

@@ -29,6 +29,7 @@ from jaxtyping import Array, Key
 
 from ntkalign.networks.base import Network, Pass, Signals, backpropagate
 from ntkalign.registry import Registry, check_legal
+from ntkalign.values import flag, function, one_of
 
 Feedback = Callable[[Pass, Pass, Any, Array], Signals]
 Activity = Callable[[Pass, Pass], tuple[Array, ...]]
@@ -68,7 +69,7 @@ class Rule:
         title: how reports call it; the name if empty.
 
     Raises:
-        InputError: if the name cannot be stored.
+        InputError: if the name cannot be stored, or an option is none of those named.
     """
 
     name: str
@@ -82,6 +83,11 @@ class Rule:
 
     def __post_init__(self) -> None:
         check_legal("rule", self.name)
+        one_of(("own", "normal"), "only these are defined")("error", self.error)
+        one_of(("network", "linear"), "only these are defined")("output", self.output)
+        flag("control", self.control)
+        for name in ("feedback", "activity", "draw"):
+            function(name, getattr(self, name))
 
 
 # --- feedback -------------------------------------------------------------------------------

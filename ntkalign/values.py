@@ -90,6 +90,21 @@ def several(check: Check, because: str, do: str) -> Check:
     return check_all
 
 
+def flag(name: str, given: Any) -> bool:
+    """True or False; a word such as "no" would be taken for True."""
+    value = given.item() if hasattr(given, "item") and getattr(given, "ndim", 1) == 0 else given
+    if not isinstance(value, bool):
+        raise _wrong(name, given, "be True or False", "nothing is guessed", "pass True or False")
+    return value
+
+
+def function(name: str, given: Any) -> Any:
+    """Something that can be called."""
+    if not callable(given):
+        raise _wrong(name, given, "be a function", "it is called", "pass a function")
+    return given
+
+
 def text(name: str, given: Any) -> str:
     """A name, or the path of a file."""
     if not isinstance(given, str | os.PathLike):

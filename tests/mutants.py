@@ -539,8 +539,8 @@ MUTANTS = (
     Mutant(
         "infinite width: ‖ΔW‖ without its root",
         "cells/infinite_width.py",
-        "np.sqrt(top / fan_in)",
-        "top / fan_in",
+        "np.sqrt(top) * scales",
+        "top * scales",
         KERNELS,
     ),
     Mutant(

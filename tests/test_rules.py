@@ -24,6 +24,7 @@ from ntkalign.rules import (
     NORMAL,
     RULES,
     W_STAR,
+    Rule,
     lookup,
 )
 from tests import reference
@@ -164,3 +165,20 @@ def test_parameters_keep_their_structure_under_a_rule():
     move = _velocity(case.network, NORMAL, first, first, (), case.y)
     assert jax.tree.structure(move) == jax.tree.structure(case.start)
     assert all(isinstance(layer, Layer) for layer in move)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"error": "nromal"}, r"error \(nromal\) must be one of own, normal; .* 'normal'"),
+        ({"output": "Linear"}, r"output \(Linear\) must be one of network, linear"),
+        ({"control": "no"}, r"control \(no\) must be True or False"),
+        ({"activity": None}, r"activity \(None\) must be a function"),
+        ({"draw": 3}, r"draw \(3\) must be a function"),
+    ],
+)
+def test_an_option_of_a_rule_that_is_none_never_means_the_default(options, message):
+    plain = Rule.__init__.__wrapped__ if hasattr(Rule.__init__, "__wrapped__") else Rule.__init__
+    made = {"name": "mine", "feedback": NORMAL.feedback, "activity": NORMAL.activity} | options
+    with pytest.raises(InputError, match=message):
+        plain(object.__new__(Rule), **made)

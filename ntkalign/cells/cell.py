@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.quantities.catalogue import QUANTITIES, companions
 from ntkalign.rules import Rule
 
 OK = "ok"
@@ -59,23 +59,17 @@ class Name(NamedTuple):
 Measured = dict[Name, tuple[float, float, str]]
 """Value, error and status of each."""
 
-LOSS = "loss"
-"""½‖e‖² averaged over points, of gradient descent, at each saved time."""
-BOOKKEEPING = frozenset({LOSS, "spectral-steps", "dense-steps", "panels", "estimated-error"})
-"""What is measured whatever is asked for."""
-
 
 def with_companions(quantities: Iterable[str]) -> frozenset[str]:
     """These quantities, and all that are measured together with one of them.
 
     Returns:
-        Names of quantities, the given ones among them.
+        Their names.
 
     Raises:
         InputError: if one is not registered.
     """
-    functions = {QUANTITIES.lookup(name).measure for name in quantities}
-    return frozenset(q.name for q in QUANTITIES.values() if q.measure in functions)
+    return frozenset(record.name for name in quantities for record in companions(name))
 
 
 def labelled(cell: Cell, rule: str, measured: Measured) -> list[Row]:

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float
 
 from ntkalign.cells.cell import (
-    LOSS,
     OK,
     Measured,
     Name,
@@ -35,7 +34,7 @@ from ntkalign.flow.trajectory import Effort, Flow, Outcome
 from ntkalign.networks.randomness import of_network, of_shared_outputs
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.precision import in_float64
-from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.quantities.catalogue import LOSS, QUANTITIES
 from ntkalign.quantities.measuring import measure, references_of
 from ntkalign.quantities.observed import Observed
 from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule

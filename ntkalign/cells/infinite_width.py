@@ -84,11 +84,12 @@ def predictions(
             largest[s, layer] = max(tops)
     typical = np.exp(np.log(largest).mean(axis=0))
     inputs = data.x.shape[1]
-    below = np.array([family.network(m, inputs, outputs).sizes[:-1] for m in widths]).T
+    networks = [family.network(m, inputs, outputs) for m in widths]
     values: dict[tuple[str, int | None], tuple[float, ...]] = {}
-    for layer, (top, fan_in) in enumerate(zip(typical, below, strict=True), start=1):
-        values["sigma-norm", layer] = values["delta-norm", layer] = tuple(top / np.sqrt(fan_in))
-        values["weight-drift", layer] = tuple(np.sqrt(top / fan_in))
+    for layer, top in enumerate(typical, start=1):
+        scales = np.array([network.maps[layer - 1].scale for network in networks])  # 1/√m_{l−1}
+        values["sigma-norm", layer] = values["delta-norm", layer] = tuple(top * scales)
+        values["weight-drift", layer] = tuple(np.sqrt(top) * scales)
     return Predictions(values, tuple(np.exp(np.log(losses).mean(axis=0))))
 
 

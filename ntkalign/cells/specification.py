@@ -73,8 +73,7 @@ class Specification:
     @property
     def built_in(self) -> bool:
         """Whether the network is made of nothing but this package's parts."""
-        activation = self.family.activation
-        return ACTIVATIONS.get(activation.name) is activation
+        return ACTIVATIONS.is_built_in(self.family.activation)
 
 
 Measure = Callable[[Specification, Needs], list[Row]]
@@ -83,7 +82,7 @@ Measure = Callable[[Specification, Needs], list[Row]]
 
 def is_built_in(rule: Rule) -> bool:
     """Whether a rule is this package's, and not the user's own code."""
-    return RULES.get(rule.name) is rule
+    return RULES.is_built_in(rule)
 
 
 def digest(data: Data) -> str:

@@ -15,8 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from ntkalign.errors import unknown_name
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.registry import check_legal
+from ntkalign.statistics.judgement import Bound
 from ntkalign.statistics.judgement import Kind as Kind
 
 MAIN, BOTTLENECK = "main", "bottleneck"
@@ -47,6 +49,10 @@ class Control:
     rules: tuple[str, ...]
     place: Place = Place.HIDDEN
 
+    def __post_init__(self) -> None:
+        if self.family not in (MAIN, BOTTLENECK):
+            raise unknown_name("family", self.family, (MAIN, BOTTLENECK), "only these are run")
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -65,7 +71,7 @@ class Claim:
         symbol: how plots write the quantity; as its record does if empty.
 
     Raises:
-        InputError: if the id cannot be stored.
+        InputError: if the id cannot be stored, or kind and exponent do not go together.
     """
 
     id: str
@@ -81,6 +87,7 @@ class Claim:
 
     def __post_init__(self) -> None:
         check_legal("claim", self.id)
+        Bound(self.kind, self.stated_exponent)  # refuses a bound without a rate, say
         record = QUANTITIES.get(self.quantity)
         if record is not None:
             object.__setattr__(self, "companion", self.companion or record.relative)

@@ -9,6 +9,7 @@ integrates all parameters: it is the oracle, and the fallback where the other do
 
 from __future__ import annotations
 
+from ntkalign.errors import InputError
 from ntkalign.flow.dense import DenseEngine
 from ntkalign.flow.options import FlowOptions
 from ntkalign.flow.problem import Problem
@@ -41,7 +42,22 @@ def gradient_flow(
 
     Returns:
         The flow. Look at its ``outcome`` before its numbers.
+
+    Raises:
+        InputError: if the guess is of another kind of problem.
     """
+    if guess is not None and (guess.network, guess.y.shape) != (
+        problem.initial.network,
+        problem.y.shape,
+    ):
+        raise InputError(
+            "guess",
+            f"of {guess.y.shape[0]} points",
+            must="be a flow of the same architecture on as many points",
+            got="another network's or other data's",
+            because="an iteration starts from it",
+            do="leave it out",
+        )
     if options.engine != "dense":
         flow = SpectralEngine().solve(problem, rule, options, guess)
         if options.engine == "spectral" or flow.outcome is Outcome.REACHED:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ntkalign.errors import InputError, unknown_name
+from ntkalign.values import one_of, real, whole
 
 ENGINES = ("auto", "spectral", "dense")
 """auto is spectral, and dense where that does not converge."""
 MAX_STEPS = 100_000
+_TOLERANCE = real(
+    "be between 0 and 1",
+    lambda value: 0 < value < 1,
+    "it bounds the local error of a step in norms of order one",
+    "pass 1e-6, say",
+)
+_STEPS = whole(1, "a flow takes steps", f"leave it out: it is {MAX_STEPS} then")
 
 
 @dataclass(frozen=True)
@@ -30,23 +37,6 @@ class FlowOptions:
     max_steps: int = MAX_STEPS
 
     def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise unknown_name("engine", self.engine, ENGINES, "only these are built in")
-        if not 0 < self.tolerance < 1:
-            raise InputError(
-                "tolerance",
-                self.tolerance,
-                must="be between 0 and 1",
-                got=repr(self.tolerance),
-                because="it bounds the local error of a step in norms of order one",
-                do="pass 1e-6, say",
-            )
-        if self.max_steps < 1:
-            raise InputError(
-                "max_steps",
-                self.max_steps,
-                must="be at least 1",
-                got=repr(self.max_steps),
-                because="a flow takes steps",
-                do=f"leave it out: it is {MAX_STEPS} then",
-            )
+        one_of(ENGINES, "only these are built in")("engine", self.engine)
+        object.__setattr__(self, "tolerance", _TOLERANCE("tolerance", self.tolerance))
+        object.__setattr__(self, "max_steps", _STEPS("max_steps", self.max_steps))

@@ -29,16 +29,27 @@ class Problem:
         key: randomness of the rules' fixed constants (feedback alignment's weights).
 
     Raises:
-        InputError: if the times make no sense, or there are not as many targets as inputs.
+        InputError: if the times make no sense, there are not as many targets as inputs, or data
+            are not finite.
     """
 
     initial: InitialState
     y: Float[np.ndarray, "P C"]
     times: Float[np.ndarray, " n"]
     key: Key[Array, ""] | None = None
-    _constants: dict[Rule, Any] = field(default_factory=dict)
+    _constants: dict[Rule, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        for name, array in (("x", self.initial.x), ("y", self.y)):
+            if not np.isfinite(np.asarray(array)).all():
+                raise InputError(
+                    name,
+                    f"of shape {array.shape}",
+                    must="be finite",
+                    got="NaN or infinity",
+                    because="a flow from it is not defined",
+                    do="remove or mend those points",
+                )
         times = self.times
         if times.ndim != 1 or times.size == 0 or not np.all(np.diff(np.r_[0.0, times]) > 0):
             raise InputError(
@@ -71,7 +82,24 @@ class Problem:
         times: Float[Array | np.ndarray, " n"],
         key: Key[Array, ""] | None = None,
     ) -> Problem:
-        """From a network and its parameters at time 0; weights in float32 save memory and time."""
+        """From a network and its parameters at time 0; weights in float32 save memory and time.
+
+        Returns:
+            The problem, its network evaluated at time 0.
+
+        Raises:
+            InputError: if the data are not the network's, or the times make no sense.
+        """
+        inputs = network.maps[0].inputs
+        if np.shape(x)[1:] != inputs or not len(x):
+            raise InputError(
+                "x",
+                f"of shape {np.shape(x)}",
+                must=f"be points of shape {inputs}",
+                got=f"{np.shape(x)}",
+                because="the network reads them",
+                do="pass one row for each point",
+            )
         initial = InitialState.of(network, start, x)
         return cls(initial, np.asarray(y, np.float64), np.asarray(times, np.float64), key)
 

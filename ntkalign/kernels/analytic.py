@@ -68,6 +68,10 @@ class Kernels:
     forward: tuple[Matrix, ...]
     backward: tuple[Matrix, ...]
 
+    def __post_init__(self) -> None:
+        for array in (*self.features, *self.forward, *self.backward):
+            array.setflags(write=False)  # they are kept for whoever asks next
+
     @property
     def nngp(self) -> Matrix:
         """K_N, the covariance of outputs at time 0."""
@@ -109,9 +113,15 @@ def infinite_width_kernels(
         Kernels at all pairs of points, and the same moved by the bounds on their errors.
 
     Raises:
-        InputError: if an expectation is not finite.
+        InputError: if the data or an expectation are not finite.
     """
     x, device = np.ascontiguousarray(x, np.float64), str(devices()[0])
+    if x.ndim != 2 or not np.isfinite(x).all():
+        raise InputError(
+            "x", f"of shape {x.shape}", must="be finite numbers of shape (points, inputs)",
+            got=f"shape {x.shape}" if x.ndim != 2 else "NaN or infinity",
+            because="kernels are between points", do="pass one row for each point",
+        )  # fmt: skip
     found = _known(family.activation, family.depth, family.bias_std, x.shape, x.tobytes(), device)
     if found is None:
         raise InputError(
@@ -192,7 +202,7 @@ def _propagated(expect: Expectations, k: Matrix, error: Matrix) -> tuple[Bounded
 def _expectations(activation: Activation) -> Expectations:
     both = evaluation(activation)
     name = activation.name
-    if ACTIVATIONS.get(name) is activation and name in CLOSED_FORMS:
+    if ACTIVATIONS.is_built_in(activation) and name in CLOSED_FORMS:
         its_name, arguments = CLOSED_FORMS[name]
         layer = getattr(load().stax, its_name)(*arguments)
         return lambda ks: [_closed(layer, both, k) for k in ks]

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 from ntkalign.networks.base import Network, Parameters
 from ntkalign.networks.jacobians import true_feedback
 from ntkalign.precision import in_float64
+from ntkalign.values import whole
 
 BATCH = 512
 Parts = tuple[list[Any], list[Any]]
@@ -62,6 +63,7 @@ def empirical(
     Returns:
         Θ, (P, Q, C, C), and for each layer the Gram matrix, (P, Q), and Γ_l, (P, Q, C, C).
     """
+    whole(1, "so many points are held at once", "leave it out")("batch", batch)
     lefts = _batches(x, batch)
     rights = lefts if other is None else _batches(other, batch)
     blocks: dict[tuple[int, int], Parts] = {}

@@ -42,6 +42,12 @@ def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:
     theta = flat(empirical(network, start, data.x).ntk)
     output = network.forward(start, jnp.asarray(data.x)).output
     error = (data.y - np.asarray(output)).ravel()
+    if not (np.isfinite(theta).all() and np.isfinite(error).all()):
+        raise InputError(
+            "activation", family.activation.name, must="have finite values and slopes",
+            got="a network whose output or kernel is not finite",
+            because="the time is chosen from them", do="choose another, or give a time",
+        )  # fmt: skip
     rates, modes = np.linalg.eigh(network.rate * theta / len(data.x))
     weights = (modes.T @ error) ** 2
     rates = np.maximum(rates, 0.0)

@@ -201,6 +201,7 @@ class Network(abc.ABC):
             output=self.output_scale * preactivations[-1],
         )
 
+    @as_given
     def pass_from_preactivations(self, x: Array, preactivations: tuple[Array, ...]) -> Pass:
         """The pass that has these preactivations; without weights."""
         shaped = [
@@ -216,6 +217,7 @@ class Network(abc.ABC):
             output=self.output_scale * preactivations[-1],
         )
 
+    @as_given
     def backward(
         self, weights: tuple[Any, ...], slopes: tuple[Any, ...], error: Float[Array, "P C"]
     ) -> Signals:
@@ -240,6 +242,7 @@ class Network(abc.ABC):
             signals.append(layer.through_slope(slope, above.through_weight(weight, signals[-1])))
         return tuple(reversed(signals))
 
+    @as_given
     def direct(
         self, projections: tuple[Any, ...], slopes: tuple[Any, ...], error: Float[Array, "P C"]
     ) -> Signals:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ntkalign.errors import InputError
 from ntkalign.networks.activations import Activation
 from ntkalign.networks.fully_connected import FullyConnected
+from ntkalign.values import several, whole
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,9 @@ class Family:
             of the paper then does not apply).
         output_exponent: the output scale is m^output_exponent (0 for neural tangent, −1/2 for
             mean-field scaling, a control).
+
+    Raises:
+        InputError: if there are no such networks.
     """
 
     depth: int
@@ -29,6 +34,20 @@ class Family:
     bias_std: float = 0.0
     bottleneck: int | None = None
     output_exponent: float = 0.0
+
+    def __post_init__(self) -> None:
+        whole(2, "a network needs a hidden layer", "pass 3, say")("depth", self.depth)
+        scale = whole(1, "they scale widths", "pass (4, 1, 2), say")
+        several(scale, "there is one per hidden layer", "leave them out")(
+            "multipliers", self.multipliers
+        )
+        if self.multipliers and len(self.multipliers) != self.depth - 1:
+            raise InputError(
+                "multipliers", self.multipliers,
+                must=f"be {self.depth - 1} numbers, one per hidden layer",
+                got=f"{len(self.multipliers)}", because=f"the depth is {self.depth}",
+                do=f"pass {','.join(['1'] * (self.depth - 1))}, or change the depth",
+            )  # fmt: skip
 
     @property
     def meets_assumptions(self) -> bool:

@@ -16,10 +16,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ntkalign.networks.activations import Activation
+from ntkalign.errors import InputError
+from ntkalign.networks.activations import Activation, lookup
 from ntkalign.networks.base import Layer, LayerMap, Network, Parameters, Shape
 from ntkalign.networks.randomness import normal_matrices, of_biases, of_weights
 from ntkalign.precision import in_float64
+from ntkalign.values import positive, real, several, whole
+
+_WIDTHS = several(
+    whole(1, "a layer has at least one unit", "pass (8, 64, 64, 2), say"),
+    "they are inputs, hidden widths and outputs",
+    "pass (8, 64, 64, 2), say",
+)
+_BIAS_STD = real("be at least 0", lambda v: v >= 0, "it is a standard deviation", "pass 0")
+_SCALE = positive("the output is multiplied by it", "leave it out: it is 1 then")
 
 
 @dataclass(frozen=True)
@@ -84,12 +94,26 @@ class FullyConnected(Network):
         bias_std: standard deviation β of the biases at initialisation (0 in the paper's code).
         output_scale: factor α on the output, f = α z_N: 1 is the neural tangent parameterisation,
             α ∝ m^(−1/2) the mean-field one.
+
+    Raises:
+        InputError: if there is no such network.
     """
 
     widths: tuple[int, ...]
     activation: Activation
     bias_std: float = 0.0
     output_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", _WIDTHS("widths", self.widths))
+        object.__setattr__(self, "bias_std", _BIAS_STD("bias_std", self.bias_std))
+        object.__setattr__(self, "output_scale", _SCALE("output_scale", self.output_scale))
+        object.__setattr__(self, "activation", lookup(self.activation))
+        if len(self.widths) < 2:
+            raise InputError(
+                "widths", self.widths, must="be at least two numbers", got=str(len(self.widths)),
+                because="they are inputs, hidden widths and outputs", do="pass (8, 64, 64, 2), say",
+            )  # fmt: skip
 
     @cached_property
     def maps(self) -> tuple[DenseMap, ...]:
@@ -120,6 +144,7 @@ class FullyConnected(Network):
             )
         )
 
+    @in_float64
     def projections(self, key: Key[Array, ""]) -> tuple[Array, ...]:
         """B_l of shape (m_l, C) with entries N(0, 1/m_l), the size of a Jacobian's entries."""
         matrices = normal_matrices(key, [(m, self.outputs) for m in self.widths[1:-1]])

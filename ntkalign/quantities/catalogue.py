@@ -81,4 +81,32 @@ OF_KERNELS = (
 )
 # fmt: on
 
-QUANTITIES: Registry[Quantity] = Registry("quantity", (*OF_THE_THEORY, *OF_KERNELS))
+LOSS = "loss"
+"""½‖e‖² averaged over points, of gradient descent, at each saved time."""
+BOOKKEEPING = frozenset({LOSS, "spectral-steps", "dense-steps", "panels", "estimated-error"})
+"""What tables have of every flow, whatever is asked for: no quantity may be called so."""
+
+QUANTITIES: Registry[Quantity] = Registry(
+    "quantity", (*OF_THE_THEORY, *OF_KERNELS), reserved=BOOKKEEPING
+)
+
+
+def companions(name: str) -> tuple[Quantity, ...]:
+    """The quantities that one measurement gives, this one among them, in the catalogue's order.
+
+    Args:
+        name: of a quantity.
+
+    Returns:
+        Records that name the same function; a user's are never mixed with the package's.
+
+    Raises:
+        InputError: if there is none of that name.
+    """
+    own = QUANTITIES.lookup(name)
+    return tuple(
+        other
+        for other in QUANTITIES.values()
+        if other.measure == own.measure
+        and QUANTITIES.is_built_in(other) == QUANTITIES.is_built_in(own)
+    )

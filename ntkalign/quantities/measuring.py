@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ntkalign.errors import InputError
-from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.quantities.catalogue import QUANTITIES, companions
 from ntkalign.quantities.observed import Observed
 from ntkalign.quantities.quantity import ErrorFrom, Measure, Quantity
 from ntkalign.quantities.series import Name, Numbers, Series, supremum
@@ -35,11 +35,12 @@ def measure(wanted: Iterable[str], fine: Observed, coarse: Observed) -> Numbers:
     Raises:
         InputError: if a name is not registered, or a function does not return what its record says.
     """
-    functions = {_record(name).measure for name in wanted}
-    groups: dict[str | Measure, list[Quantity]] = {}
+    asked = {record.name for name in wanted for record in companions(name)}
+    groups: dict[tuple[str | Measure, bool], list[Quantity]] = {}
     for record in QUANTITIES.values():
-        if record.measure in functions:
-            groups.setdefault(record.measure, []).append(record)
+        if record.name in asked:
+            own = record.measure, QUANTITIES.is_built_in(record)
+            groups.setdefault(own, []).append(record)
     # what needs Jacobians first: the others then find the passes that came with them
     costly = sorted(groups, key=lambda f: groups[f][0].error_from is not ErrorFrom.ESTIMATE)
     found = {function: _measure_group(groups[function], fine, coarse) for function in costly}

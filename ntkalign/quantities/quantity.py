@@ -88,11 +88,6 @@ class Quantity:
         check_legal("quantity", self.name)
 
     @property
-    def built_in(self) -> bool:
-        """Whether its code is the package's own; results of any other are not kept for later."""
-        return isinstance(self.measure, str)
-
-    @property
     def function(self) -> Measure:
         """The measuring function itself."""
         if isinstance(self.measure, str):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from ntkalign.cells.flow import SAVED_TIMES
 from ntkalign.claims.catalogue import CLAIMS
 from ntkalign.claims.claim import MAIN, Claim, Kind, Question
 from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
@@ -117,6 +120,8 @@ def load_report(folder: Path) -> Verification:
         raise bad(f"something unreadable ({str(error).splitlines()[0]})") from None
     if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
         raise bad("another schema")
+    if (wrong := _malformed(stored)) is not None:
+        raise bad(wrong)
     try:
         config = stored["config"]
         terms = JudgingTerms.of(config)
@@ -129,8 +134,28 @@ def load_report(folder: Path) -> Verification:
             terms.spend,
         )
         return Verification.from_json(stored, findings, table)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise bad(f"a damaged one ({type(error).__name__}: {error})") from None
+
+
+def _malformed(stored: Mapping[str, Any]) -> str | None:
+    """What of a stored report is not of its kind, if anything is."""
+    for name, kind in (("config", dict), ("environment", dict), ("claims", list),
+                       ("controls", list)):  # fmt: skip
+        if not isinstance(stored.get(name), kind):
+            return f"no {kind.__name__} of {name}"
+    for name in ("versions", "flows"):
+        if not isinstance(stored["environment"].get(name) or {}, dict):
+            return f"no dict of {name} in its environment"
+    if not stored["claims"] + stored["controls"]:
+        return "no claims"
+    loss = stored.get("infinite_width_loss")
+    if loss is not None and not (
+        isinstance(loss, list) and len(loss) == SAVED_TIMES
+        and all(isinstance(v, float | int) and math.isfinite(v) for v in loss)
+    ):  # fmt: skip
+        return f"an infinite_width_loss that is not {SAVED_TIMES} numbers"
+    return None
 
 
 def prepare(folder: Path) -> None:

@@ -25,7 +25,7 @@ from ntkalign.cells.specification import Specification
 from ntkalign.devices import devices
 
 DECIDING = (
-    "errors.py", "registry.py", "precision.py", "devices.py", "rules.py",
+    "errors.py", "values.py", "registry.py", "precision.py", "devices.py", "rules.py",
     "networks", "kernels", "flow", "quantities", "cells",
 )  # fmt: skip
 """Files and folders of this package that a network's numbers come from; data are digested."""

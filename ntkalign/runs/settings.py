@@ -168,7 +168,12 @@ class Settings:
     confidence: float = setting(0.95, _SHARE, "coverage of the intervals, a share", "SHARE")
     output_exponent: float = setting(
         0.0,
-        real("be a finite number", lambda v: True, "it is a power of the width", "leave it out"),
+        real(
+            "lie between -2 and 2",
+            lambda v: abs(v) <= 2,
+            "it is a power of the width",
+            "leave it out",
+        ),
         "output scale m^output_exponent (0 in the theory)",
     )
     bottleneck: int = setting(
@@ -188,13 +193,7 @@ class Settings:
                 "first_seed", self.first_seed, must=f"be at most {SEEDS_END - self.seeds}",
                 got=repr(self.first_seed), because="seeds are 32-bit numbers", do="pass 0",
             )  # fmt: skip
-        if self.multipliers and len(self.multipliers) != self.depth - 1:
-            raise InputError(
-                "multipliers", self.multipliers,
-                must=f"be {self.depth - 1} numbers, one per hidden layer",
-                got=f"{len(self.multipliers)}", because=f"the depth is {self.depth}",
-                do=f"pass {','.join(['1'] * (self.depth - 1))}, or change the depth",
-            )  # fmt: skip
+        _ = self.family  # refuses what is no family of networks
 
     @property
     def paired(self) -> bool:

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ntkalign.cells.cell import BOOKKEEPING, Cell, Needs, Row, with_companions
+from ntkalign.cells.cell import Cell, Needs, Row, with_companions
 from ntkalign.cells.specification import Measure, Specification, is_built_in
 from ntkalign.precision import float64
-from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.quantities.catalogue import BOOKKEEPING, QUANTITIES
 from ntkalign.rules import Rule
 from ntkalign.runs.fingerprint import computed_by, fingerprint
 
@@ -36,9 +38,13 @@ class Store:
     def __init__(self, folder: Path | None = None, *, fresh: bool = False):
         self.folder, self.fresh = folder, fresh
         self.measured: set[str] = set()
-        with float64():  # networks are measured in this scope
-            self._context = computed_by()
         self._known: dict[str, Rows] = {}
+
+    @cached_property
+    def _context(self) -> dict[str, Any]:
+        """What computes, in the thread and scope that measure: a caller's may have other flags."""
+        with float64():
+            return computed_by()
 
     def rows(self, specification: Specification, needs: Needs, measure: Measure) -> list[Row]:
         """What is needed of a network; what is not known of it is measured.
@@ -76,7 +82,8 @@ class Store:
 
 def _lasts(row: Row, own: set[str]) -> bool:
     """Whether a row is made by this package's code alone, and so may be kept for another run."""
-    built_in = row.quantity in BOOKKEEPING or QUANTITIES[row.quantity].built_in
+    record = QUANTITIES.get(row.quantity)
+    built_in = row.quantity in BOOKKEEPING or QUANTITIES.is_built_in(record)
     return built_in and row.rule not in own
 
 
@@ -109,9 +116,12 @@ def _write(path: Path, specification: Specification, rows: list[Row]) -> None:
         "digest": _digest(rows), "rows": rows,
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps(content), encoding="utf-8")
-    unfinished.replace(path)
+    unfinished = path.with_suffix(f".{secrets.token_hex(4)}.part")  # two runs may share a folder
+    try:
+        unfinished.write_text(json.dumps(content), encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _digest(rows: Sequence[Sequence[Any]]) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ntkalign.cells.cell import LOSS, OK, Row
+from ntkalign.cells.cell import OK, Row
 from ntkalign.claims.claim import MAIN
+from ntkalign.quantities.catalogue import LOSS
 from ntkalign.rules import NORMAL
 
 NUMBERS = {
@@ -42,10 +43,13 @@ def read_table(path: Path) -> pd.DataFrame:
         OSError: if the file cannot be read.
         ValueError: if it holds no table of this kind.
     """
-    table = pd.read_csv(
-        path, dtype=TYPES, keep_default_na=False, na_values={column: [""] for column in NUMBERS},
-        encoding="utf-8",
-    )  # fmt: skip
+    try:
+        table = pd.read_csv(
+            path, dtype=TYPES, keep_default_na=False,
+            na_values={column: [""] for column in NUMBERS}, encoding="utf-8",
+        )  # fmt: skip
+    except (TypeError, OverflowError) as error:  # a layer of 1.5, a width of twenty digits
+        raise ValueError(f"numbers that are none of their column's: {error}") from None
     if list(table.columns) != list(Row._fields):
         raise ValueError(f"columns {', '.join(table.columns)}, not {', '.join(Row._fields)}")
     return table

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ntkalign.cells.infinite_width import Predictions
@@ -24,7 +25,7 @@ from ntkalign.runs.suite import THEORY, Suite
 from ntkalign.runs.sweep import Plan, Progress, quiet, run_sweep
 from ntkalign.runs.until_decided import once
 from ntkalign.runs.until_decided import until_decided as look_until_decided
-from ntkalign.values import optional, positive
+from ntkalign.values import flag, folder, optional, positive
 
 BUDGET = "it says when to stop adding networks", "pass until_decided and 10 minutes, say"
 
@@ -75,6 +76,8 @@ def verify(
     """
     began = clock.monotonic()
     settings = settings or Settings()
+    flag("until_decided", until_decided)
+    cells, fresh = optional(folder)("cells", cells), flag("fresh", fresh)
     minutes = _checked_budget(budget, until_decided)
     asked = tuple(suite.ask(settings, claims))
     data = catalogue.load(
@@ -152,7 +155,7 @@ def _predicted(
     assert settings.time is not None
     try:
         return suite.predict(settings, data, settings.time), None
-    except InputError as error:  # what was measured is not lost over lines in the plots
+    except (InputError, np.linalg.LinAlgError) as error:  # no measurement is lost over plots
         return None, str(error)
 
 

@@ -61,7 +61,7 @@ def test_it_is_measured_judged_drawn_and_read_back(own, tmp_path, monkeypatch):
 
     # a colleague has the report and none of the records
     monkeypatch.setattr(CLAIMS, "_things", {k: v for k, v in CLAIMS.items() if k not in own})
-    built_in = {name: q for name, q in QUANTITIES.items() if q.built_in}
+    built_in = {name: q for name, q in QUANTITIES.items() if QUANTITIES.is_built_in(q)}
     monkeypatch.setattr(QUANTITIES, "_things", built_in)
     again = load_report(tmp_path)
     assert [f.question.claim.symbol for f in again.claims[:1]] == [r"$\max_x|f^t|$"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import diffrax
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
-from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity
+from ntkalign import (
+    FlowOptions,
+    InputError,
+    Outcome,
+    Problem,
+    Rule,
+    backpropagate,
+    current_activity,
+)
 from ntkalign.flow.dense import _outcome, frozen_change
 from ntkalign.flow.initial_state import InitialState
 from ntkalign.kernels.empirical import empirical, rule_kernel
@@ -234,3 +244,49 @@ def test_the_tolerance_must_be_a_share():
     case = make((3, 5, 2))
     with pytest.raises(InputError, match=r"tolerance \(0\.0\) must be between 0 and 1; got 0\.0"):
         solve(case.network, NORMAL, case.start, case.x, case.y, TIMES, tolerance=0.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_steps": 0}, r"max_steps \(0\) must be at least 1"),
+        ({"tolerance": 1.0}, r"tolerance \(1\.0\) must be between 0 and 1"),
+        ({"tolerance": float("nan")}, r"tolerance \(nan\) must be between 0 and 1"),
+        ({"engine": "Dense"}, r"engine \(Dense\) must be one of auto, spectral, dense"),
+    ],
+)
+def test_options_are_checked_where_they_enter(options, message):
+    with pytest.raises(InputError, match=message):
+        FlowOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": np.ones((4, 5))}, r"x \(of shape \(4, 5\)\) must be points of shape \(3,\)"),
+        ({"x": np.full((4, 3), np.nan)}, r"x \(of shape \(4, 3\)\) must be finite; got NaN"),
+        ({"y": np.full((4, 2), np.inf)}, r"y \(of shape \(4, 2\)\) must be finite; got NaN"),
+        ({"y": np.ones((4, 3))}, r"y \(4,3\) must have the shape \(4, 2\)"),
+    ],
+)
+def test_data_that_are_not_the_networks_are_refused(change, message):
+    case = make((3, 5, 2))
+    given = {"x": np.asarray(case.x), "y": np.asarray(case.y)} | change
+    with pytest.raises(InputError, match=message):
+        Problem.of(case.network, case.start, given["x"], given["y"], TIMES)
+
+
+def test_a_guess_of_another_problem_is_refused():
+    one, wider, fewer = make((3, 5, 2)), make((3, 6, 2)), make((3, 5, 2), points=3)
+    for other in (wider, fewer):
+        guess = run(other, engine="spectral")
+        with pytest.raises(InputError, match=r"guess .* must be a flow of the same architecture"):
+            run(one, engine="spectral", guess=guess)
+
+
+def test_another_key_draws_other_constants():
+    case = make((3, 5, 4, 2))
+    problem = Problem.of(case.network, case.start, case.x, case.y, TIMES, jax.random.key(1))
+    first = problem.constants(FEEDBACK_ALIGNMENT)[0]
+    other = dataclasses.replace(problem, key=jax.random.key(2)).constants(FEEDBACK_ALIGNMENT)[0]
+    assert np.abs(np.asarray(first) - np.asarray(other)).max() > 0.1

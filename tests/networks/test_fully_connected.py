@@ -14,7 +14,9 @@ from ntkalign.flow.initial_state import InitialState
 from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.networks.activations import lookup as activation
 from ntkalign.networks.family import Family
+from ntkalign.networks.fully_connected import FullyConnected
 from ntkalign.networks.randomness import normal_matrices
+from ntkalign.precision import float64
 from tests import reference
 from tests.cases import cases, make
 
@@ -104,3 +106,42 @@ def test_a_family_grows_every_hidden_layer_but_a_bottleneck():
 def test_importing_the_package_switches_on_float64():
     assert jnp.asarray(1.0).dtype == jnp.float64
     assert ntkalign.__version__
+
+
+@pytest.mark.parametrize(
+    ("widths", "message"),
+    [
+        ((4, 0, 2), r"widths \(0\) must be at least 1"),
+        ((4,), r"widths \(4\) must be at least two numbers; got 1"),
+        ((4, -1), r"widths \(-1\) must be at least 1"),
+    ],
+)
+def test_widths_of_no_network_are_refused(widths, message):
+    with pytest.raises(InputError, match=message):
+        FullyConnected(widths, activation("tanh"))
+
+
+@pytest.mark.parametrize("multipliers", [(1,), (1, 2, 3), (0, 1), (-1, 1)])
+def test_multipliers_of_no_family_are_refused(multipliers):
+    with pytest.raises(InputError, match=r"multipliers \(.*\) must be "):
+        Family(3, activation("tanh"), multipliers=multipliers)
+
+
+def test_every_part_of_the_protocol_keeps_float64_outside_a_scope():
+    case = make((3, 5, 2))
+    jax.config.update("jax_enable_x64", False)
+    try:
+        start = case.network.initialise(jax.random.key(0))
+        with float64():
+            x = jnp.asarray(np.asarray(case.x), jnp.float64)
+        now = case.network.forward(start, x)
+        projections = case.network.projections(jax.random.key(1))
+        found = [
+            *case.network.backward(now.weights, now.slopes, now.output),
+            *case.network.direct(projections, now.slopes, now.output),
+            *projections,
+            case.network.pass_from_preactivations(x, now.preactivations).output,
+        ]
+    finally:
+        jax.config.update("jax_enable_x64", True)
+    assert {str(a.dtype) for a in found} == {"float64"}

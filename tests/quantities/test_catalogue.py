@@ -17,7 +17,7 @@ from ntkalign.rules import RULES
 @pytest.mark.parametrize("name", QUANTITIES)
 def test_a_record_is_whole(name):
     record = QUANTITIES[name]
-    assert record.built_in
+    assert QUANTITIES.is_built_in(record)
     assert list(inspect.signature(record.function).parameters) == ["seen"]
     assert record.relative is None or QUANTITIES[record.relative].measure == record.measure
     assert set(record.references) <= set(RULES)

@@ -118,3 +118,48 @@ def test_a_report_with_an_unknown_kind_of_claim_is_refused(tmp_path):
     path.write_text(path.read_text().replace('"kind": "bound"', '"kind": "guess"'))
     with pytest.raises(InputError, match=r"DIR .* got a damaged one \(KeyError: 'GUESS'\)"):
         load_report(tmp_path)
+
+
+DAMAGE = {
+    "config of another type": lambda r: r | {"config": []},
+    "no config": lambda r: {k: v for k, v in r.items() if k != "config"},
+    "environment of another type": lambda r: r | {"environment": []},
+    "versions of another type": lambda r: r | {"environment": r["environment"] | {"versions": 3}},
+    "no claims": lambda r: r | {"claims": [], "controls": []},
+    "claims of another type": lambda r: r | {"claims": {}},
+    "a claim of another type": lambda r: r | {"claims": [3]},
+    "a kind that is none": lambda r: r | {"claims": [r["claims"][0] | {"kind": 3}]},
+    "a curve of another length": lambda r: r | {"infinite_width_loss": [1.0]},
+    "another schema": lambda r: r | {"schema": 2},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_report_is_refused_in_one_line(damage, tmp_path, monkeypatch):
+    monkeypatch.setattr("ntkalign.report.files.scaling_plots", lambda findings, folder: {})
+    claim = CLAIMS["proposition-2"].claims[0]
+    write_report(result(finding(claim), data=table(claim)), tmp_path)
+    load_report(tmp_path)  # whole, it can be read
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(DAMAGE[damage](json.loads(path.read_text()))))
+    with pytest.raises(InputError, match=r"^DIR \(.*\) must hold report\.json and .*; got ") as e:
+        load_report(tmp_path)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("layer", "1.5"), ("layer", "9" * 20), ("width", "9" * 20), ("seed", "x"), ("value", "x")],
+)
+def test_numbers_that_are_none_are_refused_in_one_line(column, value, tmp_path, monkeypatch):
+    monkeypatch.setattr("ntkalign.report.files.scaling_plots", lambda findings, folder: {})
+    claim = CLAIMS["proposition-2"].claims[0]
+    write_report(result(finding(claim), data=table(claim)), tmp_path)
+    path = tmp_path / "measurements.csv"
+    header, first, *rest = path.read_text().splitlines()
+    cells = first.split(",")
+    cells[header.split(",").index(column)] = value
+    path.write_text("\n".join([header, ",".join(cells), *rest]) + "\n")
+    with pytest.raises(InputError, match=r"got something unreadable") as e:
+        load_report(tmp_path)
+    assert "\n" not in str(e.value)

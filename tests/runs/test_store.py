@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ntkalign import InputError, Rule, Settings, verify
 from ntkalign.cells import flow, kernels
-from ntkalign.cells.cell import BOOKKEEPING, Cell, Row, with_companions
+from ntkalign.cells.cell import Cell, Row, with_companions
 from ntkalign.cells.flow import Trial, measure_cell
 from ntkalign.claims.questions import kernel_questions, questions
 from ntkalign.data.catalogue import Data
-from ntkalign.networks.activations import Activation
+from ntkalign.networks.activations import ACTIVATIONS, Activation
+from ntkalign.quantities.catalogue import BOOKKEEPING, QUANTITIES
+from ntkalign.quantities.quantity import Layers, Quantity
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, CONTROLS, NORMAL, RULES
 from ntkalign.runs.store import Store
 from ntkalign.runs.sweep import needed, specify
@@ -271,3 +275,62 @@ def test_bookkeeping_comes_with_every_rule():
         "weight-drift", *(BOOKKEEPING - {"dense-steps"})
     }  # fmt: skip
     assert NORMAL.name in {row.rule for row in rows}
+
+
+@pytest.fixture
+def own_parts(monkeypatch):
+    """What a test registers is forgotten after it."""
+    for registry in (RULES, ACTIVATIONS, QUANTITIES):
+        monkeypatch.setattr(registry, "_things", dict(registry))
+
+
+@pytest.mark.usefixtures("own_parts")
+def test_registered_parts_of_ones_own_are_never_looked_up(tmp_path):
+    """Their code may be another next time, whatever they are called."""
+    rule = RULES.register(replace(ALIGN_ADA, name="mine"))
+    activation = ACTIVATIONS.register(Activation("mine", np.tanh))
+    quantity = QUANTITIES.register(Quantity("mine", "$q$", Layers.WHOLE, lambda seen: {}))
+    for network, asked in (
+        (one(), {rule: frozenset({"divergence"})}),
+        (one(activation=activation), needs(normal="weight-drift")),
+        (one(), {NORMAL: frozenset({quantity.name})}),
+    ):
+        calls = []
+        for _ in range(2):
+            Store(tmp_path).rows(network, asked, made_up(calls))
+        assert len(calls) == 2
+    assert '"mine"' not in "".join(path.read_text() for path in tmp_path.iterdir())
+
+
+def test_a_quantity_that_is_not_registered_any_more_is_no_error(tmp_path, monkeypatch):
+    asked = needs(normal="weight-drift discrepancy")
+    Store(tmp_path).rows(one(), asked, made_up([]))
+    fewer = {name: q for name, q in QUANTITIES.items() if q.measure != QUANTITIES["score"].measure}
+    monkeypatch.setattr(QUANTITIES, "_things", fewer)
+    calls = []
+    Store(tmp_path).rows(one(), asked, made_up(calls))
+    assert not calls
+
+
+def test_the_random_generator_of_a_caller_is_not_the_workers():
+    """A context of the caller's thread does not reach the threads that measure."""
+    plain = Store()._context
+    with jax.default_prng_impl("rbg"):
+        store = Store()
+        with ThreadPoolExecutor(1) as pool:
+            context = pool.submit(lambda: store._context).result()
+    assert context == plain
+
+
+def test_two_runs_may_write_one_network_at_once(tmp_path):
+    measure, asked = made_up([]), needs(normal="weight-drift")
+
+    def write(_):
+        Store(tmp_path, fresh=True).rows(one(), asked, measure)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(40)))
+    assert len(list(tmp_path.iterdir())) == 1
+    calls = []
+    Store(tmp_path).rows(one(), asked, made_up(calls))
+    assert not calls
