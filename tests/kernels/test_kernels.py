@@ -22,6 +22,7 @@ from ntkalign.kernels import jax_defaults, nt
 from ntkalign.kernels.analytic import infinite_width_kernels
 from ntkalign.kernels.empirical import empirical
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum
+from ntkalign.kernels.training_time import choose_time
 from ntkalign.networks.activations import Activation
 from ntkalign.networks.activations import lookup as activation
 from ntkalign.networks.base import Layer
@@ -183,3 +184,17 @@ def test_an_activation_without_a_limit_is_refused_by_kernels_and_not_by_verify()
     (line,) = warnings(result)
     assert re.match(f"no infinite-width prediction: {message}", line)
     assert all(f.limit is None for f in result.findings)
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_of_no_points_is_refused(batch):
+    case = make((3, 4, 2))
+    with pytest.raises(InputError, match=rf"batch \({batch}\) must be at least 1; got {batch}"):
+        empirical(case.network, case.start, case.x, batch=batch)
+
+
+def test_no_time_is_chosen_from_a_network_that_is_not_finite():
+    family = Family(2, Activation("nowhere", lambda z: z * jnp.nan))
+    data = Data("trial", np.eye(3), np.eye(3))
+    with pytest.raises(InputError, match=r"activation \(nowhere\) must have finite values and"):
+        choose_time(family, data)
