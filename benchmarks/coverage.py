@@ -1,17 +1,23 @@
 """How often intervals cover and verdicts err, on synthetic sweeps whose exponents are known.
 
-    python benchmarks/coverage.py --sweeps 2000
+    python benchmarks/coverage.py --sweeps 2000            # fixed laws, nothing known of the regime
+    python benchmarks/coverage.py --sweeps 2000 --drift    # laws whose corrections grow with ε
 
-A sweep is q(m, s) = m^p (1 + a (m/m₁)^−ω) exp(noise); the claim is O(m^-1/2). *Covered*: the 95 %
+A sweep is q(m, s) = m^p (1 + correction) exp(noise); the claim is O(m^-1/2). *Covered*: the 95 %
 interval holds p. *False*: a claim that is true is refuted. *Power*: one that is wrong by 0.25
 (p = −1/4) is. *Passed*: one that is wrong by 0.25 is found to hold. Verdicts are those of a single
 claim, and as one of 44, which is what the standard preset asks.
+
+With ``--drift`` the expansion parameter ε(m) is planted, ε at the smallest width from 0.05 to 0.8,
+and corrections to the law are of its size: of either sign, with a logarithm, or a crossover to
+another law where ε is large. The fit is told ε, as that of a run is.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any
@@ -38,7 +44,66 @@ DESIGNS: dict[str, tuple[tuple[int, ...], int]] = {
     "8 widths, 8 seeds": (tuple(32 * 2**k for k in range(8)), 8),
     "standard": (Settings().widths, Settings().seeds),
 }
-LAWS = ((0.0, 1.0), (0.5, 0.5), (1.0, 0.5), (1.0, 1.0), (-0.5, 0.5))
+FIXED = ((0.0, 1.0), (0.5, 0.5), (1.0, 0.5), (1.0, 1.0), (-0.5, 0.5))
+"""Size and decay of a correction a (m/m₁)^−ω."""
+DRIFTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
+
+
+@dataclasses.dataclass(frozen=True)
+class Law:
+    """A law with exponent p, and what a fit is told of it.
+
+    Attributes:
+        name: for the table.
+        bent: log of the law over m^p, from m/m₁.
+        expansion: ε from m/m₁; None if it is not known.
+    """
+
+    name: str
+    bent: Callable[[np.ndarray], np.ndarray]
+    expansion: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+def fixed_laws() -> list[Law]:
+    """Pure, with corrections that the model has, and with one that it has not."""
+
+    def law(a: float, w: float) -> Law:
+        name = "pure" if a == 0 else f"1 {a:+g} (m/m₁)^-{w:g}"
+        return Law(name, lambda r: np.log1p(a * r**-w))
+
+    return [law(a, w) for a, w in FIXED]
+
+
+def strained_laws() -> list[Law]:
+    """With corrections of the size of ε, which falls like m^-1/2 where it is small."""
+    laws = []
+    for size in DRIFTS:
+
+        def lazy(r: np.ndarray, size: float = size) -> np.ndarray:
+            return size * r**-0.5
+
+        def full(r: np.ndarray, size: float = size) -> np.ndarray:  # levels off at 1
+            x = size / (1 - size) * r**-0.5
+            return x / (1 + x)
+
+        def over(r: np.ndarray, size: float = size) -> np.ndarray:
+            return size / (1 - size) * r**-0.5
+
+        named: dict[str, tuple[Any, Any]] = {
+            "pure": (lambda r: 0 * r, lazy),
+            "1 + ε": (lambda r, e=lazy: np.log1p(e(r)), lazy),
+            "1 − ε": (lambda r, e=lazy: np.log1p(-e(r)), lazy),
+            "1 − ε²": (lambda r, e=lazy: np.log1p(-e(r) ** 2), lazy),
+            "1 − ε/2 (1 + ½ log)": (
+                lambda r, e=lazy: np.log1p(-e(r) / 2 * (1 + np.log(r) / 2)), lazy
+            ),
+            "1/(1 + ε log)": (lambda r, s=size: -np.log1p(s * np.log(r)), lazy),
+            "levels off": (lambda r, x=over: -np.log1p(x(r)), full),
+            "levels off, sharply": (lambda r, x=over: -np.log1p(x(r) ** 2) / 2, full),
+            "falls faster at first": (lambda r, x=over: np.log1p(x(r)), full),
+        }  # fmt: skip
+        laws += [Law(f"{size:g}: {name}", *both) for name, both in named.items()]
+    return laws
 
 
 def noise(kind: str, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -49,22 +114,24 @@ def noise(kind: str, size: tuple[int, ...], rng: np.random.Generator) -> np.ndar
     return common + float(scale) * draws
 
 
-def case(sweeps: int, design: str, kind: str, law: tuple[float, float]) -> dict[str, float | str]:
+def case(sweeps: int, design: str, kind: str, number: int, drift: bool) -> dict[str, Any]:
     """The shares of one row."""
+    law = (strained_laws() if drift else fixed_laws())[number]
     widths, seeds = DESIGNS[design]
-    size, decay = law
     m = np.asarray(widths, float)
-    bent = np.log1p(size * (m / m[0]) ** -decay)
+    bent = law.bent(m / m[0])
+    expansion = None if law.expansion is None else law.expansion(m / m[0])
     counts = dict.fromkeys(
         ("covered", "false", "false, 1 of 44", "power", "power, 1 of 44", "passed"), 0
     )
     width = 0.0
-    rng = np.random.default_rng([len(widths), seeds, *map(ord, kind), int(100 * size) + 100])
+    rng = np.random.default_rng([len(widths), seeds, number, *map(ord, kind + law.name)])
     for _ in range(sweeps):
         for wrong in (False, True):
             p = STATED + SHORTFALL * wrong
             logs = p * np.log(m) + bent + noise(kind, (seeds, len(m)), rng)
-            rate = fit(widths, np.exp(logs.T), shared=kind.startswith("shared"))
+            shared = kind.startswith("shared")
+            rate = fit(widths, np.exp(logs.T), shared=shared, expansion=expansion)
             verdict, _, _, p_value = judge(CLAIM, rate)
             among_many = verdict == "refuted" and p_value * MANY <= FAMILY_LEVEL
             low, high = rate.interval
@@ -77,9 +144,8 @@ def case(sweeps: int, design: str, kind: str, law: tuple[float, float]) -> dict[
                 counts["false"] += verdict == "refuted"
                 counts["false, 1 of 44"] += among_many
                 width += (high - low) / sweeps
-    shares: dict[str, float | str] = {name: count / sweeps for name, count in counts.items()}
-    law_name = "pure" if size == 0 else f"1 {size:+g} (m/m₁)^-{decay:g}"
-    return {"design": design, "noise": kind, "law": law_name, "length": width} | shares
+    shares = {name: count / sweeps for name, count in counts.items()}
+    return {"design": design, "noise": kind, "law": law.name, "length": width} | shares
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,12 +154,17 @@ class Flags:
 
     sweeps: int = 2000
     """synthetic sweeps for each row"""
+    drift: bool = False
+    """laws whose corrections grow with a planted ε"""
+    noises: tuple[str, ...] = NOISES
+    """kinds of noise"""
 
 
 def main() -> None:
     """Print the table, also as Markdown."""
     flags = tyro.cli(Flags, description=__doc__)
-    cases = list(itertools.product(DESIGNS, NOISES, LAWS))
+    count = len(strained_laws() if flags.drift else fixed_laws())
+    cases = list(itertools.product(DESIGNS, flags.noises, range(count), (flags.drift,)))
     console = Console(width=140)
     with ProcessPoolExecutor() as pool:
         rows: list[dict[str, Any]] = list(

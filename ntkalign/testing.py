@@ -11,6 +11,8 @@
 
 The statistics are those of ``ntkalign verify``: :mod:`ntkalign.statistics.rates`,
 :mod:`ntkalign.statistics.judgement`. Nothing else is imported, JAX least of all.
+A quantity without noise is given as one number a width (or as a function with ``seeds=1``): then
+the law itself is judged, with its bend and its floor (:mod:`ntkalign.statistics.exact_laws`).
 """
 
 from __future__ import annotations
@@ -21,15 +23,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ntkalign.errors import InputError, unknown_name
+from ntkalign.statistics.exact_laws import MISFIT, fit_exact
 from ntkalign.statistics.judgement import RESOLUTION, Bound, Kind, judge
 from ntkalign.statistics.rates import Rate, fit
 from ntkalign.statistics.samples import (
-    LEAST_SEEDS,
     checked_confidence,
     checked_count,
     checked_number,
     checked_values,
     checked_widths,
+    number_list,
     real_number,
     shown,
 )
@@ -46,35 +49,44 @@ def assert_rate(
     seeds: int | None = None,
     rate: RateKind = "at most",
     confidence: float = 0.95,
-) -> Rate:
+) -> Rate | None:
     """Raise unless a quantity is found to be O(m^p), or of exactly that order.
 
     A law that cannot be told apart from a wrong one is not found to be right: *undecided* raises
-    too, and says that more seeds or widths are needed.
+    too, and says that more seeds or widths are needed. What is zero at every width meets any bound.
 
     Args:
         quantity: a positive number as a function of (width, seed), or the numbers themselves, one
-            sequence over seeds for each width.
+            sequence over seeds for each width; of what is not random, one number for each width.
         exponent: p.
         widths: at least three, increasing.
-        seeds: how many seeds (0, 1, …) are evaluated, if ``quantity`` is a function.
+        seeds: how many seeds (0, 1, …) are evaluated, if ``quantity`` is a function; 1 if it is
+            not random.
         rate: "at most" m^p (it may fall faster), or "exactly".
         confidence: of the intervals.
 
     Returns:
-        The fitted rate.
+        The fitted rate; None if all values are zero, which have none.
 
     Raises:
         AssertionError: with the verdict's sentence and the table of measurements.
-        InputError: if an argument is not what it must be, or a value is not positive and finite.
+        InputError: if an argument is not what it must be, or a value is negative or not finite.
     """
     p = checked_number("exponent", exponent, "it is the p of O(m^p)", -0.5)
     if not (isinstance(rate, str) and rate in RATE_KINDS):
         raise unknown_name("rate", str(rate), RATE_KINDS, "it decides what is tested")
     confidence, widths = checked_confidence(confidence), checked_widths(widths)
+    stated = f"{'O' if rate == 'at most' else 'Θ'}(m^{p:g})"
     values = _values(quantity, widths, seeds)
-    found = fit(widths, values, confidence)
-    verdict, _, reason, _ = judge(Bound(Kind.BOUND, p), found)
+    zeros = sum(int((row == 0).sum()) for row in values)
+    if zeros:
+        count = sum(map(len, values))
+        if zeros < count:
+            raise AssertionError(f"{stated} is undecided: {zeros} of {count} values are zero")
+        if rate == "exactly":
+            raise AssertionError(f"{stated} is refuted: identically zero at every width")
+        return None
+    found, verdict, reason = _judged(widths, values, Bound(Kind.BOUND, p), confidence)
     if rate == "exactly" and verdict == "holds" and found.interval[0] <= p - RESOLUTION:
         low, high = found.interval
         verdict = "refuted" if high < p else "undecided"
@@ -83,15 +95,34 @@ def assert_rate(
             f"{'lies' if high < p else 'may lie'} below {p:g}: it decays faster"
         )
     if verdict != "holds":
-        stated = "O" if rate == "at most" else "Θ"
-        raise AssertionError(f"{stated}(m^{p:g}) is {verdict}: {reason}\n{_table(widths, found)}")
+        raise AssertionError(f"{stated} is {verdict}: {reason}\n{_table(widths, found)}")
     return found
 
 
+def _judged(
+    widths: tuple[int, ...], values: list[np.ndarray], bound: Bound, confidence: float
+) -> tuple[Rate, str, str]:
+    """The rate, the verdict and its reason; of single values, those of the law itself."""
+    if len(values[0]) > 1:
+        found = fit(widths, values, confidence)
+        verdict, _, reason, _ = judge(bound, found)
+        return found, verdict, reason
+    law = fit_exact(widths, [row[0] for row in values])
+    verdict, _, reason, _ = judge(bound, law.rate)
+    reason = reason.replace("add seeds or widths", "add widths")
+    if law.misfit > MISFIT:
+        reason += f"; the law bends by {law.misfit:.2g} more than corrections to scaling explain"
+    if law.floor:
+        share = law.floor / law.rate.typical[-1]
+        reason += f"; the values level off at {law.floor:.3g}, {share:.0%} of the last"
+        verdict = "refuted" if verdict == "refuted" else "undecided"
+    return law.rate, verdict, reason
+
+
 def _values(quantity: Any, widths: Sequence[int], seeds: int | None) -> list[np.ndarray]:
-    """For each width one positive, finite value per seed."""
+    """For each width one finite value per seed, none below 0; one alone of what is not random."""
     if not callable(quantity):
-        rows = checked_values("quantity", quantity, widths)
+        rows = checked_values("quantity", _nested(quantity), widths, 1, zero=True)
         counts = [len(row) for row in rows]
         if seeds is not None and counts != [seeds] * len(rows):
             raise InputError(
@@ -99,11 +130,21 @@ def _values(quantity: Any, widths: Sequence[int], seeds: int | None) -> list[np.
                 got=shown(seeds), because=f"quantity has {counts} values",
                 do="leave seeds out: they are for a function of (width, seed)",
             )  # fmt: skip
+        if 1 in counts and counts != [1] * len(counts):
+            checked_values("quantity", rows, widths)  # says that two seeds are needed
         return rows
-    count = checked_count("seeds", seeds, LEAST_SEEDS, "quantity is a function of (width, seed)", 8)
+    count = checked_count("seeds", seeds, 1, "quantity is a function of (width, seed)", 8)
     return checked_values(
-        "quantity", [[_number(quantity(m, s), m, s) for s in range(count)] for m in widths], widths
-    )
+        "quantity",
+        [[_number(quantity(m, s), m, s) for s in range(count)] for m in widths],
+        widths, 1, zero=True,
+    )  # fmt: skip
+
+
+def _nested(quantity: Any) -> Any:
+    """One number a width as lists of one."""
+    flat = number_list(quantity)
+    return quantity if flat is None else [[v] for v in flat]
 
 
 def _number(value: Any, width: int, seed: int) -> float:

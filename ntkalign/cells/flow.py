@@ -12,7 +12,6 @@ from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from ntkalign.cells.cell import (
     OK,
@@ -34,12 +33,13 @@ from ntkalign.flow.trajectory import Effort, Flow, Outcome
 from ntkalign.networks.randomness import of_network, of_shared_outputs
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.precision import in_float64
-from ntkalign.quantities.catalogue import LOSS, QUANTITIES
+from ntkalign.quantities.catalogue import EXPANSION, EXPANSION_OVER_TIME, LOSS, QUANTITIES
 from ntkalign.quantities.measuring import measure, references_of
 from ntkalign.quantities.observed import Observed
+from ntkalign.quantities.series import ESTIMATE_FACTOR
+from ntkalign.quantities.theory import expansion
 from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
 
-SAVED_TIMES = 8
 COARSER = 30.0
 """The companion flow, which the error is estimated with, is looser by this factor."""
 FROM_NOTHING = (NORMAL, LINEARISED)
@@ -47,11 +47,6 @@ FROM_NOTHING = (NORMAL, LINEARISED)
 
 Pair = tuple[Flow, Flow]
 """A flow, and the looser one that its error is estimated with."""
-
-
-def saved_times(time: float) -> Float[np.ndarray, " n"]:
-    """When flows are looked at: more often at first, where they are fast."""
-    return time * (np.arange(1, SAVED_TIMES + 1) / SAVED_TIMES) ** 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +77,7 @@ class Trial:
                 start = share_outputs(
                     network, start, jnp.asarray(data.x), of_shared_outputs(cell.seed)
                 )
-        times = saved_times(specification.time)
+        times = np.array(specification.times)
         problem = Problem.of(network, shard(start), data.x, data.y, times, key)
         if specification.initial_outputs == "zero":  # f − f⁰ learns y as f learns y + f⁰
             output = np.asarray(problem.initial.first.output)
@@ -156,7 +151,24 @@ def _of_rule(trial: Trial, rule: Rule, wanted: frozenset[str]) -> Measured:
         Observed(flow, {name: flows[i] for name, flows in references.items()}, seed)
         for i, flow in enumerate(pair)
     )
-    return measured | with_status(measure(wanted, fine, coarse))
+    found = measured | with_status(measure(wanted, fine, coarse))
+    return found | expansion_over_time(rule, wanted, fine)
+
+
+def expansion_over_time(rule: Rule, wanted: frozenset[str], seen: Observed) -> Measured:
+    """At each saved time, how far gradient descent has moved the network, if it is measured."""
+    if rule.name != NORMAL.name or not wanted.issuperset(EXPANSION):
+        return {}
+    values, estimate = expansion(seen), seen.flow.effort.estimate or 0.0
+    return {
+        Name(None, EXPANSION_OVER_TIME, float(t)): row
+        for t, row in zip(
+            seen.flow.times,
+            ((float(v), ESTIMATE_FACTOR * estimate * float(v), OK) for v in values),
+            strict=True,
+        )
+        if np.isfinite(row[0])
+    }
 
 
 def why_not(pair: Pair) -> str | None:

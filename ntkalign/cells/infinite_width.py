@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ntkalign.cells.flow import saved_times
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import drawing
 from ntkalign.kernels.analytic import InfiniteWidthKernels, infinite_width_kernels
@@ -47,7 +46,7 @@ class Predictions:
 def predictions(
     family: Family,
     data: Data,
-    time: float,
+    times: Sequence[float],
     *,
     widths: Sequence[int],
     seeds: Sequence[int],
@@ -58,7 +57,7 @@ def predictions(
     Args:
         family: the networks, in the neural tangent parameterisation.
         data: the training points.
-        time: T.
+        times: at which the networks are looked at.
         widths: at which the limits of what depends on the width are given.
         seeds: of the networks.
         initial_outputs: how those of the networks are drawn.
@@ -68,14 +67,14 @@ def predictions(
     """
     kernels = infinite_width_kernels(family, data.x)
     points, outputs = data.y.shape
-    eye, times = np.eye(outputs), saved_times(time)
+    eye = np.eye(outputs)
     theta = kernels.ntk[:, :, None, None] * eye
     flat = theta.transpose(0, 2, 1, 3).reshape(points * outputs, -1)
     largest = np.zeros((len(seeds), family.depth))
     losses = np.zeros((len(seeds), len(times)))
     for s, seed in enumerate(seeds):
         e0 = data.y - outputs_at_0(family, kernels, seed, outputs, initial_outputs)
-        delta = predicted_delta(theta, e0, times)
+        delta = predicted_delta(theta, e0, np.array(times))
         moved = (delta.reshape(len(times), -1) @ flat / points).reshape(delta.shape)
         losses[s] = np.sum((e0 - moved) ** 2, axis=(1, 2)) / (2 * points)
         for layer in range(family.depth):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ntkalign.cells.cell import Needs, Row, labelled, lost, with_companions, with_status
-from ntkalign.cells.flow import Trial, what_it_took, why_not
+from ntkalign.cells.flow import Trial, expansion_over_time, what_it_took, why_not
 from ntkalign.cells.specification import Measure, Specification
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import InfiniteWidthKernels, infinite_width_kernels
@@ -90,6 +90,7 @@ def measure_kernels(
             points = specification.points
             fine, coarse = (Observed(flow, points=points, limit=limit) for flow in pair)
             measured |= with_status(measure(quantities, fine, coarse))
+            measured |= expansion_over_time(rule, with_companions(quantities), fine)
         else:
             depth = specification.family.depth
             measured |= lost(with_companions(quantities), depth, f"{rule.name} {failure}")

@@ -34,7 +34,7 @@ class Specification:
         family: the networks that it is one of, a bottleneck included.
         data: the points that it is trained on, then those that are only looked at.
         points: how many it is trained on.
-        time: T.
+        times: when its flow is looked at, T the last.
         initial_outputs: one of INITIAL_OUTPUTS.
         engine: of the flow, one of ENGINES.
         tolerance: of the flow.
@@ -48,7 +48,7 @@ class Specification:
     family: Family
     data: Data = field(repr=False)
     points: int
-    time: float
+    times: tuple[float, ...]
     initial_outputs: str
     engine: str
     tolerance: float

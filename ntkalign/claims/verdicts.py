@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ntkalign.claims.claim import MAIN, Question
+from ntkalign.claims.claim import MAIN, Claim, Question
 from ntkalign.claims.evidence import Evidence, gather
+from ntkalign.claims.regime import Regime
+from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.statistics.judgement import (
     FAMILY_LEVEL,
     Bound,
@@ -29,6 +31,7 @@ from ntkalign.statistics.judgement import (
     correct_for_many,
     judge,
     judge_mean,
+    thresholds,
 )
 from ntkalign.statistics.rates import Rate, fit
 from ntkalign.statistics.samples import checked_confidence, checked_flag, checked_spend
@@ -53,6 +56,7 @@ class JudgingTerms:
         widths: at which every claim was to be measured; unknown if empty. (Controls, which fail at
             any width, need not be.)
         seeds: how many networks of each width; unknown if 0.
+        regime: how far training moves the networks; unknown if None.
     """
 
     confidence: float = 0.95
@@ -60,6 +64,7 @@ class JudgingTerms:
     paired: bool = False
     widths: tuple[int, ...] = ()
     seeds: int = 0
+    regime: Regime | None = None
 
     def __post_init__(self) -> None:
         checked_confidence(self.confidence)
@@ -73,6 +78,13 @@ class JudgingTerms:
         confidence, spend = float(config["confidence"]), float(config.get("spend", 1.0))
         widths = tuple(int(m) for m in config["widths"])
         return cls(confidence, spend, shared, widths, int(config["seeds"]))
+
+    def expansion(self, claim: Claim, widths: tuple[int, ...]) -> list[float] | None:
+        """ε at each width, for a claim that it matters to."""
+        record = QUANTITIES.get(claim.quantity)
+        if self.regime is None or (record is not None and not record.trained):
+            return None
+        return self.regime.at(widths)
 
     @property
     def look_confidence(self) -> float:
@@ -237,14 +249,17 @@ def _judge_exponent(
         float(_shares(np.array(v), np.array(e)).max())
         for v, e in zip(values, evidence.errors, strict=True)
     ]
-    rate = fit(widths, values, terms.look_confidence, errors=largest, shared=terms.paired)
+    rate = fit(
+        widths, values, terms.look_confidence, errors=largest, shared=terms.paired,
+        expansion=terms.expansion(found.question.claim, widths),
+    )  # fmt: skip
     verdict, tight, reason, p_value = judge(bound, rate, terms.spend)
+    if rate.inside is None and verdict == "undecided" and terms.regime is not None:
+        reason += f"; {terms.regime.at_widths(widths).advice}"
     upper = upper_quantile(widths, values, 1 - UPPER_TEST, shared=terms.paired)
     if upper.disagrees:
-        reason += (
-            f"; but the upper {upper.level:.0%} quantile over seeds scales with exponent "
-            f"{upper.exponent:.2f}, unlike the typical network"
-        )
+        verdict, tight, words = _with_tail(bound, verdict, tight, upper)
+        reason += f"; {words}"
     return replace(
         found,
         verdict=verdict,
@@ -257,6 +272,35 @@ def _judge_exponent(
     )
 
 
+def _with_tail(
+    bound: Bound, verdict: str, tight: str | None, upper: UpperQuantile
+) -> tuple[str, str | None, str]:
+    """What networks that are rarely so large mean for the verdict: "in probability" is about them.
+
+    Returns:
+        The verdict, *undecided* where rare networks contradict it; how tight; the words.
+    """
+    line, _ = thresholds(bound)
+    found = (
+        f"the largest tenth of networks ({upper.level:.0%} quantile) scales with exponent "
+        f"{upper.exponent:.2f}, unlike the typical one"
+    )
+    decays = upper.exponent < line
+    if bound.kind is Kind.PERSISTS:
+        if verdict == "refuted" and not decays:
+            return "undecided", None, f"but {found}: in one network of ten it may not decay"
+        if verdict == "holds" and decays:
+            return verdict, tight, f"{found}: it decays there, and persists in most; this stands"
+    elif verdict == "holds" and not decays:
+        words = f"but {found}: in probability, which is about nearly all networks, it is not shown"
+        return "undecided", None, words
+    elif verdict == "refuted":
+        return verdict, tight, f"{found}: typical networks are enough to refute, and this stands"
+    if verdict == "undecided":
+        return verdict, tight, found
+    return verdict, tight, f"{found}, and on the same side of {line:.2f}: this stands for them too"
+
+
 def _companion(table: pd.DataFrame, question: Question, terms: JudgingTerms) -> Rate | None:
     """The rate of the same quantity relative to what it is a part of, where it has one."""
     if question.claim.companion is None:
@@ -264,7 +308,10 @@ def _companion(table: pd.DataFrame, question: Question, terms: JudgingTerms) -> 
     evidence = _gather(table, question, question.claim.companion, terms)
     if evidence.fault or not (evidence.all_values > ZERO).all():
         return None
-    return fit(evidence.widths, evidence.values, terms.look_confidence, shared=terms.paired)
+    return fit(
+        evidence.widths, evidence.values, terms.look_confidence, shared=terms.paired,
+        expansion=terms.expansion(question.claim, evidence.widths),
+    )  # fmt: skip
 
 
 def _gather(

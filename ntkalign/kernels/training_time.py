@@ -1,17 +1,22 @@
-"""The training time T, chosen from the data when it is not given.
+"""The time scales of training: T when it is not given, and when a flow is looked at.
 
 In the infinite-width limit the error follows ė = −(η/P) Θ e with the kernel of time 0,
 
     Θ(x, x′) = Σ_l Γ_l(x, x′) ⊙ (σ(z_{l−1}(x))·σ(z_{l−1}(x′))/m_{l−1} + 1),
 
-so one wide network at initialisation says how long the loss takes to fall by a given factor.
+so one wide network at initialisation says how long the loss takes to fall by a given factor, and
+how fast the fastest part of the error relaxes.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from scipy.optimize import brentq
 
 from ntkalign.data.catalogue import Data
@@ -23,45 +28,115 @@ from ntkalign.precision import in_float64
 
 WIDE = 1024
 LOSS_FALL = 10.0
+SAVED_TIMES = 8
+EARLIER = 4.0
+"""By this factor each look at a transient is earlier than the next."""
 _SEED = 2**31 - 1  # no network of a sweep is drawn from it
 
 
-@in_float64
+@dataclass(frozen=True, eq=False)
+class TimeScales:
+    """How fast the linearised error of one wide network falls.
+
+    Attributes:
+        rates: of each mode of the error, eigenvalues of (η/P) Θ.
+        shares: of the error at time 0 in each mode.
+    """
+
+    rates: Float[np.ndarray, " PC"]
+    shares: Float[np.ndarray, " PC"]
+
+    @classmethod
+    @in_float64
+    def of(cls, family: Family, data: Data) -> TimeScales:
+        """Those of a family of networks on the training points.
+
+        Args:
+            family: the networks.
+            data: the training points.
+
+        Returns:
+            Rates and shares of all modes.
+
+        Raises:
+            InputError: if outputs or kernel are not finite.
+        """
+        network = family.network(WIDE, data.x.shape[1], data.y.shape[1])
+        with drawing():
+            start = network.initialise(jax.random.key(_SEED))
+        theta = flat(empirical(network, start, data.x).ntk)
+        output = network.forward(start, jnp.asarray(data.x)).output
+        error = (data.y - np.asarray(output)).ravel()
+        if not (np.isfinite(theta).all() and np.isfinite(error).all()):
+            raise InputError(
+                "activation", family.activation.name, must="have finite values and slopes",
+                got="a network whose output or kernel is not finite",
+                because="the time is chosen from them", do="choose another, or give a time",
+            )  # fmt: skip
+        rates, modes = np.linalg.eigh(network.rate * theta / len(data.x))
+        squares = (modes.T @ error) ** 2
+        return cls(np.maximum(rates, 0.0), squares / squares.sum())
+
+    @property
+    def fastest(self) -> float:
+        """The shortest relaxation time, to two significant digits."""
+        return float(f"{1 / self.rates.max():.2g}")
+
+    def until(self, fall: float = LOSS_FALL) -> float:
+        """The time at which the loss is 1/``fall`` of that at time 0.
+
+        Returns:
+            T to two significant digits, since only its size matters.
+
+        Raises:
+            InputError: if the kernel is singular on the error: the loss never falls so far.
+        """
+
+        def log_loss(log_time: float) -> float:
+            share = self.shares @ np.exp(-2 * self.rates * np.exp(log_time))
+            return float(np.log(max(share, 1e-300)) + np.log(fall))
+
+        longest = np.log(1e9 / self.rates.max())
+        if log_loss(longest) > 0:
+            raise InputError(
+                "time", None, must="be given for these data", got="nothing",
+                because=f"the kernel is (nearly) singular on them: the loss never falls {fall:g}-"
+                "fold", do="give a time, 10 say, or other data",
+            )  # fmt: skip
+        return float(f"{np.exp(brentq(log_loss, np.log(1e-9 / self.rates.max()), longest)):.2g}")
+
+
 def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:
     """The time T (η = 1) at which the linearised loss of one wide network is 1/``fall``.
 
+    Args:
+        family: the networks.
+        data: the training points.
+        fall: by what factor the loss falls.
+
     Returns:
-        T to two significant digits, since only its size matters.
+        T to two significant digits.
 
     Raises:
-        InputError: if the kernel is singular on the error, so that the loss never falls so far.
+        InputError: if outputs or kernel are not finite, or the loss never falls so far.
     """
-    network = family.network(WIDE, data.x.shape[1], data.y.shape[1])
-    with drawing():
-        start = network.initialise(jax.random.key(_SEED))
-    theta = flat(empirical(network, start, data.x).ntk)
-    output = network.forward(start, jnp.asarray(data.x)).output
-    error = (data.y - np.asarray(output)).ravel()
-    if not (np.isfinite(theta).all() and np.isfinite(error).all()):
-        raise InputError(
-            "activation", family.activation.name, must="have finite values and slopes",
-            got="a network whose output or kernel is not finite",
-            because="the time is chosen from them", do="choose another, or give a time",
-        )  # fmt: skip
-    rates, modes = np.linalg.eigh(network.rate * theta / len(data.x))
-    weights = (modes.T @ error) ** 2
-    rates = np.maximum(rates, 0.0)
+    return TimeScales.of(family, data).until(fall)
 
-    def log_loss(log_time: float) -> float:
-        share = weights @ np.exp(-2 * rates * np.exp(log_time)) / weights.sum()
-        return float(np.log(max(share, 1e-300)) + np.log(fall))
 
-    longest = np.log(1e9 / rates.max())
-    if log_loss(longest) > 0:
-        raise InputError(
-            "time", None, must="be given for these data", got="nothing",
-            because=f"the kernel is (nearly) singular on them: the loss never falls {fall:g}-fold",
-            do="give a time, 10 say, or other data",
-        )  # fmt: skip
-    time = np.exp(brentq(log_loss, np.log(1e-9 / rates.max()), longest))
-    return float(f"{time:.2g}")
+def saved_times(time: float, fastest: float | None = None) -> tuple[float, ...]:
+    """When flows are looked at, so that none of what happens between is much larger.
+
+    Eight times T (k/8)². If the fastest relaxation is over before the first of them, earlier ones
+    are added, each four times earlier than the next, until one lies within it.
+
+    Args:
+        time: T.
+        fastest: the shortest relaxation time, if it is known.
+
+    Returns:
+        Increasing times, T the last.
+    """
+    first = time / SAVED_TIMES**2
+    steps = math.ceil(math.log(first / fastest, EARLIER)) if fastest and fastest < first else 0
+    earlier = tuple(first / EARLIER**k for k in range(steps, 0, -1))
+    return earlier + tuple(time * (k / SAVED_TIMES) ** 2 for k in range(1, SAVED_TIMES + 1))

@@ -74,6 +74,30 @@ def jacobian_distance(
         uu, uv, vv = (np.sum(p * q, axis=-1)[..., None, None] for p, q in ((u, u), (u, v), (v, v)))
         weights = aa * uu + (ab + np.swapaxes(ab, -1, -2)) * uv + bb * vv
         gram = gram + layer.scale**2 * weights + aa
+    return _largest_norm(gram)
+
+
+def jacobian_norm(
+    network: Network, pair: tuple[Sequence[np.ndarray], Sequence[np.ndarray]]
+) -> Float[np.ndarray, " n"]:
+    """max_x ‖J(x)‖_op over all weights and biases, at each time.
+
+    Args:
+        network: the architecture.
+        pair: feedback, each (n, C, P, m_l), and activities, each (n, P, m_{l−1}).
+
+    Returns:
+        One operator norm per time.
+    """
+    gram: np.ndarray | float = 0.0
+    for layer, g, h in zip(network.maps, *pair, strict=True):
+        squares = np.sum(h * h, axis=-1)[..., None, None]
+        gram = gram + (layer.scale**2 * squares + 1) * _outputs_gram(g, g)
+    return _largest_norm(gram)
+
+
+def _largest_norm(gram: np.ndarray | float) -> np.ndarray:
+    """(n, P, C, C) → (n,): the root of the largest eigenvalue over points."""
     largest = np.linalg.eigvalsh(gram)[..., -1]
     return np.sqrt(np.maximum(largest, 0.0)).max(axis=-1)
 

@@ -18,8 +18,16 @@ OF_THE_THEORY = (
     Quantity("weight-drift", r"$\|W_l^t-W_l^0\|_{\mathrm{op}}/\sqrt{m_{l-1}}$",
              EVERY, THEORY + "weights", "(20)"),
     Quantity("activation-drift", r"$(\mathrm{E}\,\|z_l^t-z_l^0\|^2/m_l)^{1/2}$",
+             HIDDEN, THEORY + "activations", "(19)", "activation-drift-relative"),
+    Quantity("activation-drift-relative",
+             r"$(\mathrm{E}\,\|z_l^t-z_l^0\|^2/\mathrm{E}\,\|z_l^0\|^2)^{1/2}$",
              HIDDEN, THEORY + "activations", "(19)"),
     Quantity("jacobian-drift", r"$\max_x\|\nabla_\theta f^t-\nabla_\theta f^0\|_{\mathrm{op}}$",
+             WHOLE, THEORY + "jacobians", "(21)", "jacobian-drift-relative",
+             error_from=ErrorFrom.ESTIMATE),
+    Quantity("jacobian-drift-relative",
+             r"$\max_x\|\nabla_\theta f^t-\nabla_\theta f^0\|_{\mathrm{op}}"
+             r"/\max_x\|\nabla_\theta f^0\|_{\mathrm{op}}$",
              WHOLE, THEORY + "jacobians", "(21)", error_from=ErrorFrom.ESTIMATE),
     Quantity("feedback-drift", r"$\max_x\|J^t-\nabla_\theta f^0\|_{\mathrm{op}}$",
              WHOLE, THEORY + "jacobians", "(22)", error_from=ErrorFrom.ESTIMATE),
@@ -65,11 +73,11 @@ OF_KERNELS = (
     Quantity("ntk-drift", r"$\sup_t\|\Theta^t-\Theta^0\|/\|\Theta^0\|$",
              WHOLE, KERNEL + "drift", command=KERNELS),
     Quantity("ntk-gap", r"$\|\Theta^0-\Theta^\infty\|/\|\Theta^\infty\|$",
-             WHOLE, KERNEL + "limits", command=KERNELS),
+             WHOLE, KERNEL + "limits", command=KERNELS, trained=False),
     Quantity("nngp-gap", r"$\|K^0-K^\infty\|/\|K^\infty\|$",
-             WHOLE, KERNEL + "limits", command=KERNELS),
+             WHOLE, KERNEL + "limits", command=KERNELS, trained=False),
     Quantity("gamma-gap", r"$\|\Gamma_l^0-\Gamma_l^\infty\|/\|\Gamma_l^\infty\|$",
-             HIDDEN, KERNEL + "limits", "(6)", command=KERNELS),
+             HIDDEN, KERNEL + "limits", "(6)", command=KERNELS, trained=False),
     Quantity("q-gap", r"$\sup_t\|q_l^t-q_l^{\infty,t}\|/\|q_l^{\infty,t}\|$",
              EVERY, KERNEL + "limits", "(7)", command=KERNELS),
     Quantity("spectrum-gap", r"spectrum of $\Sigma_l/m_{l-1}$, relative to its limit",
@@ -81,9 +89,18 @@ OF_KERNELS = (
 )
 # fmt: on
 
+EXPANSION = ("activation-drift-relative", "jacobian-drift-relative")
+"""How far training moves a network, as a share of it: small in the lazy regime, where an expansion
+about time 0 holds. Measured of gradient descent in every run."""
+
+EXPANSION_OVER_TIME = "expansion"
+"""The largest of them at each saved time."""
+
 LOSS = "loss"
 """½‖e‖² averaged over points, of gradient descent, at each saved time."""
-BOOKKEEPING = frozenset({LOSS, "spectral-steps", "dense-steps", "panels", "estimated-error"})
+BOOKKEEPING = frozenset(
+    {LOSS, EXPANSION_OVER_TIME, "spectral-steps", "dense-steps", "panels", "estimated-error"}
+)
 """What tables have of every flow, whatever is asked for: no quantity may be called so."""
 
 QUANTITIES: Registry[Quantity] = Registry(

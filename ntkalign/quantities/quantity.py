@@ -68,6 +68,8 @@ class Quantity:
         references: rules whose flows it is compared with.
         error_from: what tells its error.
         command: which command measures it.
+        trained: whether it is of a trained network; one of networks at time 0 is not affected by
+            how far training moves them.
 
     Raises:
         InputError: if the name cannot be stored.
@@ -83,6 +85,7 @@ class Quantity:
     references: tuple[str, ...] = ()
     error_from: ErrorFrom = ErrorFrom.LOOSER_FLOW
     command: str = VERIFY
+    trained: bool = True
 
     def __post_init__(self) -> None:
         check_legal("quantity", self.name)

@@ -18,7 +18,8 @@ import numpy as np
 from ntkalign.flow.initial_state import Observations
 from ntkalign.flow.trajectory import Flow, SplitChange
 from ntkalign.networks.base import Network
-from ntkalign.networks.jacobians import jacobian_distance
+from ntkalign.networks.jacobians import jacobian_distance, jacobian_norm
+from ntkalign.quantities.catalogue import EXPANSION
 from ntkalign.quantities.observed import Observed
 from ntkalign.quantities.series import ROUNDING, Series
 
@@ -26,13 +27,16 @@ from ntkalign.quantities.series import ROUNDING, Series
 
 
 def activation_drift(start: Observations, now: Observations) -> Series:
-    """(19): √E‖(z_l^t − z_l^0)/√m_l‖² for l = 1…N−1."""
+    """(19): √E‖(z_l^t − z_l^0)/√m_l‖² for l = 1…N−1, and the same over √E‖z_l^0/√m_l‖²."""
     series: Series = {}
     for layer, (z, z0) in enumerate(
         zip(now.preactivations[:-1], start.preactivations[:-1], strict=True), start=1
     ):
         values = np.sqrt(np.mean(np.sum((z - z0) ** 2, axis=-1), axis=-1) / z.shape[-1])
-        series[layer, "activation-drift"] = _with_rounding(values, _rms(z0))
+        values, bounds = _with_rounding(values, _rms(z0))
+        series[layer, "activation-drift"] = values, bounds
+        size = _rms(z0) or math.nan
+        series[layer, "activation-drift-relative"] = values / size, bounds / size
     return series
 
 
@@ -48,15 +52,27 @@ def weight_drift(flow: Flow) -> Series:
 
 
 def jacobian_drift(network: Network, start: Observations, now: Observations) -> Series:
-    """(21) ‖∇_θ f^t − ∇_θ f^0‖_op and (22) ‖J^t − ∇_θ f^0‖_op, the largest over x."""
+    """(21) ‖∇_θ f^t − ∇_θ f^0‖_op, absolute and relative, and (22), the largest over x."""
     first = start.jacobian, start.activities
     true = jacobian_distance(network, (now.jacobian, now.activities), first)
     rules = jacobian_distance(network, (now.rule_feedback, now.rule_activities), first)
     size = max(_rms(g) * math.sqrt(g.shape[-1]) for g in start.jacobian)
+    values, bounds = _with_rounding(true)
+    whole = float(jacobian_norm(network, first)[0]) or math.nan
     return {
-        (None, "jacobian-drift"): _with_rounding(true),
+        (None, "jacobian-drift"): (values, bounds),
+        (None, "jacobian-drift-relative"): (values / whole, bounds / whole),
         (None, "feedback-drift"): _with_rounding(rules, size),
     }
+
+
+def expansion(seen: Observed) -> np.ndarray:
+    """How far the network is moved as a share of it, the largest of EXPANSION, at each time."""
+    now = seen.over_time()
+    series = activation_drift(seen.start, now) | jacobian_drift(seen.network, seen.start, now)
+    return np.max(
+        [values for (_, name), (values, _) in series.items() if name in EXPANSION], axis=0
+    )
 
 
 # --- Proposition 1 --------------------------------------------------------------------------

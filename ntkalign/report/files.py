@@ -14,17 +14,17 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from ntkalign.cells.flow import SAVED_TIMES
 from ntkalign.claims.catalogue import CLAIMS
 from ntkalign.claims.claim import MAIN, Claim, Kind, Question
+from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.errors import InputError
 from ntkalign.report.rows import rows
 from ntkalign.report.scaling_plots import scaling_plots
-from ntkalign.report.terminal import held_out, seeds, summary, warnings
+from ntkalign.report.terminal import held_out, regime, seeds, summary, warnings
 from ntkalign.report.training_curves import training_curve
 from ntkalign.runs.record import Verification
-from ntkalign.runs.table import read_table, write_table
+from ntkalign.runs.table import losses, read_table, write_table
 
 SCHEMA = 1
 JSON, TABLE, HTML, MARKDOWN, PLOTS = (
@@ -60,6 +60,7 @@ def write_report(result: Verification, folder: Path) -> Path:
         "summary": summary(result),
         "seeds": seeds(result.config),
         "held_out": held_out(result.config),
+        "regime": regime(result),
         "warnings": warnings(result),
         "claims": rows(result.claims),
         "controls": rows(result.controls),
@@ -80,6 +81,7 @@ def as_json(result: Verification) -> dict[str, object]:
         "schema": SCHEMA,
         "config": result.config,
         "environment": result.environment.as_json(),
+        "regime": result.regime and result.regime.as_json(),
         "infinite_width_loss": result.limit_loss and list(result.limit_loss),
         "claims": [_entry(f) for f in result.claims],
         "controls": [_entry(f) for f in result.controls],
@@ -116,15 +118,16 @@ def load_report(folder: Path) -> Verification:
     try:
         stored = json.loads((folder / JSON).read_text())
         table = read_table(folder / TABLE)
+        times = losses(table).shape[1]
     except ValueError as error:
         raise bad(f"something unreadable ({str(error).splitlines()[0]})") from None
     if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
         raise bad("another schema")
-    if (wrong := _malformed(stored)) is not None:
+    if (wrong := _malformed(stored, times)) is not None:
         raise bad(wrong)
     try:
         config = stored["config"]
-        terms = JudgingTerms.of(config)
+        terms = replace(JudgingTerms.of(config), regime=Regime.of(table))
         findings = correct_findings(
             (
                 _answer_again(entry, table, terms, control)
@@ -138,7 +141,7 @@ def load_report(folder: Path) -> Verification:
         raise bad(f"a damaged one ({type(error).__name__}: {error})") from None
 
 
-def _malformed(stored: Mapping[str, Any]) -> str | None:
+def _malformed(stored: Mapping[str, Any], times: int) -> str | None:
     """What of a stored report is not of its kind, if anything is."""
     for name, kind in (("config", dict), ("environment", dict), ("claims", list),
                        ("controls", list)):  # fmt: skip
@@ -151,10 +154,10 @@ def _malformed(stored: Mapping[str, Any]) -> str | None:
         return "no claims"
     loss = stored.get("infinite_width_loss")
     if loss is not None and not (
-        isinstance(loss, list) and len(loss) == SAVED_TIMES
+        isinstance(loss, list) and len(loss) == times
         and all(isinstance(v, float | int) and math.isfinite(v) for v in loss)
     ):  # fmt: skip
-        return f"an infinite_width_loss that is not {SAVED_TIMES} numbers"
+        return f"an infinite_width_loss that is not {times} numbers"
     return None
 
 

@@ -13,6 +13,8 @@ from ntkalign.claims.verdicts import Finding
 from ntkalign.report.rows import rows
 from ntkalign.runs.record import Verification
 from ntkalign.statistics.judgement import FAMILY_LEVEL
+from ntkalign.statistics.rates import EDGE
+from ntkalign.statistics.samples import LEAST_WIDTHS
 
 COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}
 CONTROL_COLOURS = {"holds": "red", "refuted": "green", "undecided": "yellow"}
@@ -27,6 +29,7 @@ def print_verdicts(result: Verification, console: Console) -> None:
         f"{seeds(config)}, time {config['time']:g}",
         highlight=False,
     )
+    console.print(Text(regime(result)))
     console.print(_table("Claims", result.claims, control=False))
     if result.controls:
         console.print(_table("Controls, which must not hold", result.controls, control=True))
@@ -47,6 +50,31 @@ def seeds(config: dict[str, object]) -> str:
         "zero": ", initial outputs subtracted (the paper does not do this)",
     }
     return f"{config['seeds']} seeds" + how.get(str(config.get("initial_outputs")), "")
+
+
+def regime(result: Verification) -> str:
+    """How far training moves the networks, and whether that is little enough for the theory."""
+    found = result.regime
+    if found is None:
+        return "Regime: how far training moves the networks was not measured."
+    text = f"Regime: {found.where}"
+    if result.conduct.relaxations is not None:
+        text += f"; T is {result.conduct.relaxations:.3g} times the fastest relaxation"
+    lazy = f"the lazy regime (both at most {EDGE:.0%})"
+    if not found.inside:
+        text += f". No width is in {lazy}"
+    elif found.inside != found.widths:
+        text += f". In {lazy} are widths from {found.inside[0]} on"
+    else:
+        return f"{text}. All widths are in {lazy}."
+    if not found.suffices:
+        wanted = ", ".join(map(str, found.wanted))
+        text += f"; nothing is refuted by fewer than {LEAST_WIDTHS} such widths: add {wanted}"
+        if found.longest is not None:
+            text += f", or pass a time of at most {found.longest:g}"
+    elif found.longest is not None:
+        text += f" (up to a time of {found.longest:g}, all)"
+    return text + "."
 
 
 def summary(result: Verification) -> str:

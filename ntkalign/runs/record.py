@@ -8,12 +8,14 @@ import resource
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ntkalign.cells.cell import OK
+from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import Finding
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
@@ -37,6 +39,9 @@ class Conduct:
         budget: minutes after which it stopped that.
         looks: how often it looked at its data.
         spend: the share of all error probabilities that the last look used.
+        time_chosen: whether the tool chose T.
+        relaxations: T in units of the fastest relaxation time 1/‖(η/P) Θ‖_op of a wide network:
+            the exponent of Grönwall's factor, on which the bounds in the proofs rest.
     """
 
     title: str = "Does it hold at finite width? Boopathy & Fiete (ICML 2022), measured"
@@ -46,6 +51,8 @@ class Conduct:
     budget: float | None = None
     looks: int = 1
     spend: float = 1.0
+    time_chosen: bool = False
+    relaxations: float | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +205,11 @@ class Verification:
     def passed_controls(self) -> tuple[Finding, ...]:
         """Controls that were found to hold: then the check proves nothing."""
         return tuple(f for f in self.controls if f.verdict == "holds")
+
+    @cached_property
+    def regime(self) -> Regime | None:
+        """How far training moves the networks; None in reports of before it was measured."""
+        return Regime.of(self.table)
 
     @property
     def failures(self) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any
 from ntkalign.cells.cell import Cell, Needs, Row, with_companions
 from ntkalign.cells.specification import Measure, Specification, is_built_in
 from ntkalign.precision import float64
-from ntkalign.quantities.catalogue import BOOKKEEPING, QUANTITIES
+from ntkalign.quantities.catalogue import BOOKKEEPING, EXPANSION, EXPANSION_OVER_TIME, QUANTITIES
 from ntkalign.rules import Rule
 from ntkalign.runs.fingerprint import computed_by, fingerprint
 
@@ -94,6 +94,8 @@ def _keyed(rows: Iterable[Row]) -> Rows:
 def _select(known: Rows, rule: Rule, asked: frozenset[str]) -> list[Row]:
     """The rows of a rule that somebody who asks for these quantities gets."""
     wanted = with_companions(asked) | BOOKKEEPING
+    if not wanted.issuperset(EXPANSION):
+        wanted -= {EXPANSION_OVER_TIME}
     rows = [row for row in known.values() if row.rule == rule.name and row.quantity in wanted]
     return sorted(rows, key=lambda row: (row.quantity, row.layer or 0, row.time or 0.0))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from ntkalign.values import whole
 
 HELD_OUT = 8
 
+Predict = Callable[[Settings, Data, Sequence[float]], Predictions | None]
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -30,8 +32,8 @@ class Suite:
         title: the report's heading.
         ask: the questions, from settings and the ids of claims.
         prepare: from settings and all data, how one network is measured.
-        predict: from settings, the training points and T, what infinitely wide networks do, if the
-            plots are to show it.
+        predict: from settings, the training points and the saved times, what infinitely wide
+            networks do, if the plots are to show it.
         held_out: data points that are not trained on, after the P that are.
     """
 
@@ -39,7 +41,7 @@ class Suite:
     title: str
     ask: Callable[[Settings, Iterable[str]], list[Question]]
     prepare: Callable[[Settings, Data], Measure]
-    predict: Callable[[Settings, Data, float], Predictions | None] = lambda s, data, time: None
+    predict: Predict = lambda settings, data, times: None
     held_out: int = 0
 
 
@@ -88,11 +90,11 @@ def _ask_kernels(settings: Settings, only: Iterable[str]) -> list[Question]:
     return kernel_questions(settings.family, only)
 
 
-def _predict_theory(settings: Settings, data: Data, time: float) -> Predictions | None:
+def _predict_theory(settings: Settings, data: Data, times: Sequence[float]) -> Predictions | None:
     if settings.output_exponent != 0:
         return None
     return predictions(
-        settings.family, data, time, widths=settings.widths, seeds=settings.every_seed,
+        settings.family, data, times, widths=settings.widths, seeds=settings.every_seed,
         initial_outputs=settings.initial_outputs,
     )  # fmt: skip
 

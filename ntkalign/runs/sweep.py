@@ -5,7 +5,7 @@ A finished network is stored at once, so an interrupted or enlarged run repeats 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -20,8 +20,10 @@ from ntkalign.cells.specification import Measure, Specification
 from ntkalign.claims.claim import BOTTLENECK, MAIN, Question
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
+from ntkalign.kernels.training_time import saved_times
 from ntkalign.precision import in_float64
-from ntkalign.rules import RULES, Rule
+from ntkalign.quantities.catalogue import EXPANSION
+from ntkalign.rules import NORMAL, RULES, Rule
 from ntkalign.runs.settings import MIN_SEEDS, MIN_WIDTHS, Settings
 from ntkalign.runs.store import Store
 from ntkalign.runs.table import table_of
@@ -49,6 +51,7 @@ class Plan:
         settings: what is run, the time included.
         experiment: what is measured, such as "theory".
         data: the training points, then those held out.
+        times: when flows are looked at, T the last.
         asked: the questions, which decide what is measured of which rules.
         measure: how a network is measured.
         store: where it is looked for first.
@@ -57,12 +60,19 @@ class Plan:
     settings: Settings
     experiment: str
     data: Data
+    times: tuple[float, ...]
     asked: tuple[Question, ...]
     measure: Measure
     store: Store
 
 
-def specify(settings: Settings, experiment: str, data: Data, cell: Cell) -> Specification:
+def specify(
+    settings: Settings,
+    experiment: str,
+    data: Data,
+    cell: Cell,
+    times: Sequence[float] | None = None,
+) -> Specification:
     """One network of a sweep.
 
     Args:
@@ -70,16 +80,19 @@ def specify(settings: Settings, experiment: str, data: Data, cell: Cell) -> Spec
         experiment: what is measured of it.
         data: the training points, then those held out.
         cell: which network.
+        times: when its flow is looked at; eight times up to the settings' time if None.
 
     Returns:
         All that decides its numbers.
     """
     family = settings.family
-    assert settings.time is not None
+    if times is None:
+        assert settings.time is not None
+        times = saved_times(settings.time)
     if cell.family == BOTTLENECK:
         family = replace(family, bottleneck=settings.bottleneck)
     return Specification(
-        experiment, cell, family, data, settings.points, settings.time,
+        experiment, cell, family, data, settings.points, tuple(times),
         settings.initial_outputs, settings.engine, settings.tolerance,
     )  # fmt: skip
 
@@ -118,7 +131,7 @@ def run_sweep(plan: Plan, progress: Progress = quiet) -> pd.DataFrame:
         wanted = at_width(needs[cell.family], cell.family, cell.width, settings)
         try:
             with alone if cell.width >= LARGE else nullcontext():
-                one = specify(settings, plan.experiment, plan.data, cell)
+                one = specify(settings, plan.experiment, plan.data, cell, plan.times)
                 return plan.store.rows(one, wanted, plan.measure)
         except (MemoryError, jax.errors.JaxRuntimeError) as error:
             reason = " ".join(str(error).split())[:120] or "out of memory"
@@ -153,6 +166,8 @@ def needed(asked: Iterable[Question], rules: Iterable[Rule]) -> dict[str, Needs]
     found: dict[str, dict[Rule, set[str]]] = {MAIN: {}, BOTTLENECK: {}}
     for q in asked:
         found[q.family].setdefault(named[q.rule], set()).add(q.claim.quantity)
+    if found[MAIN] or found[BOTTLENECK]:  # how far training moves networks is always measured
+        found[MAIN].setdefault(NORMAL, set()).update(EXPANSION)
     return {
         family: {rule: frozenset(quantities) for rule, quantities in by_rule.items()}
         for family, by_rule in found.items()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import Finding
 from ntkalign.runs.settings import Settings
 
@@ -69,7 +70,7 @@ def until_decided(
         number += 1
         table = measure(settings)
         look = Look(settings, number, 0.5**number, table, judge(settings, table, 0.5**number))
-        larger = enlarged(settings, look.findings)
+        larger = enlarged(settings, look.findings, Regime.of(table))
         if larger is None:
             return look
         taken = clock.monotonic() - began
@@ -78,24 +79,38 @@ def until_decided(
         settings = larger
 
 
-def enlarged(settings: Settings, findings: Iterable[Finding]) -> Settings | None:
+def enlarged(
+    settings: Settings, findings: Iterable[Finding], regime: Regime | None = None
+) -> Settings | None:
     """Settings with more networks for what is undecided.
 
-    A wider network if corrections to scaling (which more seeds do not tell apart from the exponent)
-    take up more of most undecided intervals than noise does; else twice as many seeds.
+    Where too few widths are in the regime, those that would be, by extrapolation. Else a wider
+    network if corrections to scaling (which more seeds do not tell apart from the exponent) take up
+    more of most undecided intervals than noise does; else twice as many seeds.
+
+    Args:
+        settings: of the look before.
+        findings: what it found.
+        regime: how far training moves its networks.
 
     Returns:
-        The settings; None if nothing is undecided, or only claims without a rate.
+        The settings; None if nothing is undecided, or only what no network of a width up to WIDEST
+        would settle.
     """
     open_ones = [
-        f.rate.all
+        f.rate
         for f in findings
         if f.verdict == "undecided" and f.rate is not None and not f.question.control
     ]
-    if not open_ones:
+    if any(rate.inside is None for rate in open_ones) and regime is not None:
+        more = tuple(m for m in regime.wanted if settings.widths[-1] < m <= WIDEST)
+        if more:
+            return replace(settings, widths=(*settings.widths, *more))
+    known = [rate.all for rate in open_ones if rate.inside is not None]
+    if not known:
         return None
-    bent = sum(e.shift[1] - e.shift[0] > 4 * e.error for e in open_ones)
-    if 2 * bent > len(open_ones) and WIDER * settings.widths[-1] <= WIDEST:
+    bent = sum(e.shift[1] - e.shift[0] > 4 * e.error for e in known)
+    if 2 * bent > len(known) and WIDER * settings.widths[-1] <= WIDEST:
         return replace(settings, widths=(*settings.widths, WIDER * settings.widths[-1]))
     return replace(settings, seeds=2 * settings.seeds)
 

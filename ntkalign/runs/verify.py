@@ -13,11 +13,12 @@ import pandas as pd
 
 from ntkalign.cells.infinite_width import Predictions
 from ntkalign.claims.claim import MAIN
+from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.data import catalogue
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
-from ntkalign.kernels.training_time import choose_time
+from ntkalign.kernels.training_time import TimeScales, saved_times
 from ntkalign.runs.record import Conduct, Environment, Flows, Verification
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.store import Store
@@ -88,10 +89,9 @@ def verify(
         outputs=settings.outputs,
         directory=settings.data_dir,
     )
-    if settings.time is None:
-        time = choose_time(settings.family, data.first(settings.points))
-        settings = replace(settings, time=time)
-    plan = Plan(settings, suite.name, data, asked, suite.prepare(settings, data),
+    chosen = settings.time is None
+    settings, times, relaxations = _timed(settings, data)
+    plan = Plan(settings, suite.name, data, times, asked, suite.prepare(settings, data),
                 Store(cells, fresh=fresh))  # fmt: skip
 
     def measure(settings: Settings) -> pd.DataFrame:
@@ -99,8 +99,9 @@ def verify(
 
     def judge(settings: Settings, table: pd.DataFrame, spend: float) -> tuple[Finding, ...]:
         terms = JudgingTerms(
-            settings.confidence, spend, settings.paired, settings.widths, settings.seeds
-        )
+            settings.confidence, spend, settings.paired, settings.widths, settings.seeds,
+            Regime.of(table),
+        )  # fmt: skip
         met = settings.family.meets_assumptions
         answers = (
             judge_question(q, table, assumptions_met=q.family == MAIN and met, terms=terms)
@@ -113,7 +114,7 @@ def verify(
         look = look_until_decided(settings, measure, judge, seconds, began)
     else:
         look = once(settings, measure, judge)
-    predicted, no_prediction = _predicted(suite, look.settings, data)
+    predicted, no_prediction = _predicted(suite, look.settings, data, times)
     networks = len(look.table[["family", "width", "seed"]].drop_duplicates())
     measured = len(plan.store.measured)
     return Verification(
@@ -126,6 +127,8 @@ def verify(
             budget=minutes,
             looks=look.number,
             spend=look.spend,
+            time_chosen=chosen,
+            relaxations=relaxations,
         ),
         environment=Environment.here(
             seconds=clock.monotonic() - began,
@@ -148,13 +151,26 @@ def _checked_budget(budget: float | None, until_decided: bool) -> float | None:
     return check_budget(budget)
 
 
+def _timed(settings: Settings, data: Data) -> tuple[Settings, tuple[float, ...], float | None]:
+    """The settings with T, when flows are looked at, and T in fastest relaxation times."""
+    try:
+        scales = TimeScales.of(settings.family, data.first(settings.points))
+    except InputError:
+        if settings.time is None:
+            raise
+        # such networks fail, each with its reason
+        return settings, saved_times(settings.time), None
+    settings = replace(settings, time=settings.time or scales.until())
+    assert settings.time is not None
+    return settings, saved_times(settings.time, scales.fastest), settings.time / scales.fastest
+
+
 def _predicted(
-    suite: Suite, settings: Settings, data: Data
+    suite: Suite, settings: Settings, data: Data, times: tuple[float, ...]
 ) -> tuple[Predictions | None, str | None]:
     """What infinitely wide networks do, or why nobody knows."""
-    assert settings.time is not None
     try:
-        return suite.predict(settings, data, settings.time), None
+        return suite.predict(settings, data, times), None
     except (InputError, np.linalg.LinAlgError) as error:  # no measurement is lost over plots
         return None, str(error)
 

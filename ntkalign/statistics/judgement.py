@@ -131,7 +131,7 @@ def judge(bound: Bound, rate: Rate, spend: float = 1.0) -> Judgement:
         if p_value <= level:
             reason = f"{measured} lies below {to_refute:.2f}: it decays"
             return Judgement("refuted", None, reason, p_value)
-        if least > to_hold:
+        if least > to_hold and rate.inside is not None:
             reason = f"{measured} lies above {to_hold:.2f}: no decay"
             return Judgement("holds", None, reason, p_value)
         return Judgement("undecided", None, _undecided(rate, measured, bound), p_value)
@@ -228,8 +228,11 @@ def correct_for_many(p_values: Sequence[float] | np.ndarray) -> tuple[float, ...
 
 def _p_value(rate: Rate, threshold: float, side: int) -> float:
     """Of the exponent not lying above the threshold (side 1) or below it (side −1)."""
+    if rate.inside is None:
+        return 1.0
     value, upper = (
-        e.p_above(threshold) if side > 0 else e.p_below(threshold) for e in (rate.all, rate.upper)
+        e.p_above(threshold) if side > 0 else e.p_below(threshold)
+        for e in (rate.inside, rate.upper)
     )
     if rate.bends:
         return max(value, upper)
@@ -241,7 +244,8 @@ def _undecided(rate: Rate, measured: str, bound: Bound) -> str:
     wanted = " or ".join(f"{line:.2f}" for line in sorted(set(thresholds(bound))))
     larger = f"; over the larger widths alone {rate.upper.estimate:.2f} in [{low:.2f}, {high:.2f}]"
     bends = " (the law bends)" if rate.bends else ""
-    return f"{measured}{larger}{bends} is on neither side of {wanted}; add seeds or widths"
+    more = "; add seeds or widths" if rate.inside is not None else ""
+    return f"{measured}{larger}{bends} is on neither side of {wanted}{more}"
 
 
 def _finite(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:

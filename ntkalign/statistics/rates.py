@@ -40,12 +40,19 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
-from ntkalign.statistics.samples import Samples, checked_confidence
+from ntkalign.statistics.samples import LEAST_WIDTHS, Samples, checked_confidence
 
 SIZES, DECAYS = (0.25, 0.5, 1.0), (0.5, 1.0)
 """Corrections a (m/m₁)^−ω that an interval allows for: a up to the last of SIZES, ω in DECAYS."""
+POSITIVE, NEGATIVE, MOST_NEGATIVE = 2.0, 1.0, -0.9
+"""With ε known: a up to POSITIVE·ε if that is more, and down to −NEGATIVE·ε, but not further. A law
+that crosses over in x = ε/(1 − ε) has corrections between 1/(1 + x) = 1 − ε and 1 + x, which is at
+most 1 + 2ε where ε ≤ ½."""
 OPPOSITE = -0.25
-"""The least a: allowed for before a quantity is said to decay too slowly."""
+"""The least a: at least this is allowed for before a quantity is said to decay too slowly."""
+EDGE = 0.5
+"""The largest ε of a width that is in the regime of an expansion: what is left out is no more than
+half of what is kept."""
 ONE_WAY = 0.1
 """Weights are used only if corrections move p̂ down at least ten times as far as up."""
 PENALTIES = (0.0, *np.logspace(-2, 7, 37))
@@ -122,6 +129,8 @@ class Rate:
     Attributes:
         all: the exponent over all widths.
         upper: that over the larger half of the widths (at least three).
+        inside: that over the widths in the regime (all of them if nothing is known of it); None if
+            there are fewer than three.
         interval: the confidence interval over all widths.
         upper_interval: that over the larger half.
         bend: p-value of "no curvature".
@@ -132,6 +141,7 @@ class Rate:
 
     all: Exponent
     upper: Exponent
+    inside: Exponent | None
     interval: tuple[float, float]
     upper_interval: tuple[float, float]
     bend: float
@@ -157,6 +167,7 @@ def fit(
     *,
     errors: Sequence[float] | np.ndarray | None = None,
     shared: bool = False,
+    expansion: Sequence[float] | np.ndarray | None = None,
 ) -> Rate:
     """Fit an exponent to positive values.
 
@@ -166,6 +177,7 @@ def fit(
         confidence: of every interval.
         errors: for each width, the largest numerical error as a share of a value.
         shared: whether the i-th values of all widths share noise (nested networks, say).
+        expansion: ε, the size of what an expansion is in, at each width; unknown if None.
 
     Returns:
         The exponent over all widths and over the upper half, with intervals; values by width.
@@ -174,13 +186,16 @@ def fit(
         InputError: if an argument is not what it must be; says which, and what to do.
     """
     confidence = checked_confidence(confidence)
-    samples = Samples.of(widths, values, errors, shared=shared)
+    samples = Samples.of(widths, values, errors, shared=shared, expansion=expansion)
     logs, shared = samples.logs, samples.shared
     design = Design.of(samples.widths)
     half = len(logs) - max(3, -(-len(logs) // 2))
-    upper_design = Design.of(samples.widths, half)
-    whole = _exponent(design, logs, samples.errors, shared)
-    upper = _exponent(upper_design, logs[half:], samples.errors[half:], shared)
+    outside = samples.outside(EDGE)
+    whole = _exponent(samples)
+    upper = _exponent(samples, half)
+    inside = whole if not outside else None
+    if 0 < outside <= len(logs) - LEAST_WIDTHS:
+        inside = _exponent(samples.after(outside))
     curvature = _contrast(design.curvature, logs, shared)
     means = np.array([row.mean() for row in logs])
     margin = [
@@ -190,6 +205,7 @@ def fit(
     return Rate(
         all=whole,
         upper=upper,
+        inside=inside,
         interval=whole.interval(confidence),
         upper_interval=upper.interval(confidence),
         bend=2 * min(curvature.p_above(0.0), curvature.p_below(0.0)) if curvature.error else 1.0,
@@ -209,7 +225,7 @@ class Design:
     Attributes:
         weights: candidates, the first of them least squares.
         shifts: [b₋, b₊] of each.
-        slacks: b for the least a, where it is positive.
+        slacks: by how much more than b₊ the least a of a refutation shifts the exponent.
         curvature: weights of the quadratic coefficient; zero for fewer than three widths.
     """
 
@@ -220,8 +236,8 @@ class Design:
 
     @staticmethod
     @cache
-    def of(widths: tuple[int, ...], skip: int = 0) -> Design:
-        """For all widths, or for those after the first few of them."""
+    def of(widths: tuple[int, ...], skip: int = 0, expansion: float = 0.0) -> Design:
+        """For all widths, or for those after the first few of them; ε is that of the smallest."""
         relative = np.asarray(widths[skip:], float) / widths[0]
         x = np.log(relative)
         corrections = _corrections(relative, SIZES)
@@ -232,22 +248,32 @@ class Design:
             gain = conditions @ inverse @ conditions.T
             weights.append(inverse @ conditions.T @ np.linalg.solve(gain, [0.0, 1.0]))
         rows = np.array(weights)
-        shift = rows @ corrections.T
-        low, high = np.minimum(shift.min(axis=1), 0), np.maximum(shift.max(axis=1), 0)
-        one_way = high <= ONE_WAY * -low  # a pure power law is an end of what is allowed for
-        rows, shifts = rows[one_way], np.stack([low, high], axis=1)[one_way]
-        slacks = np.maximum((rows @ _corrections(relative, (OPPOSITE,)).T).max(axis=1), 0)
-        return Design(rows, shifts, slacks, np.linalg.pinv(np.vander(x, 3))[0])
+        low, high = _range(rows @ corrections.T)
+        rows = rows[high <= ONE_WAY * -low]  # a pure power law is an end of what is allowed for
+        least = max(-NEGATIVE * expansion, MOST_NEGATIVE)
+        sizes = (*SIZES, max(SIZES[-1], POSITIVE * expansion), least / 2, least)
+        low, high = _range(rows @ _corrections(relative, sizes).T)
+        slacks = _range(rows @ _corrections(relative, (min(OPPOSITE, least),)).T)[1]
+        return Design(
+            rows, np.stack([low, high], axis=1), np.maximum(slacks - high, 0),
+            np.linalg.pinv(np.vander(x, 3))[0],
+        )  # fmt: skip
+
+
+def _range(shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest of each row, and of 0."""
+    return np.minimum(shifts.min(axis=1), 0), np.maximum(shifts.max(axis=1), 0)
 
 
 def _corrections(relative: np.ndarray, sizes: Sequence[float]) -> np.ndarray:
     return np.array([np.log1p(a * relative**-w) for a in sizes for w in DECAYS])
 
 
-def _exponent(
-    design: Design, logs: Sequence[np.ndarray], errors: np.ndarray, shared: bool
-) -> Exponent:
-    """The exponent by the weights that promise the shortest interval."""
+def _exponent(samples: Samples, skip: int = 0) -> Exponent:
+    """The exponent by the weights that promise the shortest interval, without the first widths."""
+    expansion = 0.0 if samples.expansion is None else float(samples.expansion[0])
+    design = Design.of(samples.widths, skip, expansion)
+    logs, shared = samples.logs[skip:], samples.shared
     counts = np.array([len(row) for row in logs])
     noise = _pooled_variance(logs, shared)
     spread = np.sqrt(noise * np.sum(design.weights**2 / counts, axis=1))
@@ -255,13 +281,11 @@ def _exponent(
     best = int(np.argmin(2 * stdtrit(np.inf, 0.975) * spread + room))
     weights = design.weights[best]
     low, high = design.shifts[best]
-    plain = _contrast(weights, logs, shared)
-    numerical = float(np.abs(weights) @ errors)
     return replace(
-        plain,
+        _contrast(weights, logs, shared),
         shift=(float(low), float(high)),
         slack=float(design.slacks[best]),
-        numerical=numerical,
+        numerical=float(np.abs(weights) @ samples.errors[skip:]),
     )
 
 

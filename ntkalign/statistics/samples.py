@@ -34,12 +34,14 @@ class Samples:
         logs: for each width the logarithm of one value per seed, at least two.
         errors: for each width, the largest numerical error as a share of a value.
         shared: whether the i-th values of all widths share noise.
+        expansion: ε, the size of what an expansion is in, at each width; None if it is unknown.
     """
 
     widths: tuple[int, ...]
     logs: tuple[Float[np.ndarray, " seeds"], ...]
     errors: Float[np.ndarray, " widths"]
     shared: bool
+    expansion: Float[np.ndarray, " widths"] | None = None
 
     @classmethod
     def of(
@@ -49,6 +51,8 @@ class Samples:
         errors: Iterable[float] | None = None,
         *,
         shared: bool = False,
+        expansion: Iterable[float] | None = None,
+        least: int = LEAST_SEEDS,
     ) -> Samples:
         """Check measurements.
 
@@ -57,6 +61,8 @@ class Samples:
             values: for each width one positive value per seed, at least two.
             errors: for each width, the largest numerical error as a share of a value; none if None.
             shared: whether the i-th values of all widths share noise.
+            expansion: ε at each width; unknown if None.
+            least: how many values a width must have.
 
         Returns:
             The logarithms of the values, and errors of 0 if none are given.
@@ -65,7 +71,7 @@ class Samples:
             InputError: if they are anything else.
         """
         checked = checked_widths(widths)
-        rows = checked_values("values", values, checked)
+        rows = checked_values("values", values, checked, least)
         if checked_flag("shared", shared) and len({len(row) for row in rows}) > 1:
             counts = [len(row) for row in rows]
             raise InputError(
@@ -74,7 +80,22 @@ class Samples:
                 do="drop the seeds that some widths lack, or pass shared=False",
             )  # fmt: skip
         logs = tuple(np.log(row) for row in rows)
-        return cls(checked, logs, _errors(errors, len(checked)), bool(shared))
+        known = None if expansion is None else _per_width("expansion", expansion, len(checked))
+        return cls(checked, logs, _errors(errors, len(checked)), bool(shared), known)
+
+    def outside(self, edge: float) -> int:
+        """How many widths, from the smallest on, have to go so that ε is at most ``edge``."""
+        if self.expansion is None:
+            return 0
+        large = np.flatnonzero(self.expansion > edge)
+        return 1 + int(large[-1]) if len(large) else 0
+
+    def after(self, skip: int) -> Samples:
+        """Without the first widths."""
+        expansion = None if self.expansion is None else self.expansion[skip:]
+        return Samples(
+            self.widths[skip:], self.logs[skip:], self.errors[skip:], self.shared, expansion
+        )
 
 
 def checked_widths(widths: Iterable[int]) -> tuple[int, ...]:
@@ -124,13 +145,22 @@ def checked_share(name: str, value: object, why: str, example: float) -> float:
     return number
 
 
-def checked_values(name: str, values: Iterable[Any], widths: Sequence[int]) -> list[np.ndarray]:
+def checked_values(
+    name: str,
+    values: Iterable[Any],
+    widths: Sequence[int],
+    least: int = LEAST_SEEDS,
+    *,
+    zero: bool = False,
+) -> list[np.ndarray]:
     """One array of positive, finite values for each width.
 
     Args:
         name: of the argument.
         values: as given.
         widths: checked ones.
+        least: how many values a width must have.
+        zero: whether 0 is allowed.
 
     Returns:
         As many arrays as widths, in float64, each with one value per seed.
@@ -140,19 +170,19 @@ def checked_values(name: str, values: Iterable[Any], widths: Sequence[int]) -> l
     """
     rows = [_row(name, row) for row in _listed(values)]
     counts = [len(row) for row in rows]
-    if len(rows) != len(widths) or min(counts) < LEAST_SEEDS:
+    if len(rows) != len(widths) or min(counts) < least:
         raise InputError(
-            name, counts, must=f"have {LEAST_SEEDS} seeds or more at each width",
+            name, counts, must=f"have {least} seed{'s' * (least > 1)} or more at each width",
             got=f"{counts} values at {len(widths)} widths", because="intervals come from seeds",
-            do=f"give one list for each width, with {LEAST_SEEDS} values or more",
+            do=f"give one list for each width, with {least} value{'s' * (least > 1)} or more",
         )  # fmt: skip
     for width, row in zip(widths, rows, strict=True):
-        bad = row[~(np.isfinite(row) & (row > 0))]
+        bad = row[~(np.isfinite(row) & (row >= 0 if zero else row > 0))]
         if len(bad):
             raise InputError(
-                name, float(bad[0]), must="be positive and finite",
+                name, float(bad[0]), must=f"be positive {'or 0 ' * zero}and finite",
                 got=f"{bad[0]} at width {width}", because="an exponent is read off logarithms",
-                do="pass a norm, or drop zeros",
+                do="pass a norm" + ", or drop zeros" * (not zero),
             )  # fmt: skip
     return rows
 
@@ -295,17 +325,25 @@ def _row(name: str, row: object) -> np.ndarray:
 
 
 def _errors(errors: Iterable[float] | None, count: int) -> np.ndarray:
-    if errors is None:
-        return np.zeros(count)
-    given = _listed(errors)
-    floats = [real_number(e) for e in given]
-    known = [e for e in floats if e is not None and math.isfinite(e) and e >= 0]
+    return np.zeros(count) if errors is None else _per_width("errors", errors, count)
+
+
+WHY = {
+    "errors": ("it is the largest share of a value that may be wrong", "there is no error"),
+    "expansion": ("corrections to scaling grow with it", "nothing is known of it"),
+}
+
+
+def _per_width(name: str, values: Iterable[float], count: int) -> np.ndarray:
+    """One finite number for each width, none below 0."""
+    given = _listed(values)
+    floats = [real_number(v) for v in given]
+    known = [v for v in floats if v is not None and math.isfinite(v) and v >= 0]
     if not len(known) == len(given) == count:
         raise InputError(
-            "errors", given or errors, must="be one finite number for each width, none below 0",
-            got=f"{shown(given or errors)} for {count} widths",
-            because="it is the largest share of a value that may be wrong",
-            do="pass errors=None if there is no numerical error",
+            name, given or values, must="be one finite number for each width, none below 0",
+            got=f"{shown(given or values)} for {count} widths", because=WHY[name][0],
+            do=f"pass {name}=None if {WHY[name][1]}",
         )  # fmt: skip
     return np.array(known)
 

@@ -1,0 +1,164 @@
+"""Whether the networks of a run are in the regime that the theory speaks of, and what would be.
+
+The theory is an expansion about time 0. Its parameter ε is measured: how far gradient descent moves
+a network, as a share of it, at most until T; the largest of
+
+    √E‖z_l^t − z_l^0‖² / √E‖z_l^0‖²   over hidden layers l,   and
+    max_x ‖∇_θ f^t − ∇_θ f^0‖_op / max_x ‖∇_θ f^0‖_op.
+
+Both are O(m^-1/2) by Lemma 1 and are first-order terms of what every other quantity is expanded in.
+At a width where ε is not small a law may still bend either way, so corrections to scaling that the
+statistics allow for grow with it, and only widths with ε ≤ EDGE can refute anything
+(:mod:`ntkalign.statistics.rates`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ntkalign.claims.claim import MAIN
+from ntkalign.quantities.catalogue import EXPANSION, EXPANSION_OVER_TIME
+from ntkalign.statistics.rates import EDGE
+from ntkalign.statistics.samples import LEAST_WIDTHS
+
+UNREADABLE = 1.0
+"""ε of a width of which it could not be measured: such a width is outside."""
+SLOWEST, FASTEST = -0.2, -0.5
+"""Between these is the exponent that ε is extrapolated with, if the measured one is not."""
+WORDS = dict(zip(EXPANSION, ("activities", "the Jacobian"), strict=True))
+
+
+@dataclass(frozen=True)
+class Regime:
+    """The expansion parameter of a run.
+
+    Attributes:
+        widths: at which there are networks of the main family.
+        moved: for each quantity of EXPANSION the typical network's, at each width.
+        expansion: ε of the typical network at each width, the largest of them.
+        longest: the time up to which ε ≤ EDGE at the smallest width; None if unknown.
+    """
+
+    widths: tuple[int, ...]
+    moved: dict[str, tuple[float, ...]]
+    expansion: tuple[float, ...]
+    longest: float | None = None
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Regime | None:
+        """From the table of measurements; None if it was not measured."""
+        main = table[(table["family"] == MAIN) & (table["rule"] == "normal")]
+        rows = main[main["quantity"].isin(EXPANSION)]
+        if rows.empty:
+            return None
+        widths = tuple(sorted(int(m) for m in rows["width"].unique()))
+        moved = {name: _typical(rows[rows["quantity"] == name], widths) for name in EXPANSION}
+        return cls(widths, moved, _typical(rows, widths), _longest(main, widths[0]))
+
+    def at(self, widths: Sequence[int]) -> list[float]:
+        """ε at some widths, for a fit."""
+        known = dict(zip(self.widths, self.expansion, strict=True))
+        return [known.get(m, UNREADABLE) for m in widths]
+
+    def at_widths(self, widths: Sequence[int]) -> Regime:
+        """The regime as a question sees it that was asked of these widths alone."""
+        kept = [i for i, m in enumerate(self.widths) if m in widths]
+        moved = {name: tuple(values[i] for i in kept) for name, values in self.moved.items()}
+        expansion = tuple(self.expansion[i] for i in kept)
+        return Regime(tuple(self.widths[i] for i in kept), moved, expansion, self.longest)
+
+    @property
+    def inside(self) -> tuple[int, ...]:
+        """The widths from which on ε ≤ EDGE."""
+        outside = [i for i, e in enumerate(self.expansion) if e > EDGE]
+        return self.widths[outside[-1] + 1 :] if outside else self.widths
+
+    @property
+    def suffices(self) -> bool:
+        """Whether there are enough widths inside for a refutation."""
+        return len(self.inside) >= LEAST_WIDTHS
+
+    @property
+    def wanted(self) -> tuple[int, ...]:
+        """Widths that would make them enough, by extrapolation of ε."""
+        if self.suffices:
+            return ()
+        last, e = self.widths[-1], self.expansion[-1]
+        slope = math.log(e / self.expansion[-2]) / math.log(last / self.widths[-2])
+        slope = min(max(slope, FASTEST), SLOWEST)
+        first = last * max(2.0, (e / EDGE) ** (-1 / slope))
+        first = 2 ** math.ceil(math.log2(first) - 1e-9)
+        return tuple(first * 2**k for k in range(LEAST_WIDTHS - len(self.inside)))
+
+    @property
+    def where(self) -> str:
+        """How far training moves the networks, in words."""
+        parts = [
+            f"{WORDS[name]} by {values[0]:.0%} at width {self.widths[0]} and by {values[-1]:.0%} "
+            f"at {self.widths[-1]}"
+            for name, values in self.moved.items()
+        ]
+        return f"training moves {' and '.join(parts)}"
+
+    @property
+    def advice(self) -> str:
+        """Why nothing can be refuted, and what would let it; empty if it can."""
+        if self.suffices:
+            return ""
+        i = int(np.argmax(self.expansion))
+        what = max(self.moved, key=lambda name: self.moved[name][i])
+        return (
+            f"at width {self.widths[i]} training moves {WORDS[what]} by {self.moved[what][i]:.0%}, "
+            f"and a verdict needs three widths where it is at most {EDGE:.0%}; add widths of "
+            f"{self.wanted[0]} and more"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "widths": list(self.widths),
+            "moved": {name: list(values) for name, values in self.moved.items()},
+            "expansion": list(self.expansion),
+            "edge": EDGE,
+            "inside": list(self.inside),
+            "wanted": list(self.wanted),
+            "longest_time": self.longest,
+        }
+
+
+def _typical(rows: pd.DataFrame, widths: Sequence[int]) -> tuple[float, ...]:
+    """For each width the geometric mean over seeds of the largest of a network's values."""
+    found = []
+    for width in widths:
+        own = rows[rows["width"] == width]
+        values = own.groupby("seed")["value"].max().to_numpy(float)
+        if own["value"].isna().any() or not (np.isfinite(values) & (values >= 0)).all():
+            found.append(UNREADABLE)
+        else:
+            found.append(float(np.exp(np.log(np.maximum(values, 1e-300)).mean())))
+    return tuple(found)
+
+
+def _longest(main: pd.DataFrame, width: int) -> float | None:
+    """The time at which ε reaches EDGE at one width, between saved times by interpolation."""
+    rows = main[(main["quantity"] == EXPANSION_OVER_TIME) & (main["width"] == width)]
+    values = rows["value"].to_numpy(float)
+    if not len(rows) or not (np.isfinite(values) & (values > 0)).all():
+        return None
+    logs = np.log(values)
+    typical = pd.Series(logs).groupby(rows["time"].to_numpy(float)).mean()
+    times, size = np.log(typical.index.to_numpy()), np.maximum.accumulate(typical.to_numpy())
+    edge = math.log(EDGE)
+    if size[-1] <= edge:
+        return None
+    if size[0] > edge:
+        return float(np.exp(times[0] + (edge - size[0])))  # at first it grows in proportion to t
+    i = int(np.searchsorted(size, edge, side="right"))
+    share = (edge - size[i - 1]) / (size[i] - size[i - 1])
+    return float(f"{np.exp(times[i - 1] + share * (times[i] - times[i - 1])):.2g}")
