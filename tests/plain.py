@@ -17,8 +17,8 @@ PARTS = ("statistics", "testing")
 @cache
 def plain() -> dict[str, ModuleType]:
     """The modules of the statistics by name, imported once more and without type checks."""
-    import ntkalign.statistics.upper_quantiles  # with all that they import
-    import ntkalign.testing
+    import ntkalign.statistics.upper_quantiles  # noqa: F401
+    import ntkalign.testing  # and all that they import
 
     kept = {
         name: module

@@ -72,8 +72,8 @@ def test_the_example_of_the_documentation_runs():
     ("options", "message"),
     [
         *(
-            ({"seeds": seeds}, rf"seeds \({seeds}\) must be a whole number, at least 2; got ")
-            for seeds in (None, True, 0, 1, -3, 2.5, np.nan, "8")
+            ({"seeds": seeds}, rf"seeds \({seeds}\) must be a whole number, at least 1; got ")
+            for seeds in (None, True, 0, -3, 2.5, np.nan, "8")
         ),
         *(
             ({"widths": widths}, r"widths \(.*\) must be at least 3 positive whole numbers")
@@ -107,20 +107,20 @@ def never(width, seed):
 @pytest.mark.parametrize(
     ("quantity", "message"),
     [
-        (lambda m, s: 0.0, r"quantity \(0.0\) must be positive and finite; got 0.0 at width 64"),
-        (lambda m, s: -1.0, r"quantity \(-1.0\) must be positive and finite"),
-        (lambda m, s: np.nan if m > 64 else 1.0, r"positive and finite; got nan at width 256"),
-        (lambda m, s: np.inf, r"must be positive and finite; got inf at width 64"),
+        (lambda m, s: -1.0, r"quantity \(-1.0\) must be positive or 0 and finite"),
+        (lambda m, s: np.nan if m > 64 else 1.0, r"or 0 and finite; got nan at width 256"),
+        (lambda m, s: np.inf, r"must be positive or 0 and finite; got inf at width 64"),
         (lambda m, s: "0.5", r"must return a number; got '0.5' at width 64 seed 0"),
         (lambda m, s: None, r"must return a number; got None at width 64 seed 0"),
         (lambda m, s: np.ones(2), r"must return a number; got array\(\[1., 1.\]\)"),
         (lambda m, s: True, r"must return a number; got True"),
-        (3.0, r"must have 2 seeds or more at each width; got \[\] values at 4 widths"),
-        ([[1.0, 1.0]] * 3, r"quantity \(2,2,2\) must have 2 seeds or more at each width"),
+        (3.0, r"must have 1 seed or more at each width; got \[\] values at 4 widths"),
+        ([[1.0, 1.0]] * 3, r"quantity \(2,2,2\) must have 1 seed or more at each width"),
         ([[1.0, 1.0]] * 3 + [[1.0]], r"quantity \(2,2,2,1\) must have 2 seeds or more"),
         ([["a", "b"]] * 4, r"must be one list of numbers for each width"),
-        ([1.0, 2.0, 3.0, 4.0], r"must be one list of numbers for each width; got 1.0"),
-        ([[1.0, 1.0]] * 3 + [[1.0, np.nan]], r"must be positive and finite; got nan at width 4096"),
+        ([1.0, 2.0, 3.0], r"must have 1 seed or more at each width; got \[1, 1, 1\] values at 4"),
+        ([1.0, 2.0, 3.0, np.nan], r"must be positive or 0 and finite; got nan at width 4096"),
+        ([[1.0, 1.0]] * 3 + [[1.0, np.nan]], r"or 0 and finite; got nan at width 4096"),
     ],
 )  # fmt: skip
 def test_values_that_are_no_positive_numbers_are_named(quantity, message):
@@ -171,3 +171,56 @@ print(*({{"jax", "jaxlib", "pandas"}} & set(sys.modules)))
     own, foreign = done.stdout.split("\n")[:2]
     assert foreign == ""
     assert {name.split(".")[1] for name in own.split()} == {"errors", "statistics", "testing"}
+
+
+# --- without noise --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "quantity",
+    [
+        [[1 / m] for m in WIDTHS],
+        [1 / m for m in WIDTHS],
+        np.array([1 / m for m in WIDTHS]),
+        lambda m, seed: 1 / m,
+    ],
+)
+def test_one_value_a_width_is_judged_by_its_law(quantity):
+    seeds = 1 if callable(quantity) else None
+    rate = assert_rate(quantity, -1.0, widths=WIDTHS, seeds=seeds)
+    assert rate.exponent == pytest.approx(-1.0)
+    assert rate.interval[0] < -1 + 1e-9 < rate.interval[1] < -0.8
+    assert_rate(quantity, -1.0, widths=WIDTHS, seeds=seeds, rate="exactly")
+    with pytest.raises(AssertionError, match=r"O\(m\^-1.5\) is refuted: exponent -1.00"):
+        assert_rate(quantity, -1.5, widths=WIDTHS, seeds=seeds)
+    with pytest.raises(AssertionError, match=r"Θ\(m\^-0.5\) is refuted: .* decays faster"):
+        assert_rate(quantity, -0.5, widths=WIDTHS, seeds=seeds, rate="exactly")
+
+
+def test_one_value_among_several_seeds_is_none_of_them():
+    with pytest.raises(InputError, match=r"\(2,2,2,1\) must have 2 seeds or more at each width"):
+        assert_rate([[1.0, 1.0]] * 3 + [[1.0]], -0.5, widths=WIDTHS)
+
+
+def test_a_floor_is_found_and_no_rate_passes_on_it():
+    widths = [2**k for k in range(6, 14)]
+    with pytest.raises(AssertionError, match=r"level off at 0.001, .*% of the last"):
+        assert_rate([1 / m + 1e-3 for m in widths], -1.0, widths=widths)
+
+
+def test_a_bend_that_corrections_do_not_explain_is_named():
+    widths = [2**k for k in range(6, 14)]
+    wavy = [m**-0.5 * np.exp(0.5 * np.sin(np.log2(m))) for m in widths]
+    with pytest.raises(AssertionError, match=r"the law bends by .* more than corrections"):
+        assert_rate(wavy, -0.5, widths=widths)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_zeros_are_treated_as_verify_treats_them(seeds):
+    """Zero everywhere meets any bound and has no rate; some zeros leave nothing decided."""
+    assert assert_rate(lambda m, s: 0.0, -0.5, widths=WIDTHS, seeds=seeds) is None
+    with pytest.raises(AssertionError, match=r"Θ\(m\^-0.5\) is refuted: identically zero"):
+        assert_rate(lambda m, s: 0.0, -0.5, widths=WIDTHS, seeds=seeds, rate="exactly")
+    message = rf"O\(m\^-0.5\) is undecided: {seeds} of {4 * seeds} values are zero"
+    with pytest.raises(AssertionError, match=message):
+        assert_rate(lambda m, s: 0.0 if m == 4096 else 1.0, -0.5, widths=WIDTHS, seeds=seeds)

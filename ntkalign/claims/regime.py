@@ -158,7 +158,9 @@ def _longest(main: pd.DataFrame, width: int) -> float | None:
     if size[-1] <= edge:
         return None
     if size[0] > edge:
-        return float(np.exp(times[0] + (edge - size[0])))  # at first it grows in proportion to t
-    i = int(np.searchsorted(size, edge, side="right"))
-    share = (edge - size[i - 1]) / (size[i] - size[i - 1])
-    return float(f"{np.exp(times[i - 1] + share * (times[i] - times[i - 1])):.2g}")
+        found = times[0] + (edge - size[0])  # at first it grows in proportion to t
+    else:
+        i = int(np.searchsorted(size, edge, side="right"))
+        share = (edge - size[i - 1]) / (size[i] - size[i - 1])
+        found = times[i - 1] + share * (times[i] - times[i - 1])
+    return float(f"{np.exp(found):.2g}")

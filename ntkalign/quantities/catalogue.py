@@ -94,7 +94,7 @@ EXPANSION = ("activation-drift-relative", "jacobian-drift-relative")
 about time 0 holds. Measured of gradient descent in every run."""
 
 EXPANSION_OVER_TIME = "expansion"
-"""The largest of them at each saved time."""
+"""The largest of them at each saved time; it comes with the last of them."""
 
 LOSS = "loss"
 """½‖e‖² averaged over points, of gradient descent, at each saved time."""

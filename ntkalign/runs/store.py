@@ -94,7 +94,7 @@ def _keyed(rows: Iterable[Row]) -> Rows:
 def _select(known: Rows, rule: Rule, asked: frozenset[str]) -> list[Row]:
     """The rows of a rule that somebody who asks for these quantities gets."""
     wanted = with_companions(asked) | BOOKKEEPING
-    if not wanted.issuperset(EXPANSION):
+    if EXPANSION[-1] not in wanted:
         wanted -= {EXPANSION_OVER_TIME}
     rows = [row for row in known.values() if row.rule == rule.name and row.quantity in wanted]
     return sorted(rows, key=lambda row: (row.quantity, row.layer or 0, row.time or 0.0))

@@ -59,8 +59,10 @@ def test_the_json_keeps_its_schema(run):
     report = json.loads((run[0] / "report.json").read_text())
     assert report["schema"] == 1
     assert set(report) == {
-        "schema", "config", "environment", "infinite_width_loss", "claims", "controls",
+        "schema", "config", "environment", "regime", "infinite_width_loss", "claims", "controls",
     }  # fmt: skip
+    assert report["regime"]["widths"] == [8, 16, 32]
+    assert set(report["regime"]["inside"]) <= {8, 16, 32}
     assert report["config"]["widths"] == [8, 16, 32]
     assert report["config"]["preset"] == "standard"
     assert {"versions", "device", "precision", "git_revision", "seconds"} <= set(
@@ -112,12 +114,14 @@ def test_the_page_is_self_contained_and_shows_every_claim(run):
         for name in ("lemma-1/weights", "proposition-1", "proposition-2", "appendix-d"):
             assert name in text
         assert "Controls, which must not hold" in text
+        assert text.index("Regime: training moves activities by ") < text.index("Claims")
 
 
 def test_the_terminal_shows_verdicts_and_the_reports_path(run):
     folder, printed = run
     words = " ".join(str(part) for args in printed for part in args)
     assert "statements (one per rule and layer)" in words
+    assert "Regime: training moves activities by " in words
     assert f"report: {folder / 'report.html'}" in words
 
 

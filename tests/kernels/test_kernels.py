@@ -22,7 +22,7 @@ from ntkalign.kernels import jax_defaults, nt
 from ntkalign.kernels.analytic import infinite_width_kernels
 from ntkalign.kernels.empirical import empirical
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum
-from ntkalign.kernels.training_time import choose_time
+from ntkalign.kernels.training_time import choose_time, saved_times
 from ntkalign.networks.activations import Activation
 from ntkalign.networks.activations import lookup as activation
 from ntkalign.networks.base import Layer
@@ -149,7 +149,9 @@ def test_predictions_are_what_wide_networks_do():
     data = Data("trial", x, rng.standard_normal((4, 2)))
     kernels = infinite_width_kernels(settings.family, x)
     options = {"widths": settings.widths, "seeds": [0]}
-    expected = predictions(settings.family, data, 3.0, **options, initial_outputs="shared")
+    expected = predictions(
+        settings.family, data, saved_times(3.0), **options, initial_outputs="shared"
+    )
     trial = Trial.of(specify(settings, "theory", data, Cell("main", 2048, 0)))
     f0 = np.asarray(trial.problem.initial.first.output)
     at_0 = outputs_at_0(settings.family, kernels, 0, 2, "shared")
@@ -163,7 +165,7 @@ def test_predictions_are_what_wide_networks_do():
         assert len(curve) == 3
         np.testing.assert_allclose(found[layer, quantity][0].max(), curve[-1], rtol=0.2)
     # the control: a limit without initial outputs is another one
-    zero = predictions(settings.family, data, 3.0, **options, initial_outputs="zero")
+    zero = predictions(settings.family, data, saved_times(3.0), **options, initial_outputs="zero")
     assert np.abs(zero.loss / loss - 1).max() > 3 * apart
 
 

@@ -63,9 +63,10 @@ def test_the_catalogues_order_decides_and_not_that_of_the_wish():
     assert found == measure(wanted[::-1], *fresh())
     quantities = list(dict.fromkeys(name for _, name in found))
     assert quantities == [
-        "activation-drift", "jacobian-drift", "feedback-drift", "discrepancy",
-        "discrepancy-relative", "alignment-gap", "alignment-gap-relative", "delta-norm",
-        "sigma-norm", "misalignment", "divergence", "divergence-relative",
+        "activation-drift", "activation-drift-relative", "jacobian-drift",
+        "jacobian-drift-relative", "feedback-drift", "discrepancy", "discrepancy-relative",
+        "alignment-gap", "alignment-gap-relative", "delta-norm", "sigma-norm", "misalignment",
+        "divergence", "divergence-relative",
     ]  # fmt: skip
     for quantity in quantities:
         layers = [layer for layer, name in found if name == quantity]

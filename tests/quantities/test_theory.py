@@ -15,6 +15,7 @@ from ntkalign import Outcome
 from ntkalign.flow.dense import frozen_change
 from ntkalign.flow.trajectory import SplitChange
 from ntkalign.quantities import theory as measure
+from ntkalign.quantities.observed import Observed
 from ntkalign.quantities.series import supremum
 from ntkalign.rules import (
     ALIGN_ADA,
@@ -83,6 +84,9 @@ def test_everything_about_normal_training_is_the_equations(shape, name, seed):
         for layer in range(1, depth):  # (19)
             changes = [np.sum((z[p][layer] - z0[p][layer]) ** 2) for p in range(points)]
             check("activation-drift", np.sqrt(np.mean(changes) / shape[layer]), layer)
+            sizes = [np.sum(z0[p][layer] ** 2) for p in range(points)]
+            share = np.sqrt(np.mean(changes) / np.mean(sizes))
+            check("activation-drift-relative", share, layer)
         drift = max(  # (21)
             np.linalg.norm(
                 reference.full_jacobian(g[p], h[p]) - reference.full_jacobian(g0[p], h0[p]), 2
@@ -90,6 +94,8 @@ def test_everything_about_normal_training_is_the_equations(shape, name, seed):
             for p in range(points)
         )
         check("jacobian-drift", drift)
+        whole = max(np.linalg.norm(reference.full_jacobian(g0[p], h0[p]), 2) for p in range(points))
+        check("jacobian-drift-relative", drift / whole)
         check("feedback-drift", drift)
         for layer in range(1, depth + 1):
             a = np.asarray(flow.change[layer - 1].weight[i])
@@ -110,6 +116,16 @@ def test_everything_about_normal_training_is_the_equations(shape, name, seed):
             check("delta-norm", np.linalg.norm(delta, 2) / scale, layer)  # App. A
             check("sigma-norm", np.linalg.norm(sigma, 2) / scale, layer)
             check("misalignment", 1 - reference.alignment_score(delta, sigma), layer)  # (9)
+
+
+def test_the_expansion_parameter_is_the_largest_share_that_anything_moves_by():
+    flow, start = run(make((3, 5, 4, 2)))
+    now = flow.observe()
+    series = measure.activation_drift(start, now) | measure.jacobian_drift(flow.network, start, now)
+    shares = [series[1, "activation-drift-relative"], series[2, "activation-drift-relative"]]
+    shares += [series[None, "jacobian-drift-relative"]]
+    expected = np.max([values for values, _ in shares], axis=0)
+    np.testing.assert_array_equal(measure.expansion(Observed(flow)), expected)
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 2), (4, 5, 6, 2)])

@@ -1,4 +1,4 @@
-"""The terminal prints names as they are."""
+"""What the terminal says: names as they are, and the regime in the first lines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from ntkalign.claims.claim import Claim, Kind
+from ntkalign.cells.cell import Row
+from ntkalign.claims.claim import MAIN, Claim, Kind
+from ntkalign.claims.theory import PROPOSITION_2
+from ntkalign.quantities.catalogue import EXPANSION
 from ntkalign.report import print_verdicts
-from tests.report.test_files import finding, result, table
+from ntkalign.report.terminal import regime
+from ntkalign.runs.table import table_of
+from tests.report.test_files import WIDTHS, finding, result, table
 
 
 @pytest.mark.parametrize("name", ["a [bold] name", "[/]", "[red]", ":smile:"])
@@ -21,3 +26,61 @@ def test_brackets_are_no_markup(name, capsys):
     out = capsys.readouterr().out
     assert f"{name}.npz: 8 points" in out
     assert out.count(name) >= 5
+
+
+def moved(first, times=()):
+    """A run whose networks move by so much at width 8, and less at 16 and 32."""
+    rows = [
+        Row(MAIN, m, s, "normal", layer, name, time, first * (m / 8) ** -0.5 * size, 0.0, "ok")
+        for m in WIDTHS
+        for s in range(2)
+        for layer, name, time, size in [
+            (1, EXPANSION[0], None, 0.5), (None, EXPANSION[1], None, 1.0),
+            *((None, "expansion", t, t) for t in times),
+        ]
+    ]  # fmt: skip
+    found = result(finding(PROPOSITION_2), data=table_of(rows))
+    return replace(found, conduct=replace(found.conduct, relaxations=12.34))
+
+
+@pytest.mark.parametrize(
+    ("first", "times", "words"),
+    [
+        (0.2, (1.0,), "; T is 12.3 times the fastest relaxation. All widths are in the lazy regime"
+                      " (both at most 50%)."),
+        (0.6, (), ". In the lazy regime (both at most 50%) are widths from 16 on; nothing is "
+                  "refuted by fewer than 3 such widths: add 64."),
+        (5.0, (0.01, 1.0), ". No width is in the lazy regime (both at most 50%); nothing is refuted"
+                           " by fewer than 3 such widths: add 1024, 2048, 4096, or pass a time of at"
+                           " most 0.1."),
+    ],
+)  # fmt: skip
+def test_the_first_lines_say_how_far_training_moves_the_networks(first, times, words, capsys):
+    written = moved(first, times)
+    line = regime(written)
+    assert line.startswith(
+        f"Regime: training moves activities by {first / 2:.0%} at width 8 and by {first / 4:.0%} at"
+        f" 32 and the Jacobian by {first:.0%} at width 8"
+    )
+    assert line.endswith(words)
+    print_verdicts(written, Console(width=1000))
+    out = capsys.readouterr().out
+    assert line in out
+    assert out.index(line) < out.index("Claims")
+
+
+def test_enough_widths_inside_leave_nothing_to_add():
+    widths = [8, 16, 32, 64]
+    rows = [
+        Row(MAIN, m, s, "normal", None, name, time, 0.6 * (m / 8) ** -0.5 * size, 0.0, "ok")
+        for m in widths
+        for s in range(2)
+        for name, time, size in [*((n, None, 1.0) for n in EXPANSION), ("expansion", 1.0, 1.0)]
+    ]
+    line = regime(result(finding(PROPOSITION_2), data=table_of(rows)))
+    assert line.endswith("are widths from 16 on (up to a time of 0.83, all).")
+
+
+def test_a_report_of_before_says_that_nothing_is_known():
+    line = regime(result(finding(PROPOSITION_2), data=table(PROPOSITION_2)))
+    assert line == "Regime: how far training moves the networks was not measured."

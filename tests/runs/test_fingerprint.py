@@ -104,7 +104,8 @@ def test_every_part_of_a_specification_moves_it():
         "data": [Data("trial", 2 * np.eye(3), np.eye(3)), Data("trial", np.eye(3), 2 * np.eye(3)),
                  Data("trial", np.eye(3)[::-1], np.eye(3)),
                  Data("trial", np.eye(3).reshape(1, 9), np.eye(3).reshape(1, 9))],
-        "points": 2, "time": 2.0, "initial_outputs": "zero", "engine": "dense", "tolerance": 1e-7,
+        "points": 2, "times": (0.5, 2.0), "initial_outputs": "zero",
+        "engine": "dense", "tolerance": 1e-7,
     }  # fmt: skip
     assert set(others) == {f.name for f in fields(ONE)}
     assert {f.name for f in fields(family)} == {

@@ -19,7 +19,7 @@ from ntkalign.cells.flow import Trial, measure_cell
 from ntkalign.claims.questions import kernel_questions, questions
 from ntkalign.data.catalogue import Data
 from ntkalign.networks.activations import ACTIVATIONS, Activation
-from ntkalign.quantities.catalogue import BOOKKEEPING, QUANTITIES
+from ntkalign.quantities.catalogue import BOOKKEEPING, EXPANSION, QUANTITIES
 from ntkalign.quantities.quantity import Layers, Quantity
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, CONTROLS, NORMAL, RULES
 from ntkalign.runs.store import Store
@@ -272,9 +272,24 @@ def test_bookkeeping_comes_with_every_rule():
     losses = [row for row in rows if row.quantity == "loss"]
     assert [row.time for row in losses] == [(i / 8) ** 2 for i in range(1, 9)]
     assert {row.quantity for row in rows} == {
-        "weight-drift", *(BOOKKEEPING - {"dense-steps"})
+        "weight-drift", *(BOOKKEEPING - {"dense-steps", "expansion"})
     }  # fmt: skip
     assert NORMAL.name in {row.rule for row in rows}
+
+
+def test_how_far_training_moves_a_network_comes_with_what_it_is_made_of(tmp_path):
+    """Whether some of it was stored before or not; its largest value over time is that."""
+    store = Store(tmp_path)
+    store.rows(one(), needs(normal="weight-drift"), measure_cell)
+    wanted = {NORMAL: frozenset({"weight-drift", *EXPANSION})}
+    rows = store.rows(one(), wanted, measure_cell)
+    assert rows == Store().rows(one(), wanted, measure_cell)
+    over_time = [row for row in rows if row.quantity == "expansion"]
+    assert [row.time for row in over_time] == [(i / 8) ** 2 for i in range(1, 9)]
+    largest = max(row.value for row in rows if row.quantity in EXPANSION)
+    assert max(row.value for row in over_time) == pytest.approx(largest, rel=1e-12)
+    fewer = store.rows(one(), needs(normal="weight-drift"), measure_cell)
+    assert "expansion" not in {row.quantity for row in fewer}
 
 
 @pytest.fixture

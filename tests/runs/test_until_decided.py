@@ -10,7 +10,9 @@ import pytest
 from ntkalign import InputError, Settings, verify
 from ntkalign.claims import theory as claims
 from ntkalign.claims.claim import Question
+from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import Finding
+from ntkalign.quantities.catalogue import EXPANSION
 from ntkalign.runs import until_decided as looks
 from ntkalign.runs.until_decided import enlarged
 from ntkalign.statistics.judgement import Bound, Kind, judge
@@ -40,6 +42,28 @@ def test_nothing_is_added_for_what_is_decided_or_failed_or_a_control():
     failed = replace(measured(1.0), rate=None)
     decided = [measured(1.0, "holds"), measured(1.0, "refuted")]
     assert enlarged(SETTINGS, [*decided, failed, measured(1.0, question=control)]) is None
+
+
+def regime(last):
+    expansion = tuple(last * (m / WIDTHS[-1]) ** -0.5 for m in WIDTHS)
+    return Regime(WIDTHS, dict.fromkeys(EXPANSION, expansion), expansion)
+
+
+def strained():
+    found = measured(0.001)
+    return replace(found, rate=replace(found.rate, inside=None))
+
+
+def test_where_training_moves_networks_too_far_the_widths_that_settle_it_are_added():
+    larger = enlarged(SETTINGS, [strained(), measured(1.0)], regime(0.6))
+    assert larger == replace(SETTINGS, widths=(*WIDTHS, 2048, 4096, 8192))
+    far = enlarged(SETTINGS, [strained()], regime(1.9))  # 16384 is the widest there is
+    assert far == replace(SETTINGS, widths=(*WIDTHS, 16384))
+
+
+def test_no_end_of_seeds_is_added_for_what_only_wider_networks_would_settle():
+    assert enlarged(SETTINGS, [strained()], regime(50.0)) is None
+    assert enlarged(SETTINGS, [strained(), measured(1.0)], regime(50.0)).seeds == 8
 
 
 def test_looking_often_costs_no_coverage():
@@ -93,7 +117,7 @@ def test_a_run_that_is_not_decided_goes_on_until_the_budget_is_gone(tmp_path, mo
     )
     assert tight[0] < loose[0] < loose[1] < tight[1]  # the first of several looks spends half
     steps = iter([replace(settings, seeds=4), None])
-    monkeypatch.setattr(looks, "enlarged", lambda settings, findings: next(steps))
+    monkeypatch.setattr(looks, "enlarged", lambda settings, findings, regime: next(steps))
     longer = verify(settings, until_decided=True, **options)
     assert (longer.conduct.looks, longer.spend, longer.settings.seeds) == (2, 0.25, 4)
     assert {len(row) for row in longer.claims[0].values} == {4}

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
-from ntkalign.statistics.rates import DECAYS, SIZES, Design, Exponent, fit
+from ntkalign.statistics.judgement import Bound, Kind, judge
+from ntkalign.statistics.rates import DECAYS, OPPOSITE, SIZES, Design, Exponent, fit
 
 WIDTHS = (64, 128, 256, 512)
 STANDARD = (64, 256, 1024, 4096)
@@ -197,3 +198,79 @@ def test_weights_are_chosen_by_the_noise_that_is_left():
     assert together.shift == apart.shift
     assert together.estimate == pytest.approx(apart.estimate)
     assert fit(STANDARD, large).all.shift != apart.shift
+
+
+# --- the expansion parameter -----------------------------------------------------------------
+
+
+def epsilon(first, widths=STANDARD):
+    return [first * (m / widths[0]) ** -0.5 for m in widths]
+
+
+@pytest.mark.parametrize("first", [0.05, 0.2, 0.5])
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("decay", DECAYS)
+def test_corrections_as_large_as_the_expansion_parameter_never_leave_the_interval(
+    first, sign, decay
+):
+    """Without noise, of either sign; and a true bound is not refuted."""
+    m = np.asarray(STANDARD, float)
+    law = m**-0.5 * (1 + sign * first * (m / m[0]) ** -decay)
+    rate = fit(STANDARD, [[q, q * (1 + 1e-13)] for q in law], expansion=epsilon(first))
+    assert rate.interval[0] - 1e-6 <= -0.5 <= rate.interval[1] + 1e-6
+    assert rate.inside.p_above(-0.5) > 0.01
+
+
+def test_an_unknown_or_small_expansion_parameter_changes_nothing():
+    rng = np.random.default_rng(0)
+    values = sweep(-0.5, 0.2, 8, rng, STANDARD)
+    unknown, none = fit(STANDARD, values), fit(STANDARD, values, expansion=[0.0] * 4)
+    assert none == unknown
+    assert none.inside == none.all
+
+
+@pytest.mark.parametrize("expansion", [None, [0.0] * 4, epsilon(0.1), epsilon(0.25)])
+@pytest.mark.parametrize("decay", DECAYS)
+def test_a_refutation_always_allows_for_a_quarter_of_the_other_sign(expansion, decay):
+    m = np.asarray(STANDARD, float)
+    law = m**-0.5 * (1 + OPPOSITE * (m / m[0]) ** -decay)
+    rate = fit(STANDARD, [[q, q * (1 + 1e-13)] for q in law], expansion=expansion)
+    assert rate.inside.p_above(-0.5) > 0.01
+    assert fit(STANDARD, [[q * m**0.1, q * m**0.1] for q, m in zip(law, STANDARD, strict=True)],
+               expansion=expansion).inside.p_above(-0.5) == 0  # fmt: skip
+
+
+def test_intervals_grow_at_both_ends_with_the_expansion_parameter():
+    rng = np.random.default_rng(0)
+    values = sweep(-0.5, 0.1, 8, rng, STANDARD)
+    rates = [fit(STANDARD, values, expansion=epsilon(e)) for e in (0.0, 0.2, 0.5, 1.5)]
+    lows, lengths = zip(*[(r.all.shift[1], r.all.shift[1] - r.all.shift[0]) for r in rates],
+                        strict=True)  # fmt: skip
+    assert lows == tuple(sorted(lows))
+    assert lengths == tuple(sorted(lengths))
+
+
+def test_widths_outside_the_regime_are_left_out_of_a_refutation():
+    """At first the law levels off, as where networks are saturated; then it decays as stated."""
+    widths = (16, 64, 256, 1024, 4096)
+    m = np.asarray(widths, float)
+    law = m**-0.5 / np.sqrt(1 + 64 / m)
+    rate = fit(widths, [[q, q * (1 + 1e-13)] for q in law], expansion=[0.8, 0.7, 0.45, 0.24, 0.12])
+    assert rate.inside.estimate == pytest.approx(-0.5, abs=0.05)
+    assert rate.all.estimate > rate.inside.estimate
+    few = fit(widths, [[q, q * (1 + 1e-13)] for q in law], expansion=[0.9, 0.8, 0.7, 0.45, 0.2])
+    assert few.inside is None
+    again = fit(widths, [[q, q * (1 + 1e-13)] for q in law], expansion=[0.4, 0.8, 0.3, 0.2, 0.1])
+    assert again.inside.estimate == rate.inside.estimate
+
+
+def test_saturation_is_refuted_if_nothing_is_known_of_it():
+    """The control: the same true law, with drift of 0.8 at the smallest width."""
+    m = np.asarray(WIDTHS, float)
+    law = m**-0.5 / (1 + 4 * (m / 64) ** -0.5)
+    values = [q * np.exp(0.05 * np.random.default_rng(k).standard_normal(16))
+              for k, q in enumerate(law)]  # fmt: skip
+    drift = 1 / (1 + (m / 64) ** 0.5 / 4)
+    claim = Bound(Kind.BOUND, -0.5)
+    assert judge(claim, fit(WIDTHS, values)).verdict == "refuted"
+    assert judge(claim, fit(WIDTHS, values, expansion=drift)).verdict == "undecided"

@@ -1,0 +1,124 @@
+"""How far training moves networks: read from a table, extrapolated, and said in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ntkalign.claims.regime import UNREADABLE, Regime
+from ntkalign.quantities.catalogue import EXPANSION, EXPANSION_OVER_TIME
+from ntkalign.statistics.rates import EDGE
+
+WIDTHS = (32, 64, 128)
+COLUMNS = ["family", "width", "seed", "rule", "layer", "quantity", "time", "value"]
+ACTIVITIES, JACOBIAN = EXPANSION
+
+
+def table(activities, jacobian, widths=WIDTHS, seeds=4, times=(), factor=1.0):
+    """Two hidden layers, the first of which moves half as far; seeds differ by a factor."""
+    rows = []
+    for m in widths:
+        for s in range(seeds):
+            size = factor ** (s - (seeds - 1) / 2)
+            rows += [
+                ("main", m, s, "normal", 1, ACTIVITIES, np.nan, size * activities(m) / 2),
+                ("main", m, s, "normal", 2, ACTIVITIES, np.nan, size * activities(m)),
+                ("main", m, s, "normal", None, JACOBIAN, np.nan, size * jacobian(m)),
+                ("main", m, s, "align-zero", 2, ACTIVITIES, np.nan, 77.0),
+                ("bottleneck", m, s, "normal", 2, ACTIVITIES, np.nan, 88.0),
+            ]
+            rows += [
+                ("main", m, s, "normal", None, EXPANSION_OVER_TIME, t, size * jacobian(m) * t)
+                for t in times
+            ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def test_it_is_the_typical_networks_largest_share_of_gradient_descents_main_family():
+    found = Regime.of(table(lambda m: 3 * m**-0.5, lambda m: 2 * m**-0.5, factor=1.5))
+    assert found.widths == WIDTHS
+    assert found.moved[ACTIVITIES] == pytest.approx([3 * m**-0.5 for m in WIDTHS])
+    assert found.moved[JACOBIAN] == pytest.approx([2 * m**-0.5 for m in WIDTHS])
+    assert found.expansion == found.moved[ACTIVITIES]
+    assert found.at((64, 32)) == [found.expansion[1], found.expansion[0]]
+    assert found.at((4096,)) == [UNREADABLE]
+
+
+def test_a_table_without_it_says_nothing():
+    assert Regime.of(pd.DataFrame(columns=COLUMNS)) is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
+def test_a_width_of_which_it_cannot_be_read_is_outside(bad):
+    data = table(lambda m: 0.1, lambda m: 0.1)
+    data.loc[(data["width"] == 64) & (data["rule"] == "normal"), "value"] = bad
+    found = Regime.of(data)
+    assert found.expansion == (pytest.approx(0.1), UNREADABLE, pytest.approx(0.1))
+    assert found.inside == (128,)
+
+
+def test_inside_are_the_widths_after_the_last_that_is_outside():
+    shares = dict(zip(WIDTHS, (EDGE, 1.01 * EDGE, 0.1), strict=True))
+    assert Regime.of(table(shares.get, lambda m: 0.01)).inside == (128,)
+    all_in = Regime.of(table(lambda m: EDGE, lambda m: 0.01))
+    assert all_in.inside == WIDTHS
+    assert all_in.suffices
+    assert all_in.wanted == ()
+    assert all_in.advice == ""
+
+
+@pytest.mark.parametrize(
+    ("law", "wanted"),
+    [
+        (lambda m: 0.6 * (m / 128) ** -0.5, (256, 512, 1024)),  # 0.5 at width 184
+        (lambda m: 2.0 * (m / 128) ** -0.5, (2048, 4096, 8192)),  # 0.5 at width 2048
+        (lambda m: 2.0 * (m / 128) ** -0.25, (32768, 65536, 131072)),  # 0.5 at width 32768
+        (lambda m: 0.4 * (m / 128) ** -0.5, (256, 512)),  # one is there
+        (lambda m: 1.0, (4096, 8192, 16384)),  # it does not fall yet: at least that
+    ],
+)
+def test_the_widths_that_would_do_are_extrapolated(law, wanted):
+    found = Regime.of(table(law, lambda m: 0.01))
+    assert not found.suffices
+    assert found.wanted == wanted
+
+
+def test_why_nothing_can_be_refuted_is_said_in_words():
+    found = Regime.of(table(lambda m: 0.6 * (m / 32) ** -0.1, lambda m: 0.8 * (m / 32) ** -0.5))
+    assert found.advice == (
+        "at width 32 training moves the Jacobian by 80%, and a verdict needs three widths where it "
+        "is at most 50%; add widths of 256 and more"
+    )
+    assert found.where == (
+        "training moves activities by 60% at width 32 and by 52% at 128 and the Jacobian by 80% at "
+        "width 32 and by 40% at 128"
+    )
+
+
+def test_a_question_about_some_widths_sees_those_alone():
+    found = Regime.of(table(lambda m: 10 / m, lambda m: 0.01)).at_widths((64, 128))
+    assert found.widths == (64, 128)
+    assert found.expansion == pytest.approx([10 / 64, 10 / 128])
+
+
+@pytest.mark.parametrize(
+    ("times", "longest"),
+    [
+        ((0.1, 1.0, 2.0), 0.625),  # 0.8 t, between saved times
+        ((1.0, 2.0), 0.625),  # before the first: it begins in proportion to t
+        ((0.1, 0.5), None),  # not reached
+        ((), None),
+    ],
+)
+def test_the_time_until_which_the_smallest_width_is_inside(times, longest):
+    found = Regime.of(table(lambda m: 0.1, lambda m: 0.8 * (m / 32) ** -0.5, times=times))
+    assert found.longest == (longest if longest is None else pytest.approx(longest, rel=0.05))
+
+
+def test_it_is_written_as_plain_values():
+    stored = Regime.of(table(lambda m: 0.6, lambda m: 0.1, times=(1.0,))).as_json()
+    assert stored["edge"] == EDGE
+    assert stored["inside"] == []
+    assert stored["moved"].keys() == set(EXPANSION)
+    assert len(stored["wanted"]) == 3
