@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test test-fast test-deep test-gpu lint bench coverage mutants kernels-jax lock clean
+.PHONY: verify test test-fast test-deep test-gpu lint bench coverage truth mutants kernels-jax lock clean
 
 verify: .venv/ready
 	$(BIN)/ntkalign verify
@@ -52,6 +52,11 @@ mutants: .venv/ready
 # How often intervals cover and verdicts err; two minutes.
 coverage: .venv/ready
 	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/coverage.py --drift
+
+truth: .venv/ready
+	$(BIN)/python benchmarks/truth.py measure --out truth
+	$(BIN)/python benchmarks/truth.py judge --out truth
 
 # Kernels and neural-tangents on the oldest, the pinned and the newest JAX, each in an environment
 # of its own under build/; a few minutes and 2 GB.

@@ -49,6 +49,8 @@ NETWORKS, RULES = ("networks/test_fully_connected",), ("test_rules",)
 FLOW, MEASURES = ("flow/test_gradient_flow",), ("quantities/test_theory",)
 SPECTRAL = ("flow/spectral/test_spectral_flow.py::test_every_rule_runs_on_it",)
 RATES = ("statistics/test_rates", "claims/test_verdicts")
+REGIME = ("claims/test_regime",)
+EXACT = ("statistics/test_exact_laws",)
 EVIDENCE = ("claims/test_evidence",)
 PAIRING = ("networks/test_shared_outputs",)
 PROTOCOL = ("networks/test_base",)
@@ -393,6 +395,84 @@ MUTANTS = (
         "p_value = _p_value(rate, to_refute, -1)",
         "p_value = _p_value(rate, to_refute, 1)",
         RATES,
+    ),
+    # the regime
+    Mutant(
+        "widths outside the regime refute",
+        "statistics/rates.py",
+        "inside = whole if not outside else None",
+        "inside = whole",
+        RATES,
+    ),
+    Mutant(
+        "corrections of the other sign do not grow with the drift",
+        "statistics/rates.py",
+        "least = max(-NEGATIVE * expansion, MOST_NEGATIVE)",
+        "least = 0.0",
+        RATES,
+    ),
+    Mutant(
+        "no width inside, and yet a p-value",
+        "statistics/judgement.py",
+        "if rate.inside is None:",
+        "if False:",
+        RATES,
+    ),
+    Mutant(
+        "the layer that moves least",
+        "claims/regime.py",
+        """groupby("seed")["value"].max()""",
+        """groupby("seed")["value"].min()""",
+        REGIME,
+    ),
+    Mutant(
+        "widths extrapolated with the slope of another sign",
+        "claims/regime.py",
+        "(e / EDGE) ** (-1 / slope)",
+        "(e / EDGE) ** (1 / slope)",
+        REGIME,
+    ),
+    Mutant(
+        "rare networks judged the other way round",
+        "claims/verdicts.py",
+        "decays = upper.exponent < line",
+        "decays = upper.exponent > line",
+        RATES,
+    ),
+    Mutant(
+        "a relative drift that is absolute",
+        "quantities/theory.py",
+        "size = _rms(z0) or math.nan",
+        "size = 1.0",
+        MEASURES,
+    ),
+    Mutant(
+        "a Jacobian without its biases",
+        "networks/jacobians.py",
+        "(layer.scale**2 * squares + 1)",
+        "(layer.scale**2 * squares)",
+        MEASURES,
+    ),
+    Mutant(
+        "a misfit that does not count",
+        "statistics/exact_laws.py",
+        "whole = _exponent(samples.widths, logs, samples.errors + misfit)",
+        "whole = _exponent(samples.widths, logs, samples.errors)",
+        EXACT,
+    ),
+    Mutant(
+        "a floor of another law",
+        "statistics/exact_laws.py",
+        "if left < misfit and share > FLOOR_SHARE",
+        "if left > misfit and share > FLOOR_SHARE",
+        EXACT,
+    ),
+    Mutant(
+        "no look within the fastest relaxation",
+        "kernels/training_time.py",
+        "for k in range(steps, 0, -1)",
+        "for k in range(steps - 1, 0, -1)",
+        ("kernels/test_training_time",),
     ),
     Mutant(
         "no correction for many verdicts",
