@@ -27,8 +27,10 @@ from ntkalign.quantities.catalogue import EXPANSION, EXPANSION_OVER_TIME
 from ntkalign.statistics.rates import EDGE
 from ntkalign.statistics.samples import LEAST_WIDTHS
 
-UNREADABLE = 1.0
+UNKNOWN = math.inf
 """ε of a width of which it could not be measured: such a width is outside."""
+AS_UNKNOWN = 1.0
+"""What a fit is told of it."""
 SLOWEST, FASTEST = -0.2, -0.5
 """Between these is the exponent that ε is extrapolated with, if the measured one is not."""
 WORDS = dict(zip(EXPANSION, ("activities", "the Jacobian"), strict=True))
@@ -63,15 +65,18 @@ class Regime:
 
     def at(self, widths: Sequence[int]) -> list[float]:
         """ε at some widths, for a fit."""
-        known = dict(zip(self.widths, self.expansion, strict=True))
-        return [known.get(m, UNREADABLE) for m in widths]
+        found = self.at_widths(widths).expansion
+        return [e if math.isfinite(e) else AS_UNKNOWN for e in found]
 
     def at_widths(self, widths: Sequence[int]) -> Regime:
         """The regime as a question sees it that was asked of these widths alone."""
-        kept = [i for i, m in enumerate(self.widths) if m in widths]
-        moved = {name: tuple(values[i] for i in kept) for name, values in self.moved.items()}
-        expansion = tuple(self.expansion[i] for i in kept)
-        return Regime(tuple(self.widths[i] for i in kept), moved, expansion, self.longest)
+
+        def of(values: Sequence[float]) -> tuple[float, ...]:
+            known = dict(zip(self.widths, values, strict=True))
+            return tuple(known.get(m, UNKNOWN) for m in widths)
+
+        moved = {name: of(values) for name, values in self.moved.items()}
+        return Regime(tuple(widths), moved, of(self.expansion), self.longest)
 
     @property
     def inside(self) -> tuple[int, ...]:
@@ -89,10 +94,15 @@ class Regime:
         """Widths that would make them enough, by extrapolation of ε."""
         if self.suffices:
             return ()
-        last, e = self.widths[-1], self.expansion[-1]
-        slope = math.log(e / self.expansion[-2]) / math.log(last / self.widths[-2])
+        known = [
+            (m, e) for m, e in zip(self.widths, self.expansion, strict=True) if math.isfinite(e)
+        ]
+        last, e = known[-1] if known else (self.widths[-1], AS_UNKNOWN)
+        slope = FASTEST
+        if len(known) > 1:
+            slope = math.log(e / known[-2][1]) / math.log(last / known[-2][0])
         slope = min(max(slope, FASTEST), SLOWEST)
-        first = last * max(2.0, (e / EDGE) ** (-1 / slope))
+        first = max(last * (e / EDGE) ** (-1 / slope), 2.0 * self.widths[-1])
         first = 2 ** math.ceil(math.log2(first) - 1e-9)
         return tuple(first * 2**k for k in range(LEAST_WIDTHS - len(self.inside)))
 
@@ -100,8 +110,8 @@ class Regime:
     def where(self) -> str:
         """How far training moves the networks, in words."""
         parts = [
-            f"{WORDS[name]} by {values[0]:.0%} at width {self.widths[0]} and by {values[-1]:.0%} "
-            f"at {self.widths[-1]}"
+            f"{WORDS[name]} by {_share(values[0])} at width {self.widths[0]} and by "
+            f"{_share(values[-1])} at {self.widths[-1]}"
             for name, values in self.moved.items()
         ]
         return f"training moves {' and '.join(parts)}"
@@ -114,22 +124,30 @@ class Regime:
         i = int(np.argmax(self.expansion))
         what = max(self.moved, key=lambda name: self.moved[name][i])
         return (
-            f"at width {self.widths[i]} training moves {WORDS[what]} by {self.moved[what][i]:.0%}, "
-            f"and a verdict needs three widths where it is at most {EDGE:.0%}; add widths of "
-            f"{self.wanted[0]} and more"
+            f"at width {self.widths[i]} training moves {WORDS[what]} by "
+            f"{_share(self.moved[what][i])}, and a verdict needs three widths where it is at most "
+            f"{EDGE:.0%}; add widths of {self.wanted[0]} and more"
         )
 
     def as_json(self) -> dict[str, Any]:
         """As plain values."""
         return {
             "widths": list(self.widths),
-            "moved": {name: list(values) for name, values in self.moved.items()},
-            "expansion": list(self.expansion),
+            "moved": {name: _plain(values) for name, values in self.moved.items()},
+            "expansion": _plain(self.expansion),
             "edge": EDGE,
             "inside": list(self.inside),
             "wanted": list(self.wanted),
             "longest_time": self.longest,
         }
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}" if math.isfinite(value) else "an unknown share"
+
+
+def _plain(values: Sequence[float]) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values]
 
 
 def _typical(rows: pd.DataFrame, widths: Sequence[int]) -> tuple[float, ...]:
@@ -139,7 +157,7 @@ def _typical(rows: pd.DataFrame, widths: Sequence[int]) -> tuple[float, ...]:
         own = rows[rows["width"] == width]
         values = own.groupby("seed")["value"].max().to_numpy(float)
         if own["value"].isna().any() or not (np.isfinite(values) & (values >= 0)).all():
-            found.append(UNREADABLE)
+            found.append(UNKNOWN)
         else:
             found.append(float(np.exp(np.log(np.maximum(values, 1e-300)).mean())))
     return tuple(found)

@@ -126,6 +126,8 @@ class Finding:
             "interval": rate and list(rate.interval),
             "upper_exponent": rate and rate.upper.estimate,
             "upper_interval": rate and list(rate.upper_interval),
+            "inside_exponent": rate and rate.inside and rate.inside.estimate,
+            "inside_interval": rate and rate.inside_interval and list(rate.inside_interval),
             "local_exponents": rate and list(rate.local),
             "bend_p_value": rate and rate.bend,
             "refutation_p_value": self.p_value,

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import brentq
+from scipy.sparse.linalg import eigsh
 
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import drawing
@@ -31,6 +33,7 @@ LOSS_FALL = 10.0
 SAVED_TIMES = 8
 EARLIER = 4.0
 """By this factor each look at a transient is earlier than the next."""
+SMALL = 500
 _SEED = 2**31 - 1  # no network of a sweep is drawn from it
 
 
@@ -39,12 +42,12 @@ class TimeScales:
     """How fast the linearised error of one wide network falls.
 
     Attributes:
-        rates: of each mode of the error, eigenvalues of (η/P) Θ.
-        shares: of the error at time 0 in each mode.
+        kernel: (η/P) Θ, whose eigenvalues are the rates.
+        error: at time 0.
     """
 
-    rates: Float[np.ndarray, " PC"]
-    shares: Float[np.ndarray, " PC"]
+    kernel: Float[np.ndarray, "PC PC"]
+    error: Float[np.ndarray, " PC"]
 
     @classmethod
     @in_float64
@@ -56,7 +59,7 @@ class TimeScales:
             data: the training points.
 
         Returns:
-            Rates and shares of all modes.
+            Kernel and error of a network of width WIDE.
 
         Raises:
             InputError: if outputs or kernel are not finite.
@@ -73,14 +76,17 @@ class TimeScales:
                 got="a network whose output or kernel is not finite",
                 because="the time is chosen from them", do="choose another, or give a time",
             )  # fmt: skip
-        rates, modes = np.linalg.eigh(network.rate * theta / len(data.x))
-        squares = (modes.T @ error) ** 2
-        return cls(np.maximum(rates, 0.0), squares / squares.sum())
+        return cls(network.rate * theta / len(data.x), error)
 
-    @property
+    @cached_property
     def fastest(self) -> float:
         """The shortest relaxation time, to two significant digits."""
-        return float(f"{1 / self.rates.max():.2g}")
+        if len(self.kernel) < SMALL:
+            largest = np.linalg.eigvalsh(self.kernel)[-1]
+        else:  # by Lanczos' method: of many points all rates take too long
+            largest = eigsh(self.kernel, 1, v0=np.ones(len(self.kernel)), tol=1e-6,
+                            return_eigenvectors=False)[0]  # fmt: skip
+        return float(f"{1 / largest:.2g}")
 
     def until(self, fall: float = LOSS_FALL) -> float:
         """The time at which the loss is 1/``fall`` of that at time 0.
@@ -91,19 +97,22 @@ class TimeScales:
         Raises:
             InputError: if the kernel is singular on the error: the loss never falls so far.
         """
+        rates, modes = np.linalg.eigh(self.kernel)
+        rates, shares = np.maximum(rates, 0.0), (modes.T @ self.error) ** 2
+        shares /= shares.sum()
 
         def log_loss(log_time: float) -> float:
-            share = self.shares @ np.exp(-2 * self.rates * np.exp(log_time))
+            share = shares @ np.exp(-2 * rates * np.exp(log_time))
             return float(np.log(max(share, 1e-300)) + np.log(fall))
 
-        longest = np.log(1e9 / self.rates.max())
+        longest = np.log(1e9 / rates.max())
         if log_loss(longest) > 0:
             raise InputError(
                 "time", None, must="be given for these data", got="nothing",
                 because=f"the kernel is (nearly) singular on them: the loss never falls {fall:g}-"
                 "fold", do="give a time, 10 say, or other data",
             )  # fmt: skip
-        return float(f"{np.exp(brentq(log_loss, np.log(1e-9 / self.rates.max()), longest)):.2g}")
+        return float(f"{np.exp(brentq(log_loss, np.log(1e-9 / rates.max()), longest)):.2g}")
 
 
 def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:

@@ -39,7 +39,6 @@ class Conduct:
         budget: minutes after which it stopped that.
         looks: how often it looked at its data.
         spend: the share of all error probabilities that the last look used.
-        time_chosen: whether the tool chose T.
         relaxations: T in units of the fastest relaxation time 1/‖(η/P) Θ‖_op of a wide network:
             the exponent of Grönwall's factor, on which the bounds in the proofs rest.
     """
@@ -51,7 +50,6 @@ class Conduct:
     budget: float | None = None
     looks: int = 1
     spend: float = 1.0
-    time_chosen: bool = False
     relaxations: float | None = None
 
 

@@ -89,7 +89,6 @@ def verify(
         outputs=settings.outputs,
         directory=settings.data_dir,
     )
-    chosen = settings.time is None
     settings, times, relaxations = _timed(settings, data)
     plan = Plan(settings, suite.name, data, times, asked, suite.prepare(settings, data),
                 Store(cells, fresh=fresh))  # fmt: skip
@@ -127,7 +126,6 @@ def verify(
             budget=minutes,
             looks=look.number,
             spend=look.spend,
-            time_chosen=chosen,
             relaxations=relaxations,
         ),
         environment=Environment.here(

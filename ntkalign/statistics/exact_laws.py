@@ -77,6 +77,7 @@ def fit_exact(
         inside=whole,
         interval=whole.interval(0.5),
         upper_interval=upper.interval(0.5),
+        inside_interval=whole.interval(0.5),
         bend=float(misfit <= MISFIT),
         local=tuple(np.diff(logs) / np.diff(x)),
         typical=typical,

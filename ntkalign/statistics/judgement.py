@@ -241,11 +241,17 @@ def _p_value(rate: Rate, threshold: float, side: int) -> float:
 
 def _undecided(rate: Rate, measured: str, bound: Bound) -> str:
     low, high = rate.upper_interval
+    found = (
+        f"{measured}; over the larger widths alone {rate.upper.estimate:.2f} in "
+        f"[{low:.2f}, {high:.2f}]{' (the law bends)' if rate.bends else ''}"
+    )
+    if rate.inside is None or rate.inside_interval is None:
+        return f"{found}, but too few widths are in the regime for that to count"
+    if rate.inside != rate.all:
+        low, high = rate.inside_interval
+        found += f", over those in the regime {rate.inside.estimate:.2f} in [{low:.2f}, {high:.2f}]"
     wanted = " or ".join(f"{line:.2f}" for line in sorted(set(thresholds(bound))))
-    larger = f"; over the larger widths alone {rate.upper.estimate:.2f} in [{low:.2f}, {high:.2f}]"
-    bends = " (the law bends)" if rate.bends else ""
-    more = "; add seeds or widths" if rate.inside is not None else ""
-    return f"{measured}{larger}{bends} is on neither side of {wanted}{more}"
+    return f"{found}, is on neither side of {wanted}; add seeds or widths"
 
 
 def _finite(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -133,6 +133,7 @@ class Rate:
             there are fewer than three.
         interval: the confidence interval over all widths.
         upper_interval: that over the larger half.
+        inside_interval: that over the widths in the regime.
         bend: p-value of "no curvature".
         local: the slopes between neighbouring widths.
         typical: the geometric mean over seeds at each width.
@@ -144,6 +145,7 @@ class Rate:
     inside: Exponent | None
     interval: tuple[float, float]
     upper_interval: tuple[float, float]
+    inside_interval: tuple[float, float] | None
     bend: float
     local: tuple[float, ...]
     typical: tuple[float, ...]
@@ -208,6 +210,7 @@ def fit(
         inside=inside,
         interval=whole.interval(confidence),
         upper_interval=upper.interval(confidence),
+        inside_interval=None if inside is None else inside.interval(confidence),
         bend=2 * min(curvature.p_above(0.0), curvature.p_below(0.0)) if curvature.error else 1.0,
         local=tuple(np.diff(means) / np.diff(np.log(samples.widths))),
         typical=tuple(np.exp(means)),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ntkalign.claims.regime import UNREADABLE, Regime
+from ntkalign.claims.regime import AS_UNKNOWN, UNKNOWN, Regime
 from ntkalign.quantities.catalogue import EXPANSION, EXPANSION_OVER_TIME
 from ntkalign.statistics.rates import EDGE
 
@@ -42,7 +42,7 @@ def test_it_is_the_typical_networks_largest_share_of_gradient_descents_main_fami
     assert found.moved[JACOBIAN] == pytest.approx([2 * m**-0.5 for m in WIDTHS])
     assert found.expansion == found.moved[ACTIVITIES]
     assert found.at((64, 32)) == [found.expansion[1], found.expansion[0]]
-    assert found.at((4096,)) == [UNREADABLE]
+    assert found.at((4096,)) == [AS_UNKNOWN] > [EDGE]
 
 
 def test_a_table_without_it_says_nothing():
@@ -54,8 +54,19 @@ def test_a_width_of_which_it_cannot_be_read_is_outside(bad):
     data = table(lambda m: 0.1, lambda m: 0.1)
     data.loc[(data["width"] == 64) & (data["rule"] == "normal"), "value"] = bad
     found = Regime.of(data)
-    assert found.expansion == (pytest.approx(0.1), UNREADABLE, pytest.approx(0.1))
+    assert found.expansion == (pytest.approx(0.1), UNKNOWN, pytest.approx(0.1))
     assert found.inside == (128,)
+    assert found.as_json()["expansion"][1] is None
+    assert found.at(WIDTHS)[1] == AS_UNKNOWN
+    assert "add widths of 256 and more" in found.advice
+
+
+def test_widths_of_which_nothing_is_known_are_outside_and_said_to_be_unknown():
+    found = Regime.of(table(lambda m: 0.1, lambda m: 0.1)).at_widths((512, 1024, 2048))
+    assert found.inside == ()
+    assert found.wanted == (8192, 16384, 32768)
+    assert "training moves activities by an unknown share" in found.advice
+    assert "an unknown share at width 512" in found.where
 
 
 def test_inside_are_the_widths_after_the_last_that_is_outside():
@@ -100,6 +111,7 @@ def test_a_question_about_some_widths_sees_those_alone():
     found = Regime.of(table(lambda m: 10 / m, lambda m: 0.01)).at_widths((64, 128))
     assert found.widths == (64, 128)
     assert found.expansion == pytest.approx([10 / 64, 10 / 128])
+    assert not found.suffices
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from ntkalign.data.catalogue import Data
 from ntkalign.kernels.training_time import (
     EARLIER,
     SAVED_TIMES,
+    SMALL,
     TimeScales,
     choose_time,
     saved_times,
@@ -60,10 +61,16 @@ def test_no_transient_is_missed(ratio):
 def test_scales_are_those_of_the_linearised_error():
     family = Family(2, lookup("tanh"))
     scales = TimeScales.of(family, data())
-    assert scales.shares.sum() == pytest.approx(1.0)
-    assert scales.fastest == pytest.approx(1 / scales.rates.max(), rel=0.05)
+    rates, modes = np.linalg.eigh(scales.kernel)
+    shares = (modes.T @ scales.error) ** 2 / np.sum(scales.error**2)
+    assert scales.fastest == pytest.approx(1 / rates.max(), rel=0.05)
     for fall in (2.0, 10.0):
         time = scales.until(fall)
-        share = scales.shares @ np.exp(-2 * scales.rates * time)
-        assert share == pytest.approx(1 / fall, rel=0.1)  # two digits of T
+        assert shares @ np.exp(-2 * rates * time) == pytest.approx(1 / fall, rel=0.1)  # two digits
         assert choose_time(family, data(), fall) == time
+
+
+def test_the_fastest_rate_of_many_points_is_found_without_all_others():
+    root = np.random.default_rng(0).standard_normal((SMALL + 1, 30))
+    scales = TimeScales(root @ root.T, np.ones(SMALL + 1))
+    assert scales.fastest == pytest.approx(1 / np.linalg.norm(root, 2) ** 2, rel=0.05)
