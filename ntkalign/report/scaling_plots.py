@@ -121,6 +121,7 @@ def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str)
     if not len(widths):  # nothing was measured: no axes to decorate
         return
     scaling_axis(axis, widths)
+    _shade_outside(axis, widths, max((f.rate.outside for f in findings if f.rate), default=0))
     if _signed(claim):
         axis.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
     else:
@@ -137,3 +138,15 @@ def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str)
                 widths, top * (widths / widths[0]) ** claim.stated_exponent, ":", color="0.3",
                 linewidth=1.2, label=f"stated: $m^{{{claim.stated_exponent:g}}}$",
             )  # fmt: skip
+
+
+def _shade_outside(axis: Axes, widths: np.ndarray, outside: int) -> None:
+    """Grey where training moves the networks too far for the theory."""
+    if not outside:
+        return
+    limits = left, right = axis.get_xlim()
+    if outside < len(widths):
+        right = math.sqrt(widths[outside - 1] * widths[outside])
+    axis.axvspan(left, right, color="0.5", alpha=0.12, linewidth=0, zorder=0,
+                 label="outside the lazy regime")  # fmt: skip
+    axis.set_xlim(limits)

@@ -75,6 +75,7 @@ def fit_exact(
         all=whole,
         upper=upper,
         inside=whole,
+        outside=0,
         interval=whole.interval(0.5),
         upper_interval=upper.interval(0.5),
         inside_interval=whole.interval(0.5),

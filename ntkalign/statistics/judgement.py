@@ -127,11 +127,12 @@ def judge(bound: Bound, rate: Rate, spend: float = 1.0) -> Judgement:
     measured = f"exponent {rate.exponent:.2f} in [{rate.interval[0]:.2f}, {rate.interval[1]:.2f}]"
     if bound.kind is Kind.PERSISTS:
         p_value = _p_value(rate, to_refute, -1)
-        least = min(rate.interval[0], rate.upper_interval[0] if rate.bends else rate.upper.estimate)
+        least = rate.upper_interval[0] if rate.bends else rate.upper.estimate
+        least = -np.inf if rate.inside_interval is None else min(rate.inside_interval[0], least)
         if p_value <= level:
             reason = f"{measured} lies below {to_refute:.2f}: it decays"
             return Judgement("refuted", None, reason, p_value)
-        if least > to_hold and rate.inside is not None:
+        if least > to_hold:
             reason = f"{measured} lies above {to_hold:.2f}: no decay"
             return Judgement("holds", None, reason, p_value)
         return Judgement("undecided", None, _undecided(rate, measured, bound), p_value)

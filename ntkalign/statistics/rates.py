@@ -131,6 +131,7 @@ class Rate:
         upper: that over the larger half of the widths (at least three).
         inside: that over the widths in the regime (all of them if nothing is known of it); None if
             there are fewer than three.
+        outside: how many widths, the smallest, are not in the regime.
         interval: the confidence interval over all widths.
         upper_interval: that over the larger half.
         inside_interval: that over the widths in the regime.
@@ -143,6 +144,7 @@ class Rate:
     all: Exponent
     upper: Exponent
     inside: Exponent | None
+    outside: int
     interval: tuple[float, float]
     upper_interval: tuple[float, float]
     inside_interval: tuple[float, float] | None
@@ -208,6 +210,7 @@ def fit(
         all=whole,
         upper=upper,
         inside=inside,
+        outside=outside,
         interval=whole.interval(confidence),
         upper_interval=upper.interval(confidence),
         inside_interval=None if inside is None else inside.interval(confidence),

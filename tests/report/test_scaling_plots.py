@@ -13,6 +13,7 @@ from ntkalign.claims.theory import FEEDBACK_DRIFT, SAMPLED_SCORE
 from ntkalign.claims.verdicts import Finding
 from ntkalign.report import scaling_plots as plots
 from ntkalign.report.style import plain, symbol
+from ntkalign.statistics.rates import fit
 
 WIDTHS = (8, 16, 32)
 
@@ -77,3 +78,21 @@ def test_a_symbol_that_cannot_be_read_is_drawn_as_text():
 def test_files_of_built_in_claims_keep_their_names_and_others_stay_inside():
     assert plots.file_name(FEEDBACK_DRIFT) == "lemma-1-feedback-feedback-drift"
     assert plots.file_name(Claim("../a b", "", "", "c/d", Kind.VANISHES)) == "-a-b-c-d"
+
+
+@pytest.mark.parametrize(
+    ("expansion", "right"),
+    [((0.1, 0.1, 0.1), None), ((0.9, 0.1, 0.1), np.sqrt(8 * 16)), ((0.9, 0.9, 0.9), np.inf)],
+)
+def test_widths_outside_the_regime_are_shaded(expansion, right):
+    values = ((1.0, 1.1), (0.7, 0.8), (0.5, 0.6))
+    rate = fit(WIDTHS, values, expansion=expansion)
+    axis = plots.draw(FEEDBACK_DRIFT, [replace(finding(values), rate=rate)]).axes[0]
+    shades = [p for p in axis.patches if p.get_label() == "outside the lazy regime"]
+    if right is None:
+        assert not shades
+        return
+    (shade,) = shades
+    low, high = axis.get_xlim()
+    assert shade.get_x() <= low
+    assert shade.get_x() + shade.get_width() == pytest.approx(min(right, high))
