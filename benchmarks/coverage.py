@@ -26,6 +26,7 @@ import numpy as np
 import tyro
 
 from ntkalign.runs.settings import Settings
+from ntkalign.statistics.corrections import Expansion
 from ntkalign.statistics.judgement import FAMILY_LEVEL, Bound, Kind, judge
 from ntkalign.statistics.rates import Rate, fit
 
@@ -44,7 +45,7 @@ DESIGNS: dict[str, tuple[tuple[int, ...], int]] = {
 }
 FIXED = ((0.0, 1.0), (0.5, 0.5), (1.0, 0.5), (1.0, 1.0), (-0.5, 0.5))
 """Size and decay of a correction a (m/m₁)^−ω."""
-DRIFTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
+DRIFTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +119,7 @@ def case(sweeps: int, design: str, kind: str, number: int, drift: bool) -> dict[
     widths, seeds = DESIGNS[design]
     m = np.asarray(widths, float)
     bent = law.bent(m / m[0])
-    told = {"": None if law.expansion is None else law.expansion(m / m[0])}
+    told = {"": law.expansion and Expansion(tuple(law.expansion(m / m[0])))}
     if drift:
         told[BLIND] = None
     counts = {f"{name}{how}": 0.0 for how in told for name in SHARES}

@@ -24,7 +24,7 @@ import numpy as np
 
 from ntkalign.errors import InputError, unknown_name
 from ntkalign.statistics.exact_laws import MISFIT, fit_exact
-from ntkalign.statistics.judgement import RESOLUTION, Bound, Kind, judge
+from ntkalign.statistics.judgement import RESOLUTION, Bound, Kind, judge, thresholds
 from ntkalign.statistics.rates import Rate, fit
 from ntkalign.statistics.samples import (
     checked_confidence,
@@ -57,7 +57,8 @@ def assert_rate(
 
     Args:
         quantity: a positive number as a function of (width, seed), or the numbers themselves, one
-            sequence over seeds for each width; of what is not random, one number for each width.
+            sequence over seeds for each width; of what is not random, one number for each width
+            (a single noisy value is taken for the law itself, and judged wrongly).
         exponent: p.
         widths: at least three, increasing.
         seeds: how many seeds (0, 1, …) are evaluated, if ``quantity`` is a function; 1 if it is
@@ -102,8 +103,8 @@ def assert_rate(
 def _judged(
     widths: tuple[int, ...], values: list[np.ndarray], bound: Bound, confidence: float
 ) -> tuple[Rate, str, str]:
-    """The rate, the verdict and its reason; of single values, those of the law itself."""
-    if len(values[0]) > 1:
+    """The rate, the verdict and its reason; without any noise, those of the law itself."""
+    if any(np.ptp(row) > 0 for row in values):
         found = fit(widths, values, confidence)
         verdict, _, reason, _ = judge(bound, found)
         return found, verdict, reason
@@ -116,6 +117,9 @@ def _judged(
         share = law.floor / law.rate.typical[-1]
         reason += f"; the values level off at {law.floor:.3g}, {share:.0%} of the last"
         verdict = "refuted" if verdict == "refuted" else "undecided"
+    elif verdict == "holds" and not law.rate.local[-1] < thresholds(bound)[0]:
+        verdict = "undecided"
+        reason += f"; but between the last two widths only with {law.rate.local[-1]:.2f}"
     return law.rate, verdict, reason
 
 
@@ -124,7 +128,7 @@ def _values(quantity: Any, widths: Sequence[int], seeds: int | None) -> list[np.
     if not callable(quantity):
         rows = checked_values("quantity", _nested(quantity), widths, 1, zero=True)
         counts = [len(row) for row in rows]
-        if seeds is not None and counts != [seeds] * len(rows):
+        if seeds is not None and (np.ndim(seeds) or counts != [seeds] * len(rows)):
             raise InputError(
                 "seeds", seeds, must="be left out, or the number of values at each width",
                 got=shown(seeds), because=f"quantity has {counts} values",

@@ -135,6 +135,8 @@ def test_seeds_beside_numbers_must_agree_with_them():
     assert_rate(values, -0.5, widths=WIDTHS, seeds=16)
     with pytest.raises(InputError, match=r"seeds \(8\) must be left out, or the number of values"):
         assert_rate(values, -0.5, widths=WIDTHS, seeds=8)
+    with pytest.raises(InputError, match=r"seeds .* must be left out, or the number of values"):
+        assert_rate(values, -0.5, widths=WIDTHS, seeds=np.array([16, 16]))
 
 
 def test_numpy_and_plain_arguments_are_the_same():
@@ -206,6 +208,29 @@ def test_a_floor_is_found_and_no_rate_passes_on_it():
     widths = [2**k for k in range(6, 14)]
     with pytest.raises(AssertionError, match=r"level off at 0.001, .*% of the last"):
         assert_rate([1 / m + 1e-3 for m in widths], -1.0, widths=widths)
+
+
+@pytest.mark.parametrize("seeds", [1, 8])
+def test_a_function_without_noise_is_one_however_many_seeds_are_asked_for(seeds):
+    """Of four widths: a floor that is two thirds of the last value."""
+    with pytest.raises(AssertionError, match=r"is undecided: .* level off at 0.0005, 67% of the"):
+        assert_rate(lambda m, s: 1 / m + 5e-4, -0.25, widths=WIDTHS, seeds=seeds)
+
+
+def test_values_that_end_in_rounding_do_not_pass():
+    with pytest.raises(AssertionError, match=r"between the last two widths only with 0.13"):
+        assert_rate([1e-3, 1e-9, 1e-17, 1.2e-17], -0.5, widths=WIDTHS)
+
+
+def test_a_correction_that_is_allowed_for_is_no_bend():
+    values = [m**-0.5 * (1 + 0.305 * (m / 64) ** -0.5) for m in WIDTHS]
+    with pytest.raises(AssertionError, match=r"is refuted") as caught:
+        assert_rate(values, -1.0, widths=WIDTHS)
+    assert "bends" not in str(caught.value)
+
+
+def test_values_that_span_all_floats_overflow_nowhere():
+    assert_rate([1e300, 1.0, 1e-200, 1e-300], -0.5, widths=WIDTHS)
 
 
 def test_a_bend_that_corrections_do_not_explain_is_named():

@@ -9,7 +9,7 @@ a network, as a share of it, at most until T; the largest of
 Both are O(m^-1/2) by Lemma 1 and are first-order terms of what every other quantity is expanded in.
 At a width where ε is not small a law may still bend either way, so corrections to scaling that the
 statistics allow for grow with it, and only widths with ε ≤ EDGE can refute anything
-(:mod:`ntkalign.statistics.rates`).
+(:mod:`ntkalign.statistics.corrections`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pandas as pd
 
 from ntkalign.claims.claim import MAIN
 from ntkalign.quantities.catalogue import EXPANSION, EXPANSION_OVER_TIME
-from ntkalign.statistics.rates import EDGE
+from ntkalign.statistics.corrections import EDGE
 from ntkalign.statistics.samples import LEAST_WIDTHS
 
 UNKNOWN = math.inf
@@ -33,6 +33,8 @@ AS_UNKNOWN = 1.0
 """What a fit is told of it."""
 SLOWEST, FASTEST = -0.2, -0.5
 """Between these is the exponent that ε is extrapolated with, if the measured one is not."""
+FARTHEST = 2**20
+"""No wider network is ever advised."""
 WORDS = dict(zip(EXPANSION, ("activities", "the Jacobian"), strict=True))
 
 
@@ -44,24 +46,33 @@ class Regime:
         widths: at which there are networks of the main family.
         moved: for each quantity of EXPANSION the typical network's, at each width.
         expansion: ε of the typical network at each width, the largest of them.
-        longest: the time up to which ε ≤ EDGE at the smallest width; None if unknown.
+        over_time: (time, ε at each width) at each saved time, if it was measured.
     """
 
     widths: tuple[int, ...]
     moved: dict[str, tuple[float, ...]]
     expansion: tuple[float, ...]
-    longest: float | None = None
+    over_time: tuple[tuple[float, tuple[float, ...]], ...] = ()
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> Regime | None:
         """From the table of measurements; None if it was not measured."""
         main = table[(table["family"] == MAIN) & (table["rule"] == "normal")]
+        main = main.assign(value=pd.to_numeric(main["value"], errors="coerce"))
         rows = main[main["quantity"].isin(EXPANSION)]
-        if rows.empty:
+        widths = tuple(sorted(int(m) for m in rows["width"].dropna().unique()))
+        if not widths:
             return None
-        widths = tuple(sorted(int(m) for m in rows["width"].unique()))
         moved = {name: _typical(rows[rows["quantity"] == name], widths) for name in EXPANSION}
-        return cls(widths, moved, _typical(rows, widths), _longest(main, widths[0]))
+        unknown = [any(math.isinf(v) for v in both) for both in zip(*moved.values(), strict=True)]
+        worst = _typical(rows, widths)
+        expansion = tuple(UNKNOWN if u else e for u, e in zip(unknown, worst, strict=True))
+        series = main[(main["quantity"] == EXPANSION_OVER_TIME) & (main["time"] > 0)]
+        over_time = tuple(
+            (time, _typical(series[series["time"] == time], widths))
+            for time in sorted({float(t) for t in series["time"]})
+        )
+        return cls(widths, moved, expansion, over_time)
 
     def at(self, widths: Sequence[int]) -> list[float]:
         """ε at some widths, for a fit."""
@@ -76,7 +87,8 @@ class Regime:
             return tuple(known.get(m, UNKNOWN) for m in widths)
 
         moved = {name: of(values) for name, values in self.moved.items()}
-        return Regime(tuple(widths), moved, of(self.expansion), self.longest)
+        over_time = tuple((time, of(values)) for time, values in self.over_time)
+        return Regime(tuple(widths), moved, of(self.expansion), over_time)
 
     @property
     def inside(self) -> tuple[int, ...]:
@@ -102,9 +114,31 @@ class Regime:
         if len(known) > 1:
             slope = math.log(e / known[-2][1]) / math.log(last / known[-2][0])
         slope = min(max(slope, FASTEST), SLOWEST)
-        first = max(last * (e / EDGE) ** (-1 / slope), 2.0 * self.widths[-1])
-        first = 2 ** math.ceil(math.log2(first) - 1e-9)
-        return tuple(first * 2**k for k in range(LEAST_WIDTHS - len(self.inside)))
+        needed = math.log2(last) + math.log2(max(e / EDGE, 1e-9)) / -slope
+        first = math.ceil(max(needed, math.log2(2 * self.widths[-1])) - 1e-9)
+        count = LEAST_WIDTHS - len(self.inside)
+        return tuple(2**k for k in range(first, first + count)) if 2**first <= FARTHEST else ()
+
+    def longest(self, count: int) -> float | None:
+        """The time up to which the largest ``count`` widths are inside; None if it is unknown."""
+        logs = [
+            (math.log(time), math.log(max(*values[-count:], 1e-300)))
+            for time, values in self.over_time
+        ]
+        if not logs or not all(math.isfinite(e) for _, e in logs):
+            return None
+        times, sizes = np.array(logs).T
+        sizes, edge = np.maximum.accumulate(sizes), math.log(EDGE)
+        if sizes[-1] <= edge:
+            return None
+        if sizes[0] > edge:
+            found = times[0] + (edge - sizes[0])  # at first it grows in proportion to t
+        else:
+            i = int(np.searchsorted(sizes, edge, side="right"))
+            share = (edge - sizes[i - 1]) / (sizes[i] - sizes[i - 1])
+            found = times[i - 1] + share * (times[i] - times[i - 1])
+        digits = 10.0 ** (math.floor(found / math.log(10)) - 1)
+        return float(f"{math.floor(math.exp(found) / digits * (1 + 1e-9)) * digits:.2g}")
 
     @property
     def where(self) -> str:
@@ -126,8 +160,15 @@ class Regime:
         return (
             f"at width {self.widths[i]} training moves {WORDS[what]} by "
             f"{_share(self.moved[what][i])}, and a verdict needs three widths where it is at most "
-            f"{EDGE:.0%}; add widths of {self.wanted[0]} and more"
+            f"{EDGE:.0%}; {self.remedy}"
         )
+
+    @property
+    def remedy(self) -> str:
+        """Which widths would do."""
+        if not self.wanted:
+            return f"by extrapolation none up to {FARTHEST} would do"
+        return f"add widths of {self.wanted[0]} and more"
 
     def as_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -138,7 +179,7 @@ class Regime:
             "edge": EDGE,
             "inside": list(self.inside),
             "wanted": list(self.wanted),
-            "longest_time": self.longest,
+            "longest_time": self.longest(LEAST_WIDTHS),
         }
 
 
@@ -155,30 +196,11 @@ def _typical(rows: pd.DataFrame, widths: Sequence[int]) -> tuple[float, ...]:
     found = []
     for width in widths:
         own = rows[rows["width"] == width]
-        values = own.groupby("seed")["value"].max().to_numpy(float)
-        if own["value"].isna().any() or not (np.isfinite(values) & (values >= 0)).all():
+        by_seed = own.groupby("seed")["value"]
+        values = by_seed.max().to_numpy(float)
+        whole = len(values) and by_seed.size().nunique() == 1 and own["value"].notna().all()
+        if not whole or not (np.isfinite(values) & (values >= 0)).all():
             found.append(UNKNOWN)
         else:
             found.append(float(np.exp(np.log(np.maximum(values, 1e-300)).mean())))
     return tuple(found)
-
-
-def _longest(main: pd.DataFrame, width: int) -> float | None:
-    """The time at which ε reaches EDGE at one width, between saved times by interpolation."""
-    rows = main[(main["quantity"] == EXPANSION_OVER_TIME) & (main["width"] == width)]
-    values = rows["value"].to_numpy(float)
-    if not len(rows) or not (np.isfinite(values) & (values > 0)).all():
-        return None
-    logs = np.log(values)
-    typical = pd.Series(logs).groupby(rows["time"].to_numpy(float)).mean()
-    times, size = np.log(typical.index.to_numpy()), np.maximum.accumulate(typical.to_numpy())
-    edge = math.log(EDGE)
-    if size[-1] <= edge:
-        return None
-    if size[0] > edge:
-        found = times[0] + (edge - size[0])  # at first it grows in proportion to t
-    else:
-        i = int(np.searchsorted(size, edge, side="right"))
-        share = (edge - size[i - 1]) / (size[i] - size[i - 1])
-        found = times[i - 1] + share * (times[i] - times[i - 1])
-    return float(f"{np.exp(found):.2g}")

@@ -24,6 +24,7 @@ from ntkalign.claims.claim import MAIN, Claim, Question
 from ntkalign.claims.evidence import Evidence, gather
 from ntkalign.claims.regime import Regime
 from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.statistics.corrections import Expansion
 from ntkalign.statistics.judgement import (
     FAMILY_LEVEL,
     Bound,
@@ -40,6 +41,10 @@ from ntkalign.statistics.upper_quantiles import UpperQuantile, upper_quantile
 MAX_ERROR_SHARE = 0.01
 ZERO = 1e-12
 """Below this a quantity is zero: all are normalised so that order one is their natural size."""
+ORDER = 0.5
+"""ε is O(m^-½): a quantity that is stated to be O(m^p) is of order −p/ORDER in it."""
+UNRATED = 2.0
+"""What has no stated rate are norms of Gram matrices, and 1 − S: squares, like them."""
 UPPER_TEST = 0.001
 """Level at which an upper quantile is said to scale unlike the typical network."""
 
@@ -79,12 +84,14 @@ class JudgingTerms:
         widths = tuple(int(m) for m in config["widths"])
         return cls(confidence, spend, shared, widths, int(config["seeds"]))
 
-    def expansion(self, claim: Claim, widths: tuple[int, ...]) -> list[float] | None:
-        """ε at each width, for a claim that it matters to."""
+    def expansion(self, claim: Claim, widths: tuple[int, ...]) -> Expansion | None:
+        """ε at each width, for a claim that it matters to, and the order that is stated."""
         record = QUANTITIES.get(claim.quantity)
         if self.regime is None or (record is not None and not record.trained):
             return None
-        return self.regime.at(widths)
+        stated = claim.stated_exponent
+        order = UNRATED if stated is None else max(1.0, -stated / ORDER)
+        return Expansion(tuple(self.regime.at(widths)), order)
 
     @property
     def look_confidence(self) -> float:
@@ -256,7 +263,12 @@ def _judge_exponent(
         expansion=terms.expansion(found.question.claim, widths),
     )  # fmt: skip
     verdict, tight, reason, p_value = judge(bound, rate, terms.spend)
-    if rate.inside is None and verdict == "undecided" and terms.regime is not None:
+    if (
+        rate.inside is None
+        and verdict == "undecided"
+        and terms.regime is not None
+        and not found.question.control  # controls are not measured at widths beyond
+    ):
         reason += f"; {terms.regime.at_widths(widths).advice}"
     upper = upper_quantile(widths, values, 1 - UPPER_TEST, shared=terms.paired)
     if upper.disagrees:

@@ -33,6 +33,8 @@ LOSS_FALL = 10.0
 SAVED_TIMES = 8
 EARLIER = 4.0
 """By this factor each look at a transient is earlier than the next."""
+MOST_EARLIER = 16
+"""No more looks than this are added: T is then 1e11 times the fastest relaxation."""
 SMALL = 500
 _SEED = 2**31 - 1  # no network of a sweep is drawn from it
 
@@ -145,7 +147,9 @@ def saved_times(time: float, fastest: float | None = None) -> tuple[float, ...]:
     Returns:
         Increasing times, T the last.
     """
-    first = time / SAVED_TIMES**2
-    steps = math.ceil(math.log(first / fastest, EARLIER)) if fastest and fastest < first else 0
+    first, steps = time / SAVED_TIMES**2, 0
+    if fastest is not None and 0 < fastest < first:
+        steps = math.ceil((math.log(first) - math.log(fastest)) / math.log(EARLIER) - 1e-9)
+        steps = min(steps, MOST_EARLIER)
     earlier = tuple(first / EARLIER**k for k in range(steps, 0, -1))
     return earlier + tuple(time * (k / SAVED_TIMES) ** 2 for k in range(1, SAVED_TIMES + 1))

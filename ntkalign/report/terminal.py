@@ -12,8 +12,8 @@ from rich.text import Text
 from ntkalign.claims.verdicts import Finding
 from ntkalign.report.rows import rows
 from ntkalign.runs.record import Verification
+from ntkalign.statistics.corrections import EDGE
 from ntkalign.statistics.judgement import FAMILY_LEVEL
-from ntkalign.statistics.rates import EDGE
 from ntkalign.statistics.samples import LEAST_WIDTHS
 
 COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}
@@ -67,13 +67,16 @@ def regime(result: Verification) -> str:
         text += f". In {lazy} are widths from {found.inside[0]} on"
     else:
         return f"{text}. All widths are in {lazy}."
-    if not found.suffices:
-        wanted = ", ".join(map(str, found.wanted))
-        text += f"; nothing is refuted by fewer than {LEAST_WIDTHS} such widths: add {wanted}"
-        if found.longest is not None:
-            text += f", or pass a time of at most {found.longest:g}"
-    elif found.longest is not None:
-        text += f" (up to a time of {found.longest:g}, all)"
+    if found.suffices:
+        longest = found.longest(len(found.widths))
+        text += f" (up to a time of {longest:g}, all)" if longest is not None else ""
+        return text + "."
+    text += f"; nothing about trained networks is refuted by fewer than {LEAST_WIDTHS} such widths"
+    wanted = ", ".join(map(str, found.wanted))
+    text += f": add {wanted}" if wanted else f": {found.remedy}"
+    longest = found.longest(LEAST_WIDTHS)
+    if longest is not None:
+        text += f", or pass a time of at most {longest:g}"
     return text + "."
 
 

@@ -103,8 +103,8 @@ def enlarged(
         if f.verdict == "undecided" and f.rate is not None and not f.question.control
     ]
     if any(rate.inside is None for rate in open_ones) and regime is not None:
-        more = tuple(m for m in regime.wanted if settings.widths[-1] < m <= WIDEST)
-        if more:
+        more = regime.wanted
+        if more and settings.widths[-1] < more[0] and more[-1] <= WIDEST:
             return replace(settings, widths=(*settings.widths, *more))
     known = [rate.all for rate in open_ones if rate.inside is not None]
     if not known:

@@ -4,12 +4,13 @@ The model is that of :mod:`ntkalign.statistics.rates` without its noise,
 
     log q(m) = c + p log m + log(1 + a (m/m₁)^−ω),   −¼ ≤ a ≤ 1,  ω ∈ {½, 1}
 
-There is nothing to be averaged, so an interval holds the exponents that an allowed correction may
-be hiding. What no allowed correction explains (the *misfit*, found by the best fit) is taken for
-an error of the values: a law that bends otherwise widens its own interval. Values that stop
-falling have a *floor* f, found as the best fit of q − f by a pure power: rounding, or a limit that
-is not zero. Where it explains more than a correction does, an exponent says nothing of what larger
-widths do.
+There is nothing to be averaged, so an interval holds the exponents that a correction with a ≥ 0 may
+be hiding; a < 0 is allowed for before an exponent is said to be too large. What no allowed
+correction explains (the *misfit*, found by the best fit) is taken for an error of the values: a law
+that bends otherwise widens its own interval. Values that stop falling have a *floor* f, found as
+the best fit of q − f by a pure power: rounding, or a limit that is not zero. Where it explains more
+than a correction does, an exponent says nothing of what larger widths do. (Of three widths no floor
+can be told.)
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from ntkalign.statistics.rates import DECAYS, OPPOSITE, SIZES, Design, Exponent, Rate
+from ntkalign.statistics.corrections import DECAYS, OPPOSITE, SIZES
+from ntkalign.statistics.rates import Design, Exponent, Rate
 from ntkalign.statistics.samples import LEAST_WIDTHS, Samples
 
-MISFIT = 1e-9
+MISFIT = 1e-7
 """Of a logarithm: below this a law is met exactly."""
 FLOOR_SHARE = 0.1
 """A floor that is less of the value at the largest width is left alone."""
 GRID = 121
+WIDEST = 600.0
+"""Logarithms that are farther apart overflow; values that fall so far have no floor."""
 
 
 @dataclass(frozen=True)
@@ -108,17 +112,26 @@ def _exponent(
 
 def _misfit(x: np.ndarray, logs: np.ndarray) -> float:
     """The least of the largest residuals that an allowed correction leaves."""
-    corrections = [
-        np.log1p(a * np.exp(-w * x)) for w in DECAYS for a in np.linspace(OPPOSITE, SIZES[-1], GRID)
-    ]
-    return float(min(np.abs(_off_line(x, logs - c)).max() for c in corrections))
+    sizes = np.linspace(OPPOSITE, SIZES[-1], GRID)
+
+    def left(a: float, w: float) -> float:
+        return float(np.abs(_off_line(x, logs - np.log1p(a * np.exp(-w * x)))).max())
+
+    best = []
+    for w in DECAYS:
+        near = int(np.argmin([left(a, w) for a in sizes]))
+        bounds = sizes[max(near - 1, 0)], sizes[min(near + 1, GRID - 1)]
+        found = minimize_scalar(left, bounds=bounds, args=(w,), method="bounded",
+                                options={"xatol": 1e-12})  # fmt: skip
+        best += [float(found.fun), left(sizes[near], w)]
+    return min(best)
 
 
 def _floor(x: np.ndarray, logs: np.ndarray, misfit: float) -> float:
     """The constant without which the values are a pure power; 0 if a correction does as well."""
-    values = np.exp(logs - logs.min())
-    if misfit <= MISFIT or len(values) <= LEAST_WIDTHS:
+    if misfit <= MISFIT or len(logs) <= LEAST_WIDTHS or np.ptp(logs) > WIDEST:
         return 0.0
+    values = np.exp(logs - logs.min())
     found = minimize_scalar(
         lambda f: float(np.sum(_off_line(x, np.log(values - f)) ** 2)),
         bounds=(0.0, (1 - 1e-9) * values.min()),

@@ -124,22 +124,27 @@ def judge(bound: Bound, rate: Rate, spend: float = 1.0) -> Judgement:
         )  # fmt: skip
     level = LEVEL * checked_spend(spend)
     to_hold, to_refute = thresholds(bound)
-    measured = f"exponent {rate.exponent:.2f} in [{rate.interval[0]:.2f}, {rate.interval[1]:.2f}]"
+    measured = inside = _in(rate.exponent, rate.interval)
+    if rate.outside and rate.inside is not None and rate.inside_interval is not None:
+        inside = f"{_in(rate.inside.estimate, rate.inside_interval)}, over widths in the regime,"
     if bound.kind is Kind.PERSISTS:
         p_value = _p_value(rate, to_refute, -1)
         least = rate.upper_interval[0] if rate.bends else rate.upper.estimate
-        least = -np.inf if rate.inside_interval is None else min(rate.inside_interval[0], least)
+        if rate.inside is None or rate.inside_interval is None:
+            least = -np.inf
+        else:
+            least = min(rate.inside_interval[0] - rate.inside.slack, least)
         if p_value <= level:
-            reason = f"{measured} lies below {to_refute:.2f}: it decays"
+            reason = f"{inside} lies below {to_refute:.2f}: it decays"
             return Judgement("refuted", None, reason, p_value)
         if least > to_hold:
-            reason = f"{measured} lies above {to_hold:.2f}: no decay"
+            reason = f"{inside} lies above {to_hold:.2f}: no decay"
             return Judgement("holds", None, reason, p_value)
         return Judgement("undecided", None, _undecided(rate, measured, bound), p_value)
     p_value = _p_value(rate, to_refute, 1)
     largest = max(rate.interval[1], rate.upper_interval[1] if rate.bends else rate.upper.estimate)
     if p_value <= level:
-        reason = f"{measured} lies above {to_refute:.2f}: it decays too slowly, if at all"
+        reason = f"{inside} lies above {to_refute:.2f}: it decays too slowly, if at all"
         return Judgement("refuted", None, reason, p_value)
     if not largest < to_hold:
         return Judgement("undecided", None, _undecided(rate, measured, bound), p_value)
@@ -225,6 +230,10 @@ def correct_for_many(p_values: Sequence[float] | np.ndarray) -> tuple[float, ...
         largest = max(largest, min(1.0, (len(numbers) - rank) * numbers[i]))
         corrected[i] = largest
     return tuple(corrected)
+
+
+def _in(estimate: float, interval: tuple[float, float]) -> str:
+    return f"exponent {estimate:.2f} in [{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
 def _p_value(rate: Rate, threshold: float, side: int) -> float:

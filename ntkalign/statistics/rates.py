@@ -2,15 +2,16 @@
 
 The model, for a width m and a seed s, with the smallest width m₁:
 
-    log q(m, s) = c + p log m + log(1 + a (m/m₁)^−ω) + noise,   0 ≤ a ≤ 1,  ω ∈ {½, 1}
+    log q(m, s) = c + p log m + correction + noise
 
 **What is fitted**: at each width the mean over seeds of log q. A bound O(m^p) in probability speaks
 of typical networks; the arithmetic mean can be dominated by rare seeds. What rare seeds do is
 found separately, from an upper quantile (:mod:`ntkalign.statistics.upper_quantiles`).
 
-**Estimator**: p̂ = Σ_i w_i (mean log q at width i), with Σ w_i = 0 and Σ w_i log m_i = 1. The
-correction term shifts p̂ by Σ_i w_i log(1 + a (m_i/m₁)^−ω), whatever the noise; its range over all
-a and ω that are allowed is [b₋, b₊]. Among the weights that a ridge penalty on that shift leads to,
+**Estimator**: p̂ = Σ_i w_i (mean log q at width i), with Σ w_i = 0 and Σ w_i log m_i = 1. A
+correction shifts p̂ by its weighted sum, whatever the noise; the range of that over all that are
+allowed for (:mod:`ntkalign.statistics.corrections`) is [b₋, b₊]. Among the weights that a ridge
+penalty on the shift by corrections of an expansion in 1/√m leads to,
 those are taken that make the interval shortest at the pooled noise (Armstrong & Kolesár, *Optimal
 inference in a class of regression models*, 2018): least squares if noise dominates, an
 extrapolation if the correction does. Apart from that one number the weights do not depend on the
@@ -22,6 +23,9 @@ identified parameters*, 2004), so that the stated confidence is that of covering
 favourable a. Scatter about the fitted line is never used: curvature is not noise. Numerical error
 shifts the interval's ends outwards by what it can do to p̂ at most. Where widths share noise, s
 comes from each seed's own exponent, with whole seeds as the units.
+
+**The regime**: where ε is known, widths with ε > EDGE, and all smaller ones, are left out of
+``inside``, on which refutations rest.
 
 **Bends**: a quadratic term is tested; where it is significant, a verdict also needs the interval
 over the larger half of the widths (at least three). :mod:`ntkalign.statistics.judgement` has the
@@ -40,19 +44,14 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
-from ntkalign.statistics.samples import LEAST_WIDTHS, Samples, checked_confidence
+from ntkalign.statistics.corrections import SIZES, Expansion, allowed, before_refuting, powers
+from ntkalign.statistics.samples import (
+    LEAST_WIDTHS,
+    Samples,
+    checked_confidence,
+    checked_per_width,
+)
 
-SIZES, DECAYS = (0.25, 0.5, 1.0), (0.5, 1.0)
-"""Corrections a (m/m₁)^−ω that an interval allows for: a up to the last of SIZES, ω in DECAYS."""
-POSITIVE, NEGATIVE, MOST_NEGATIVE = 2.0, 1.0, -0.9
-"""With ε known: a up to POSITIVE·ε if that is more, and down to −NEGATIVE·ε, but not further. A law
-that crosses over in x = ε/(1 − ε) has corrections between 1/(1 + x) = 1 − ε and 1 + x, which is at
-most 1 + 2ε where ε ≤ ½."""
-OPPOSITE = -0.25
-"""The least a: at least this is allowed for before a quantity is said to decay too slowly."""
-EDGE = 0.5
-"""The largest ε of a width that is in the regime of an expansion: what is left out is no more than
-half of what is kept."""
 ONE_WAY = 0.1
 """Weights are used only if corrections move p̂ down at least ten times as far as up."""
 PENALTIES = (0.0, *np.logspace(-2, 7, 37))
@@ -171,7 +170,7 @@ def fit(
     *,
     errors: Sequence[float] | np.ndarray | None = None,
     shared: bool = False,
-    expansion: Sequence[float] | np.ndarray | None = None,
+    expansion: Expansion | None = None,
 ) -> Rate:
     """Fit an exponent to positive values.
 
@@ -181,7 +180,7 @@ def fit(
         confidence: of every interval.
         errors: for each width, the largest numerical error as a share of a value.
         shared: whether the i-th values of all widths share noise (nested networks, say).
-        expansion: ε, the size of what an expansion is in, at each width; unknown if None.
+        expansion: what the quantity is expanded in, at each width; unknown if None.
 
     Returns:
         The exponent over all widths and over the upper half, with intervals; values by width.
@@ -190,16 +189,19 @@ def fit(
         InputError: if an argument is not what it must be; says which, and what to do.
     """
     confidence = checked_confidence(confidence)
-    samples = Samples.of(widths, values, errors, shared=shared, expansion=expansion)
+    samples = Samples.of(widths, values, errors, shared=shared)
+    if expansion is not None:
+        why = "corrections to scaling grow with it"
+        checked_per_width("expansion", expansion.parameter, why, len(samples.widths))
     logs, shared = samples.logs, samples.shared
     design = Design.of(samples.widths)
-    half = len(logs) - max(3, -(-len(logs) // 2))
-    outside = samples.outside(EDGE)
-    whole = _exponent(samples)
-    upper = _exponent(samples, half)
+    half = len(logs) - max(LEAST_WIDTHS, -(-len(logs) // 2))
+    outside = 0 if expansion is None else expansion.outside
+    whole = _exponent(samples, expansion)
+    upper = _exponent(samples, expansion, half)
     inside = whole if not outside else None
-    if 0 < outside <= len(logs) - LEAST_WIDTHS:
-        inside = _exponent(samples.after(outside))
+    if expansion is not None and 0 < outside <= len(logs) - LEAST_WIDTHS:
+        inside = _exponent(samples.after(outside), expansion.after(outside))
     curvature = _contrast(design.curvature, logs, shared)
     means = np.array([row.mean() for row in logs])
     margin = [
@@ -242,24 +244,22 @@ class Design:
 
     @staticmethod
     @cache
-    def of(widths: tuple[int, ...], skip: int = 0, expansion: float = 0.0) -> Design:
-        """For all widths, or for those after the first few of them; ε is that of the smallest."""
+    def of(widths: tuple[int, ...], skip: int = 0, expansion: Expansion | None = None) -> Design:
+        """For all widths, or for those after the first few of them."""
         relative = np.asarray(widths[skip:], float) / widths[0]
         x = np.log(relative)
-        corrections = _corrections(relative, SIZES)
+        usual = powers(relative, SIZES)
         conditions = np.stack([np.ones_like(x), x])
         weights = []
         for penalty in PENALTIES:
-            inverse = np.linalg.inv(np.eye(len(x)) + penalty * corrections.T @ corrections)
+            inverse = np.linalg.inv(np.eye(len(x)) + penalty * usual.T @ usual)
             gain = conditions @ inverse @ conditions.T
             weights.append(inverse @ conditions.T @ np.linalg.solve(gain, [0.0, 1.0]))
         rows = np.array(weights)
-        low, high = _range(rows @ corrections.T)
+        low, high = _range(rows @ usual.T)
         rows = rows[high <= ONE_WAY * -low]  # a pure power law is an end of what is allowed for
-        least = max(-NEGATIVE * expansion, MOST_NEGATIVE)
-        sizes = (*SIZES, max(SIZES[-1], POSITIVE * expansion), least / 2, least)
-        low, high = _range(rows @ _corrections(relative, sizes).T)
-        slacks = _range(rows @ _corrections(relative, (min(OPPOSITE, least),)).T)[1]
+        low, high = _range(rows @ allowed(relative, expansion, skip).T)
+        slacks = _range(rows @ before_refuting(relative).T)[1]
         return Design(
             rows, np.stack([low, high], axis=1), np.maximum(slacks - high, 0),
             np.linalg.pinv(np.vander(x, 3))[0],
@@ -271,13 +271,8 @@ def _range(shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(shifts.min(axis=1), 0), np.maximum(shifts.max(axis=1), 0)
 
 
-def _corrections(relative: np.ndarray, sizes: Sequence[float]) -> np.ndarray:
-    return np.array([np.log1p(a * relative**-w) for a in sizes for w in DECAYS])
-
-
-def _exponent(samples: Samples, skip: int = 0) -> Exponent:
+def _exponent(samples: Samples, expansion: Expansion | None, skip: int = 0) -> Exponent:
     """The exponent by the weights that promise the shortest interval, without the first widths."""
-    expansion = 0.0 if samples.expansion is None else float(samples.expansion[0])
     design = Design.of(samples.widths, skip, expansion)
     logs, shared = samples.logs[skip:], samples.shared
     counts = np.array([len(row) for row in logs])

@@ -34,14 +34,12 @@ class Samples:
         logs: for each width the logarithm of one value per seed, at least two.
         errors: for each width, the largest numerical error as a share of a value.
         shared: whether the i-th values of all widths share noise.
-        expansion: ε, the size of what an expansion is in, at each width; None if it is unknown.
     """
 
     widths: tuple[int, ...]
     logs: tuple[Float[np.ndarray, " seeds"], ...]
     errors: Float[np.ndarray, " widths"]
     shared: bool
-    expansion: Float[np.ndarray, " widths"] | None = None
 
     @classmethod
     def of(
@@ -51,7 +49,6 @@ class Samples:
         errors: Iterable[float] | None = None,
         *,
         shared: bool = False,
-        expansion: Iterable[float] | None = None,
         least: int = LEAST_SEEDS,
     ) -> Samples:
         """Check measurements.
@@ -61,7 +58,6 @@ class Samples:
             values: for each width one positive value per seed, at least two.
             errors: for each width, the largest numerical error as a share of a value; none if None.
             shared: whether the i-th values of all widths share noise.
-            expansion: ε at each width; unknown if None.
             least: how many values a width must have.
 
         Returns:
@@ -80,22 +76,15 @@ class Samples:
                 do="drop the seeds that some widths lack, or pass shared=False",
             )  # fmt: skip
         logs = tuple(np.log(row) for row in rows)
-        known = None if expansion is None else _per_width("expansion", expansion, len(checked))
-        return cls(checked, logs, _errors(errors, len(checked)), bool(shared), known)
-
-    def outside(self, edge: float) -> int:
-        """How many widths, from the smallest on, have to go so that ε is at most ``edge``."""
-        if self.expansion is None:
-            return 0
-        large = np.flatnonzero(self.expansion > edge)
-        return 1 + int(large[-1]) if len(large) else 0
+        wrong = np.zeros(len(checked))
+        if errors is not None:
+            why = "it is the largest share of a value that may be wrong"
+            wrong = checked_per_width("errors", errors, why, len(checked))
+        return cls(checked, logs, wrong, bool(shared))
 
     def after(self, skip: int) -> Samples:
         """Without the first widths."""
-        expansion = None if self.expansion is None else self.expansion[skip:]
-        return Samples(
-            self.widths[skip:], self.logs[skip:], self.errors[skip:], self.shared, expansion
-        )
+        return Samples(self.widths[skip:], self.logs[skip:], self.errors[skip:], self.shared)
 
 
 def checked_widths(widths: Iterable[int]) -> tuple[int, ...]:
@@ -324,26 +313,31 @@ def _row(name: str, row: object) -> np.ndarray:
     return array
 
 
-def _errors(errors: Iterable[float] | None, count: int) -> np.ndarray:
-    return np.zeros(count) if errors is None else _per_width("errors", errors, count)
+def checked_per_width(
+    name: str, values: Iterable[float], why: str, count: int | None = None
+) -> np.ndarray:
+    """One finite number for each width, none below 0.
 
+    Args:
+        name: of the argument.
+        values: as given.
+        why: what it is for.
+        count: how many widths there are; any number if None.
 
-WHY = {
-    "errors": ("it is the largest share of a value that may be wrong", "there is no error"),
-    "expansion": ("corrections to scaling grow with it", "nothing is known of it"),
-}
+    Returns:
+        The numbers in float64.
 
-
-def _per_width(name: str, values: Iterable[float], count: int) -> np.ndarray:
-    """One finite number for each width, none below 0."""
+    Raises:
+        InputError: if they are anything else.
+    """
     given = _listed(values)
     floats = [real_number(v) for v in given]
     known = [v for v in floats if v is not None and math.isfinite(v) and v >= 0]
-    if not len(known) == len(given) == count:
+    if not known or len(known) != len(given) or count not in (None, len(given)):
+        of = "" if count is None else f" for {count} widths"
         raise InputError(
             name, given or values, must="be one finite number for each width, none below 0",
-            got=f"{shown(given or values)} for {count} widths", because=WHY[name][0],
-            do=f"pass {name}=None if {WHY[name][1]}",
+            got=f"{shown(given or values)}{of}", because=why, do="pass None if nothing is known",
         )  # fmt: skip
     return np.array(known)
 

@@ -8,7 +8,7 @@ import pytest
 
 from ntkalign.claims.regime import AS_UNKNOWN, UNKNOWN, Regime
 from ntkalign.quantities.catalogue import EXPANSION, EXPANSION_OVER_TIME
-from ntkalign.statistics.rates import EDGE
+from ntkalign.statistics.corrections import EDGE
 
 WIDTHS = (32, 64, 128)
 COLUMNS = ["family", "width", "seed", "rule", "layer", "quantity", "time", "value"]
@@ -115,17 +115,48 @@ def test_a_question_about_some_widths_sees_those_alone():
 
 
 @pytest.mark.parametrize(
-    ("times", "longest"),
+    ("times", "count", "longest"),
     [
-        ((0.1, 1.0, 2.0), 0.625),  # 0.8 t, between saved times
-        ((1.0, 2.0), 0.625),  # before the first: it begins in proportion to t
-        ((0.1, 0.5), None),  # not reached
-        ((), None),
+        ((0.1, 1.0, 2.0), 3, 0.62),  # 0.8 t at width 32, between saved times
+        ((1.0, 2.0), 3, 0.62),  # before the first: it begins in proportion to t
+        ((0.1, 1.0, 2.0), 2, 0.88),  # without the smallest width, and rounded down
+        ((0.1, 0.5), 3, None),  # not reached
+        ((), 3, None),
     ],
 )
-def test_the_time_until_which_the_smallest_width_is_inside(times, longest):
+def test_the_time_until_which_the_largest_widths_are_inside(times, count, longest):
     found = Regime.of(table(lambda m: 0.1, lambda m: 0.8 * (m / 32) ** -0.5, times=times))
-    assert found.longest == (longest if longest is None else pytest.approx(longest, rel=0.05))
+    assert found.longest(count) == longest
+
+
+def test_every_width_that_is_counted_has_to_be_inside_at_that_time():
+    """A wider network may move farther than a narrow one."""
+    shares = dict(zip(WIDTHS, (0.4, 0.45, 1.0), strict=True))
+    found = Regime.of(table(lambda m: 0.1, shares.get, times=(0.1, 1.0)))
+    assert found.longest(3) == found.longest(1) == 0.5
+
+
+@pytest.mark.parametrize("missing", ["quantity", "seed", "text"])
+def test_what_is_missing_in_part_is_unknown(missing):
+    data = table(lambda m: 0.1, lambda m: 0.2)
+    here = (data["width"] == 64) & (data["family"] == "main") & (data["rule"] == "normal")
+    if missing == "quantity":
+        data = data[~(here & (data["quantity"] == ACTIVITIES))]
+    elif missing == "seed":
+        data = data[~(here & (data["quantity"] == ACTIVITIES) & (data["layer"] == 2)
+                      & (data["seed"] == 1))]  # fmt: skip
+    else:
+        data["value"] = data["value"].astype(object)
+        data.loc[here, "value"] = "0.1"  # a number that was read as text is one
+        assert Regime.of(data).expansion[1] == pytest.approx(0.1)
+        data.loc[here, "value"] = "many"
+    assert Regime.of(data).expansion == (pytest.approx(0.2), UNKNOWN, pytest.approx(0.2))
+
+
+def test_no_absurd_width_is_advised():
+    found = Regime.of(table(lambda m: 1e60 * m**-0.2, lambda m: 0.1))
+    assert found.wanted == ()
+    assert found.advice.endswith("by extrapolation none up to 1048576 would do")
 
 
 def test_it_is_written_as_plain_values():

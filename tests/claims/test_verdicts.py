@@ -14,6 +14,7 @@ from ntkalign.claims.catalogue import CLAIMS
 from ntkalign.claims.claim import Question
 from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import JudgingTerms, judge_question
+from ntkalign.quantities.catalogue import EXPANSION
 from ntkalign.statistics import judgement
 
 WIDTHS = (64, 128, 256, 512, 1024)
@@ -156,10 +157,44 @@ def test_outside_the_regime_nothing_is_refuted_and_no_persistence_found(claim, l
     )  # fmt: skip
 
 
+def test_a_control_is_told_of_no_widths_that_it_is_never_measured_at():
+    question = Question(claims.PROPOSITION_2, "main", "align-ada", control=True)
+    data = table(lambda m: m**0.0)
+    found = judge_question(
+        question, data, assumptions_met=True, terms=JudgingTerms(regime=regime(1.5))
+    )
+    assert found.verdict == "undecided"
+    assert found.reason.endswith("but too few widths are in the regime for that to count")
+
+
+def test_a_refutation_quotes_the_widths_that_it_rests_on():
+    found = judged_in(regime(0.6), lambda m: m**-0.1 * (1 + 30 * (m / 64) ** -4))
+    assert found.verdict == "refuted"
+    assert ", over widths in the regime, lies above -0.50" in found.reason
+    assert f"exponent {found.rate.inside.estimate:.2f} in " in found.reason
+
+
+@pytest.mark.parametrize("first", [0.98, 0.9, 0.8])
+def test_no_width_in_the_regime_lets_nothing_hold_that_only_crosses_over(first):
+    """1 + x tends to 1, and decays over these widths all the same."""
+    e = dict(zip(WIDTHS, crossing(first, WIDTHS), strict=True))
+    known = Regime(WIDTHS, dict.fromkeys(EXPANSION, tuple(e.values())), tuple(e.values()))
+    for claim in (claims.SCORE, claims.PROPOSITION_2):
+        found = judged_in(known, lambda m: 1 / (1 - e[m]), claim)
+        assert found.rate.exponent < -0.1
+        assert found.verdict == "undecided"
+
+
+def crossing(first, widths):
+    x = first / (1 - first) * (np.array(widths) / widths[0]) ** -0.5
+    return [float(v) for v in x / (1 + x)]
+
+
 def test_a_bound_may_hold_where_nothing_could_refute_it():
     """It has to hold by an interval that allows for more."""
-    narrow = judged_in(regime(0.2), lambda m: m**-1.0)
-    wide = judged_in(regime(1.5), lambda m: m**-1.0)
+    narrow = judged_in(regime(0.2), lambda m: m**-2.0)
+    wide = judged_in(regime(0.9, slope=-0.25), lambda m: m**-2.0)
+    assert wide.rate.inside is None
     assert narrow.verdict == wide.verdict == "holds"
     assert wide.rate.interval[1] > narrow.rate.interval[1]
 

@@ -74,3 +74,13 @@ def test_the_fastest_rate_of_many_points_is_found_without_all_others():
     root = np.random.default_rng(0).standard_normal((SMALL + 1, 30))
     scales = TimeScales(root @ root.T, np.ones(SMALL + 1))
     assert scales.fastest == pytest.approx(1 / np.linalg.norm(root, 2) ** 2, rel=0.05)
+
+
+@pytest.mark.parametrize("fastest", [0.0, -1.0, np.nan, np.inf, None, 1e9])
+def test_a_relaxation_time_that_is_none_adds_nothing(fastest):
+    assert saved_times(10.0, fastest) == saved_times(10.0)
+
+
+@pytest.mark.parametrize(("time", "fastest"), [(10.0, 1e-300), (10.0, 5e-324), (1e300, 1e-300)])
+def test_no_end_of_times_is_added(time, fastest):
+    assert len(saved_times(time, fastest)) == SAVED_TIMES + 16

@@ -13,6 +13,7 @@ from ntkalign.claims.theory import FEEDBACK_DRIFT, SAMPLED_SCORE
 from ntkalign.claims.verdicts import Finding
 from ntkalign.report import scaling_plots as plots
 from ntkalign.report.style import plain, symbol
+from ntkalign.statistics.corrections import Expansion
 from ntkalign.statistics.rates import fit
 
 WIDTHS = (8, 16, 32)
@@ -86,7 +87,7 @@ def test_files_of_built_in_claims_keep_their_names_and_others_stay_inside():
 )
 def test_widths_outside_the_regime_are_shaded(expansion, right):
     values = ((1.0, 1.1), (0.7, 0.8), (0.5, 0.6))
-    rate = fit(WIDTHS, values, expansion=expansion)
+    rate = fit(WIDTHS, values, expansion=Expansion(expansion))
     axis = plots.draw(FEEDBACK_DRIFT, [replace(finding(values), rate=rate)]).axes[0]
     shades = [p for p in axis.patches if p.get_label() == "outside the lazy regime"]
     if right is None:

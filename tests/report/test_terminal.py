@@ -48,11 +48,11 @@ def moved(first, times=()):
     [
         (0.2, (1.0,), "; T is 12.3 times the fastest relaxation. All widths are in the lazy regime"
                       " (both at most 50%)."),
-        (0.6, (), ". In the lazy regime (both at most 50%) are widths from 16 on; nothing is "
-                  "refuted by fewer than 3 such widths: add 64."),
-        (5.0, (0.01, 1.0), ". No width is in the lazy regime (both at most 50%); nothing is refuted"
-                           " by fewer than 3 such widths: add 1024, 2048, 4096, or pass a time of"
-                           " at most 0.1."),
+        (0.6, (), ". In the lazy regime (both at most 50%) are widths from 16 on; nothing about "
+                  "trained networks is refuted by fewer than 3 such widths: add 64."),
+        (5.0, (0.01, 1.0), ". No width is in the lazy regime (both at most 50%); nothing about"
+                           " trained networks is refuted by fewer than 3 such widths: add"
+                           " 1024, 2048, 4096, or pass a time of at most 0.1."),
     ],
 )  # fmt: skip
 def test_the_first_lines_say_how_far_training_moves_the_networks(first, times, words, capsys):

@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
+from ntkalign import InputError
+from ntkalign.statistics.corrections import (
+    DECAYS,
+    EDGE,
+    OPPOSITE,
+    SIZES,
+    Expansion,
+)
 from ntkalign.statistics.judgement import Bound, Kind, judge
-from ntkalign.statistics.rates import DECAYS, OPPOSITE, SIZES, Design, Exponent, fit
+from ntkalign.statistics.rates import Design, Exponent, fit
+from tests.plain import plain
 
 WIDTHS = (64, 128, 256, 512)
 STANDARD = (64, 256, 1024, 4096)
@@ -203,8 +212,11 @@ def test_weights_are_chosen_by_the_noise_that_is_left():
 # --- the expansion parameter -----------------------------------------------------------------
 
 
-def epsilon(first, widths=STANDARD):
-    return [first * (m / widths[0]) ** -0.5 for m in widths]
+plain_expansion = plain()["ntkalign.statistics.corrections"].Expansion
+
+
+def epsilon(first, widths=STANDARD, order=1.0):
+    return Expansion(tuple(first * (m / widths[0]) ** -0.5 for m in widths), order)
 
 
 @pytest.mark.parametrize("first", [0.05, 0.2, 0.5])
@@ -224,12 +236,12 @@ def test_corrections_as_large_as_the_expansion_parameter_never_leave_the_interva
 def test_an_unknown_or_small_expansion_parameter_changes_nothing():
     rng = np.random.default_rng(0)
     values = sweep(-0.5, 0.2, 8, rng, STANDARD)
-    unknown, none = fit(STANDARD, values), fit(STANDARD, values, expansion=[0.0] * 4)
+    unknown, none = fit(STANDARD, values), fit(STANDARD, values, expansion=epsilon(0.0))
     assert none == unknown
     assert none.inside == none.all
 
 
-@pytest.mark.parametrize("expansion", [None, [0.0] * 4, epsilon(0.1), epsilon(0.25)])
+@pytest.mark.parametrize("expansion", [None, epsilon(0.0), epsilon(0.1), epsilon(0.25)])
 @pytest.mark.parametrize("decay", DECAYS)
 def test_a_refutation_always_allows_for_a_quarter_of_the_other_sign(expansion, decay):
     m = np.asarray(STANDARD, float)
@@ -255,13 +267,56 @@ def test_widths_outside_the_regime_are_left_out_of_a_refutation():
     widths = (16, 64, 256, 1024, 4096)
     m = np.asarray(widths, float)
     law = m**-0.5 / np.sqrt(1 + 64 / m)
-    rate = fit(widths, [[q, q * (1 + 1e-13)] for q in law], expansion=[0.8, 0.7, 0.45, 0.24, 0.12])
+    rate = fit(
+        widths,
+        [[q, q * (1 + 1e-13)] for q in law],
+        expansion=Expansion((0.8, 0.7, 0.45, 0.24, 0.12)),
+    )
     assert rate.inside.estimate == pytest.approx(-0.5, abs=0.05)
     assert rate.all.estimate > rate.inside.estimate
-    few = fit(widths, [[q, q * (1 + 1e-13)] for q in law], expansion=[0.9, 0.8, 0.7, 0.45, 0.2])
+    few = fit(
+        widths, [[q, q * (1 + 1e-13)] for q in law], expansion=Expansion((0.9, 0.8, 0.7, 0.45, 0.2))
+    )
     assert few.inside is None
-    again = fit(widths, [[q, q * (1 + 1e-13)] for q in law], expansion=[0.4, 0.8, 0.3, 0.2, 0.1])
+    again = fit(
+        widths, [[q, q * (1 + 1e-13)] for q in law], expansion=Expansion((0.4, 0.8, 0.3, 0.2, 0.1))
+    )
     assert again.inside.estimate == rate.inside.estimate
+
+
+def crossing(first, widths):
+    """x falls like m^-½, and ε = x/(1 + x)."""
+    x = first / (1 - first) * (np.asarray(widths, float) / widths[0]) ** -0.5
+    return x, x / (1 + x)
+
+
+@pytest.mark.parametrize("widths", [STANDARD, (64, 256, 1024), (16, 32, 64, 128)])
+@pytest.mark.parametrize("first", [0.1, 0.25, EDGE])
+@pytest.mark.parametrize("order", [1.0, 2.0])
+def test_laws_that_cross_over_with_the_expansion_parameter_stay_in_the_interval(
+    widths, first, order
+):
+    """ε^k levels off where networks are narrow, (1 + x)^k falls faster there; without noise."""
+    x, e = crossing(first, widths)
+    known = Expansion(tuple(e), order)
+    for law, p in ((e**order, -order / 2), ((1 + x) ** order, 0.0), ((1 - e) ** order, 0.0)):
+        rate = fit(widths, [[q, q * (1 + 1e-13)] for q in law], expansion=known)
+        assert rate.interval[0] - 1e-6 <= p <= rate.interval[1] + 1e-6
+        assert rate.inside.p_above(p) > 0.01
+        assert rate.inside.p_below(p) > 0.01
+
+
+def test_what_is_expanded_in_is_checked_where_it_enters():
+    for bad in ((0.1, np.nan), (-0.1,), (np.inf,), (), ("0.1",), 0.1, None):
+        with pytest.raises(
+            InputError, match=r"expansion \(.*\) must be one finite number for each"
+        ):
+            plain_expansion(bad)
+    for bad in (-1.0, np.nan, "1", None):
+        with pytest.raises(InputError, match=r"order \(.*\) must be a finite number, at least 0"):
+            plain_expansion((0.1, 0.1), bad)
+    with pytest.raises(InputError, match=r"expansion .* got .* for 4 widths"):
+        fit(STANDARD, [[1.0, 1.0]] * 4, expansion=Expansion((0.1, 0.1, 0.1)))
 
 
 def test_saturation_is_refuted_if_nothing_is_known_of_it():
@@ -273,4 +328,6 @@ def test_saturation_is_refuted_if_nothing_is_known_of_it():
     drift = 1 / (1 + (m / 64) ** 0.5 / 4)
     claim = Bound(Kind.BOUND, -0.5)
     assert judge(claim, fit(WIDTHS, values)).verdict == "refuted"
-    assert judge(claim, fit(WIDTHS, values, expansion=drift)).verdict == "undecided"
+    assert (
+        judge(claim, fit(WIDTHS, values, expansion=Expansion(tuple(drift)))).verdict == "undecided"
+    )

@@ -59,7 +59,6 @@ FAULTS = [
     *((upper_quantile, {"confidence": c}, "confidence .* must lie between") for c in BAD_SHARES),
     *((upper_quantile, {"level": c}, r"level \(.*\) must lie between 0 and") for c in BAD_SHARES),
     *((fit, {"errors": e}, r"errors \(.*\) must be one finite number") for e in BAD_ERRORS),
-    *((fit, {"expansion": e}, r"expansion \(.*\) must be one finite number") for e in BAD_ERRORS),
     *(
         (function, {"widths": w}, r"widths \(.*\) must be at least 3 positive whole numbers")
         for function in (fit, upper_quantile)
