@@ -406,9 +406,23 @@ MUTANTS = (
     ),
     Mutant(
         "corrections of the other sign do not grow with the drift",
-        "statistics/rates.py",
-        "least = max(-NEGATIVE * expansion, MOST_NEGATIVE)",
+        "statistics/corrections.py",
+        "least = -NEGATIVE * first",
         "least = 0.0",
+        RATES,
+    ),
+    Mutant(
+        "no crossover where networks move",
+        "statistics/corrections.py",
+        "[k * crossing for k in kappas]",
+        "[0 * crossing for k in kappas]",
+        RATES,
+    ),
+    Mutant(
+        "a second-order quantity taken for one of first order",
+        "claims/verdicts.py",
+        "max(1.0, -stated / ORDER)",
+        "1.0",
         RATES,
     ),
     Mutant(
@@ -421,15 +435,15 @@ MUTANTS = (
     Mutant(
         "the layer that moves least",
         "claims/regime.py",
-        """groupby("seed")["value"].max()""",
-        """groupby("seed")["value"].min()""",
+        "values = by_seed.max()",
+        "values = by_seed.min()",
         REGIME,
     ),
     Mutant(
         "widths extrapolated with the slope of another sign",
         "claims/regime.py",
-        "(e / EDGE) ** (-1 / slope)",
-        "(e / EDGE) ** (1 / slope)",
+        "math.log2(max(e / EDGE, 1e-9)) / -slope",
+        "math.log2(max(e / EDGE, 1e-9)) / slope",
         REGIME,
     ),
     Mutant(

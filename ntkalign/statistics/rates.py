@@ -11,11 +11,10 @@ found separately, from an upper quantile (:mod:`ntkalign.statistics.upper_quanti
 **Estimator**: p̂ = Σ_i w_i (mean log q at width i), with Σ w_i = 0 and Σ w_i log m_i = 1. A
 correction shifts p̂ by its weighted sum, whatever the noise; the range of that over all that are
 allowed for (:mod:`ntkalign.statistics.corrections`) is [b₋, b₊]. Among the weights that a ridge
-penalty on the shift by corrections of an expansion in 1/√m leads to,
-those are taken that make the interval shortest at the pooled noise (Armstrong & Kolesár, *Optimal
-inference in a class of regression models*, 2018): least squares if noise dominates, an
-extrapolation if the correction does. Apart from that one number the weights do not depend on the
-data. Widths are not weighted by their own variances, which a few seeds tell too badly.
+penalty on the shift by corrections of an expansion in 1/√m leads to, those are taken that make the
+interval shortest at the pooled noise (Armstrong & Kolesár, *Optimal inference in a class of
+regression models*, 2018): least squares if noise dominates, an extrapolation if the correction
+does. Apart from that one number the weights do not depend on the data. Widths are not weighted by their own variances, which a few seeds tell too badly.
 
 **Interval**: [p̂ − b₊ − z s, p̂ − b₋ + z s], s² = Σ w_i² s_i²/n_i with each width's own variance and
 Welch–Satterthwaite degrees of freedom; z by Imbens & Manski (*Confidence intervals for partially

@@ -288,3 +288,16 @@ def test_the_sampled_score_is_judged_by_equivalence():
     assert sampled(0.05, 0.005).verdict == "refuted"
     assert sampled(0.0, 0.5).verdict == "undecided"
     assert "mean square in standard errors" in sampled(0.0, 0.005).reason
+
+
+@pytest.mark.parametrize(
+    ("id", "order"),
+    [("proposition-2", 1.0), ("proposition-1", 2.0), ("alignment-score", 2.0),
+     ("proposition-1/interpretation", 2.0), ("kernels/drift", 1.0)],
+)  # fmt: skip
+def test_the_order_of_a_quantity_is_that_of_its_stated_rate(id, order):
+    """ε is O(m^-½), and squares of what it bounds are of second order."""
+    terms = JudgingTerms(regime=regime(0.2))
+    for claim in CLAIMS[id].claims:
+        assert terms.expansion(claim, WIDTHS).order == order
+        assert terms.expansion(claim, WIDTHS).parameter == regime(0.2).expansion
