@@ -11,12 +11,12 @@ interval of :mod:`ntkalign.statistics.rates` in hand, the verdict on "O(m^p)" is
     undecided  otherwise
 
 The p-value is that over the widths inside the regime; with fewer than three of those nothing is
-refuted. The larger half of the widths must agree: by its estimate, and if the law bends significantly
-by its own interval and p-value. "→ 0" and "does not tend to 0" are judged the same way with one
-threshold, −0.1, on either side of which the exponent must lie; that something does not tend to 0 is
-found over widths inside the regime, too. A bound that holds is *sharp* if p
-is in the interval and *loose* if the interval lies below p. "= 0 on average" has no exponent: the
-mean must lie within a margin of 0. No constant adapts to a result.
+refuted. The larger half of the widths must agree: by its estimate, and if the law bends
+significantly by its own interval and p-value. "→ 0" and "does not tend to 0" are judged the same
+way with one threshold, −0.1, on either side of which the exponent must lie; that something does not
+tend to 0 is found over widths inside the regime, too. A bound that holds is *sharp* if p is in the
+interval and *loose* if the interval lies below p. "= 0 on average" has no exponent: the mean must
+lie within a margin of 0. No constant adapts to a result.
 """
 
 from __future__ import annotations
