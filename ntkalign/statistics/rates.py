@@ -14,12 +14,13 @@ allowed for (:mod:`ntkalign.statistics.corrections`) is [b₋, b₊]. Among the 
 penalty on the shift by corrections of an expansion in 1/√m leads to, those are taken that make the
 interval shortest at the pooled noise (Armstrong & Kolesár, *Optimal inference in a class of
 regression models*, 2018): least squares if noise dominates, an extrapolation if the correction
-does. Apart from that one number the weights do not depend on the data. Widths are not weighted by their own variances, which a few seeds tell too badly.
+does. Apart from that one number the weights do not depend on the data. Widths are not weighted by
+their own variances, which a few seeds tell too badly.
 
 **Interval**: [p̂ − b₊ − z s, p̂ − b₋ + z s], s² = Σ w_i² s_i²/n_i with each width's own variance and
 Welch–Satterthwaite degrees of freedom; z by Imbens & Manski (*Confidence intervals for partially
 identified parameters*, 2004), so that the stated confidence is that of covering p for the least
-favourable a. Scatter about the fitted line is never used: curvature is not noise. Numerical error
+favourable correction. Scatter about the fitted line is never used: curvature is not noise. Numerical error
 shifts the interval's ends outwards by what it can do to p̂ at most. Where widths share noise, s
 comes from each seed's own exponent, with whole seeds as the units.
 
