@@ -20,9 +20,9 @@ their own variances, which a few seeds tell too badly.
 **Interval**: [p̂ − b₊ − z s, p̂ − b₋ + z s], s² = Σ w_i² s_i²/n_i with each width's own variance and
 Welch–Satterthwaite degrees of freedom; z by Imbens & Manski (*Confidence intervals for partially
 identified parameters*, 2004), so that the stated confidence is that of covering p for the least
-favourable correction. Scatter about the fitted line is never used: curvature is not noise. Numerical error
-shifts the interval's ends outwards by what it can do to p̂ at most. Where widths share noise, s
-comes from each seed's own exponent, with whole seeds as the units.
+favourable correction. Scatter about the fitted line is never used: curvature is not noise.
+Numerical error shifts the interval's ends outwards by what it can do to p̂ at most. Where widths
+share noise, s comes from each seed's own exponent, with whole seeds as the units.
 
 **The regime**: where ε is known, widths with ε > EDGE, and all smaller ones, are left out of
 ``inside``, on which refutations rest.

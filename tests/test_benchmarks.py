@@ -1,0 +1,97 @@
+"""The benchmarks that say how often verdicts are wrong can say so."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ntkalign.claims.catalogue import CLAIMS
+from ntkalign.claims.claim import Question
+
+ROOT = Path(__file__).parents[1]
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+truth, coverage = load("truth"), load("coverage")
+
+
+def test_configurations_are_the_same_each_time_and_two_halves():
+    found = list(truth.generated())
+    assert found == list(truth.generated())
+    assert [c.part for c in found].count("a") == [c.part for c in found].count("b") == 24
+    assert len({str(c.options) + str(c.fall) for c in found}) > 40
+    for c in found:
+        assert c.large == tuple(16 * m for m in c.options["widths"])
+    assert {c.options["activation"] for c in found} == set(truth.ACTIVATIONS)
+
+
+def finding(id, verdict, layer=None, p=1.0):
+    question = Question(CLAIMS[id].claims[0], "main", "normal", layer)
+    return SimpleNamespace(question=question, verdict=verdict, adjusted_p=p)
+
+
+@pytest.mark.parametrize(
+    ("id", "layer", "true"),
+    [
+        ("lemma-1/weights", 1, False), ("lemma-1/weights", 2, True),
+        ("lemma-1/activations", 1, True), ("proposition-2", None, True),
+        ("proposition-1/interpretation", 1, True), ("proposition-1/interpretation", 2, False),
+    ],
+)  # fmt: skip
+def test_a_verdict_against_theory_is_counted_as_wrong(id, layer, true):
+    right, wrong = ("holds", "refuted") if true else ("refuted", "holds")
+    findings = [finding(id, v, layer) for v in (right, wrong, "undecided")]
+    assert truth._wrong(findings) == [findings[1]]
+
+
+def test_counts_and_contradictions():
+    found = (finding("proposition-2", "refuted", p=1e-6), finding("proposition-2", "holds"))
+    other = (finding("proposition-2", "holds"), finding("proposition-2", "undecided"))
+    one = truth.Judged(1.0, (16, 32, 64), (0.3, 0.2, 0.1), found, other)
+    assert one.counts == {
+        "verdicts": 2, "decided": 2, "decided, ε unknown": 1, "wrong": 1, "wrong, ε unknown": 0,
+        "wrong with p < 1e-4": 1,
+    }  # fmt: skip
+    assert truth._contradictions(one, truth.Judged(1.0, (), (), other, other)) == 1
+
+
+def test_planted_laws_have_the_stated_exponent_far_out_and_a_drift_that_falls():
+    far = np.array([1e8, 4e8])
+    near = np.array([1.0, 4.0, 16.0])
+    for law in coverage.strained_laws():
+        e = law.expansion(near)
+        assert (np.diff(e) < 0).all()
+        assert e[0] == pytest.approx(float(law.name.split(":")[0]))
+        if "1/(1 + ε log)" not in law.name:  # a logarithm never ends
+            assert np.diff(law.bent(far)) == pytest.approx(0, abs=1e-3)
+
+
+def test_a_summary_is_the_worst_of_its_rows():
+    rows = [
+        {"law": "x", "design": "standard", "covered": c, "false": f, "false, 1 of 44": 0.0,
+         "passed": 0.0, "power": p}
+        for c, f, p in ((0.9, 0.0, 0.5), (0.95, 0.02, 0.7))
+    ]  # fmt: skip
+    (line,) = coverage.summary(rows, ("law",))
+    assert line["covered"] == 0.9
+    assert line["false"] == 0.02
+    assert line["least power, standard"] == 0.5
+
+
+def test_sweeps_of_a_wrong_claim_are_refuted_and_of_a_true_one_covered():
+    row = coverage.case(20, "standard", "normal 0.2", 0, False)
+    assert row["power"] == 1.0
+    assert row["covered"] > 0.7
+    assert row["false"] == 0.0
