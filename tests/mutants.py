@@ -407,7 +407,7 @@ MUTANTS = (
     Mutant(
         "corrections of the other sign do not grow with the drift",
         "statistics/corrections.py",
-        "least = -NEGATIVE * first",
+        "least = -min(MARGIN * first, LARGEST)",
         "least = 0.0",
         RATES,
     ),

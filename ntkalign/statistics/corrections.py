@@ -3,13 +3,14 @@
 A law is m^p (1 + correction), and the correction is not known. Allowed for are
 
     log(1 + a (m/m₁)^−ω),   ω ∈ {½, 1},   a from 0 to 1: the next order of an expansion in 1/√m;
-                            with ε known, a from −ε₁ to 2ε₁ if that is more than 1
-    κ log(1 − ε(m)),        |κ| ≤ k: the quantity is of order ε^k, and crosses over where ε is large
+                            with ε known, a from −1¼ ε₁ to 2ε₁ if that is more than 1
+    κ log(1 − ε(m)),        κ from −k to 1¼ k: the quantity is of order ε^k, and crosses over
+                            where ε is large
 
 ε(m) is the expansion parameter, measured at each width: the share by which training moves a
 network. With x the ratio of what is moved to what is not, ε = x/(1 + x): a quantity that is x^k in
 the limit and levels off as ε^k does has the second kind of correction with κ = k, and one that
-falls faster at first, as (1 + x)^k, has it with κ = −k.
+falls faster at first, as (1 + x)^k, has it with κ = −k. The quarter is a margin.
 
 Before a quantity is said to decay too slowly, a = −¼ is always allowed for.
 """
@@ -30,8 +31,10 @@ SIZES, DECAYS = (0.25, 0.5, 1.0), (0.5, 1.0)
 """Sizes a and decays ω that are always allowed for."""
 OPPOSITE = -0.25
 """The least a before a quantity is said to decay too slowly, whatever ε."""
-POSITIVE, NEGATIVE = 2.0, 1.0
-"""With ε known: a up to POSITIVE·ε₁ if that is more, and down to −NEGATIVE·ε₁."""
+POSITIVE, MARGIN = 2.0, 1.25
+"""With ε known: a up to POSITIVE·ε₁ if that is more, and down to −MARGIN·ε₁; κ from −k to MARGIN·k.
+The margin is for what levels off otherwise than ε does, by a logarithm say: there a claim that is
+true looks wrong."""
 LARGEST = 0.99
 """ε is taken for no more than this: where networks have moved by all they are, nothing is known."""
 EDGE = 0.5
@@ -96,11 +99,11 @@ def allowed(
     """
     if expansion is None:
         return powers(relative, SIZES)
-    first = min(expansion.parameter[0], LARGEST)
-    least = -NEGATIVE * first
-    sizes = (*SIZES, max(SIZES[-1], POSITIVE * first), least / 2, least)
+    first = expansion.parameter[0]
+    least = -min(MARGIN * first, LARGEST)
+    sizes = (*SIZES, max(SIZES[-1], POSITIVE * min(first, LARGEST)), least / 2, least)
     crossing = np.log1p(-np.minimum(expansion.parameter[skip:], LARGEST))
-    kappas = [share * expansion.order for share in (-1.0, -0.5, 0.5, 1.0)]
+    kappas = [share * expansion.order for share in (-1.0, -0.5, MARGIN / 2, MARGIN)]
     return np.vstack([powers(relative, sizes), [k * crossing for k in kappas]])
 
 
