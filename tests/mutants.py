@@ -400,8 +400,8 @@ MUTANTS = (
     Mutant(
         "widths outside the regime refute",
         "statistics/rates.py",
-        "inside = whole if not outside else None",
-        "inside = whole",
+        "decides = outside <= len(samples.widths) - LEAST_WIDTHS",
+        "decides = True",
         RATES,
     ),
     Mutant(
@@ -428,8 +428,8 @@ MUTANTS = (
     Mutant(
         "no width inside, and yet a p-value",
         "statistics/judgement.py",
-        "if rate.inside is None:",
-        "if False:",
+        "if not rate.decides:\n        return 1.0",
+        "if False:\n        return 1.0",
         RATES,
     ),
     Mutant(
@@ -620,7 +620,7 @@ MUTANTS = (
         "limit: points without variance left at zero",
         "kernels/analytic.py",
         "if not moving.all():",
-        "if False:",
+        "if False:\n        return 1.0",
         KERNELS,
     ),
     Mutant(

@@ -133,8 +133,7 @@ class Finding:
             "interval": rate and list(rate.interval),
             "upper_exponent": rate and rate.upper.estimate,
             "upper_interval": rate and list(rate.upper_interval),
-            "inside_exponent": rate and rate.inside and rate.inside.estimate,
-            "inside_interval": rate and rate.inside_interval and list(rate.inside_interval),
+            "widths_outside_regime": rate and rate.outside,
             "local_exponents": rate and list(rate.local),
             "bend_p_value": rate and rate.bend,
             "refutation_p_value": self.p_value,
@@ -264,13 +263,14 @@ def _judge_exponent(
     )  # fmt: skip
     verdict, tight, reason, p_value = judge(bound, rate, terms.spend)
     if (
-        rate.inside is None
+        not rate.decides
         and verdict == "undecided"
         and terms.regime is not None
         and not found.question.control  # controls are not measured at widths beyond
     ):
         reason += f"; {terms.regime.at_widths(widths).advice}"
-    upper = upper_quantile(widths, values, 1 - UPPER_TEST, shared=terms.paired)
+    skip = rate.outside if rate.decides else 0
+    upper = upper_quantile(widths[skip:], values[skip:], 1 - UPPER_TEST, shared=terms.paired)
     if upper.disagrees:
         verdict, tight, words = _with_tail(bound, verdict, tight, upper)
         reason += f"; {words}"

@@ -102,11 +102,11 @@ def enlarged(
         for f in findings
         if f.verdict == "undecided" and f.rate is not None and not f.question.control
     ]
-    if any(rate.inside is None for rate in open_ones) and regime is not None:
+    if any(not rate.decides for rate in open_ones) and regime is not None:
         more = regime.wanted
         if more and settings.widths[-1] < more[0] and more[-1] <= WIDEST:
             return replace(settings, widths=(*settings.widths, *more))
-    known = [rate.all for rate in open_ones if rate.inside is not None]
+    known = [rate.all for rate in open_ones if rate.decides]
     if not known:
         return None
     bent = sum(e.shift[1] - e.shift[0] > 4 * e.error for e in known)

@@ -78,11 +78,10 @@ def fit_exact(
     rate = Rate(
         all=whole,
         upper=upper,
-        inside=whole,
         outside=0,
+        decides=True,
         interval=whole.interval(0.5),
         upper_interval=upper.interval(0.5),
-        inside_interval=whole.interval(0.5),
         bend=float(misfit <= MISFIT),
         local=tuple(np.diff(logs) / np.diff(x)),
         typical=typical,

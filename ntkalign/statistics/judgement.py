@@ -10,13 +10,13 @@ interval of :mod:`ntkalign.statistics.rates` in hand, the verdict on "O(m^p)" is
                quarter does not pass
     undecided  otherwise
 
-The p-value is that over the widths inside the regime; with fewer than three of those nothing is
-refuted. The larger half of the widths must agree: by its estimate, and if the law bends
-significantly by its own interval and p-value. "→ 0" and "does not tend to 0" are judged the same
-way with one threshold, −0.1, on either side of which the exponent must lie; that something does not
-tend to 0 is found over widths inside the regime, too. A bound that holds is *sharp* if p is in the
-interval and *loose* if the interval lies below p. "= 0 on average" has no exponent: the mean must
-lie within a margin of 0. No constant adapts to a result.
+Where fewer than three widths are inside the regime nothing is refuted. The larger half of the
+widths must agree: by its estimate, and if the law bends significantly by its own interval and
+p-value. "→ 0" and "does not tend to 0" are judged the same way with one threshold, −0.1, on either
+side of which the exponent must lie; that something does not tend to 0 needs widths inside the
+regime, too. A bound that holds is *sharp* if p is in the interval and *loose* if the interval lies
+below p. "= 0 on average" has no exponent: the mean must lie within a margin of 0. No constant
+adapts to a result.
 """
 
 from __future__ import annotations
@@ -126,27 +126,24 @@ def judge(bound: Bound, rate: Rate, spend: float = 1.0) -> Judgement:
         )  # fmt: skip
     level = LEVEL * checked_spend(spend)
     to_hold, to_refute = thresholds(bound)
-    measured = inside = _in(rate.exponent, rate.interval)
-    if rate.outside and rate.inside is not None and rate.inside_interval is not None:
-        inside = f"{_in(rate.inside.estimate, rate.inside_interval)}, over widths in the regime,"
+    measured = f"exponent {rate.exponent:.2f} in [{rate.interval[0]:.2f}, {rate.interval[1]:.2f}]"
+    if rate.outside and rate.decides:
+        measured += ", over widths in the regime,"
     if bound.kind is Kind.PERSISTS:
         p_value = _p_value(rate, to_refute, -1)
         least = rate.upper_interval[0] if rate.bends else rate.upper.estimate
-        if rate.inside is None or rate.inside_interval is None:
-            least = -np.inf
-        else:
-            least = min(rate.inside_interval[0] - rate.inside.slack, least)
+        least = min(rate.interval[0] - rate.all.slack, least) if rate.decides else -np.inf
         if p_value <= level:
-            reason = f"{inside} lies below {to_refute:.2f}: it decays"
+            reason = f"{measured} lies below {to_refute:.2f}: it decays"
             return Judgement("refuted", None, reason, p_value)
         if least > to_hold:
-            reason = f"{inside} lies above {to_hold:.2f}: no decay"
+            reason = f"{measured} lies above {to_hold:.2f}: no decay"
             return Judgement("holds", None, reason, p_value)
         return Judgement("undecided", None, _undecided(rate, measured, bound), p_value)
     p_value = _p_value(rate, to_refute, 1)
     largest = max(rate.interval[1], rate.upper_interval[1] if rate.bends else rate.upper.estimate)
     if p_value <= level:
-        reason = f"{inside} lies above {to_refute:.2f}: it decays too slowly, if at all"
+        reason = f"{measured} lies above {to_refute:.2f}: it decays too slowly, if at all"
         return Judgement("refuted", None, reason, p_value)
     if not largest < to_hold:
         return Judgement("undecided", None, _undecided(rate, measured, bound), p_value)
@@ -234,17 +231,12 @@ def correct_for_many(p_values: Sequence[float] | np.ndarray) -> tuple[float, ...
     return tuple(corrected)
 
 
-def _in(estimate: float, interval: tuple[float, float]) -> str:
-    return f"exponent {estimate:.2f} in [{interval[0]:.2f}, {interval[1]:.2f}]"
-
-
 def _p_value(rate: Rate, threshold: float, side: int) -> float:
     """Of the exponent not lying above the threshold (side 1) or below it (side −1)."""
-    if rate.inside is None:
+    if not rate.decides:
         return 1.0
     value, upper = (
-        e.p_above(threshold) if side > 0 else e.p_below(threshold)
-        for e in (rate.inside, rate.upper)
+        e.p_above(threshold) if side > 0 else e.p_below(threshold) for e in (rate.all, rate.upper)
     )
     if rate.bends:
         return max(value, upper)
@@ -257,11 +249,8 @@ def _undecided(rate: Rate, measured: str, bound: Bound) -> str:
         f"{measured}; over the larger widths alone {rate.upper.estimate:.2f} in "
         f"[{low:.2f}, {high:.2f}]{' (the law bends)' if rate.bends else ''}"
     )
-    if rate.inside is None or rate.inside_interval is None:
+    if not rate.decides:
         return f"{found}, but too few widths are in the regime for that to count"
-    if rate.inside != rate.all:
-        low, high = rate.inside_interval
-        found += f", over those in the regime {rate.inside.estimate:.2f} in [{low:.2f}, {high:.2f}]"
     wanted = " or ".join(f"{line:.2f}" for line in sorted(set(thresholds(bound))))
     return f"{found}, is on neither side of {wanted}; add seeds or widths"
 

@@ -24,8 +24,8 @@ favourable correction. Scatter about the fitted line is never used: curvature is
 Numerical error shifts the interval's ends outwards by what it can do to p̂ at most. Where widths
 share noise, s comes from each seed's own exponent, with whole seeds as the units.
 
-**The regime**: where ε is known, widths with ε > EDGE, and all smaller ones, are left out of
-``inside``, on which refutations rest.
+**The regime**: where ε is known, widths with ε > EDGE, and all smaller ones, are left out of the
+fit if three are left. Else all are fitted, but the exponent decides nothing that rests on a limit.
 
 **Bends**: a quadratic term is tested; where it is significant, a verdict also needs the interval
 over the larger half of the widths (at least three). :mod:`ntkalign.statistics.judgement` has the
@@ -126,14 +126,12 @@ class Rate:
     """A fitted power law.
 
     Attributes:
-        all: the exponent over all widths.
+        all: the exponent over all widths that are fitted.
         upper: that over the larger half of the widths (at least three).
-        inside: that over the widths in the regime (all of them if nothing is known of it); None if
-            there are fewer than three.
         outside: how many widths, the smallest, are not in the regime.
-        interval: the confidence interval over all widths.
+        decides: whether enough widths are (or nothing is known of it): then only those are fitted.
+        interval: the confidence interval over all of those.
         upper_interval: that over the larger half.
-        inside_interval: that over the widths in the regime.
         bend: p-value of "no curvature".
         local: the slopes between neighbouring widths.
         typical: the geometric mean over seeds at each width.
@@ -142,11 +140,10 @@ class Rate:
 
     all: Exponent
     upper: Exponent
-    inside: Exponent | None
     outside: int
+    decides: bool
     interval: tuple[float, float]
     upper_interval: tuple[float, float]
-    inside_interval: tuple[float, float] | None
     bend: float
     local: tuple[float, ...]
     typical: tuple[float, ...]
@@ -193,33 +190,31 @@ def fit(
     if expansion is not None:
         why = "corrections to scaling grow with it"
         checked_per_width("expansion", expansion.parameter, why, len(samples.widths))
-    logs, shared = samples.logs, samples.shared
-    design = Design.of(samples.widths)
-    half = len(logs) - max(LEAST_WIDTHS, -(-len(logs) // 2))
-    outside = 0 if expansion is None else expansion.outside
-    whole = _exponent(samples, expansion)
-    upper = _exponent(samples, expansion, half)
-    inside = whole if not outside else None
-    if expansion is not None and 0 < outside <= len(logs) - LEAST_WIDTHS:
-        inside = _exponent(samples.after(outside), expansion.after(outside))
-    curvature = _contrast(design.curvature, logs, shared)
-    means = np.array([row.mean() for row in logs])
-    margin = [
+    means = [float(row.mean()) for row in samples.logs]
+    margins = [
         stdtrit(len(row) - 1, (1 + confidence) / 2) * row.std(ddof=1) / math.sqrt(len(row))
-        for row in logs
+        for row in samples.logs
     ]
+    local = np.diff(means) / np.diff(np.log(samples.widths))
+    outside = 0 if expansion is None else expansion.outside
+    decides = outside <= len(samples.widths) - LEAST_WIDTHS
+    if expansion is not None and outside and decides:
+        samples, expansion = samples.after(outside), expansion.after(outside)
+    count = len(samples.widths)
+    whole = _exponent(samples, expansion)
+    upper = _exponent(samples, expansion, count - max(LEAST_WIDTHS, -(-count // 2)))
+    curvature = _contrast(Design.of(samples.widths).curvature, samples.logs, samples.shared)
     return Rate(
         all=whole,
         upper=upper,
-        inside=inside,
         outside=outside,
+        decides=decides,
         interval=whole.interval(confidence),
         upper_interval=upper.interval(confidence),
-        inside_interval=None if inside is None else inside.interval(confidence),
         bend=2 * min(curvature.p_above(0.0), curvature.p_below(0.0)) if curvature.error else 1.0,
-        local=tuple(np.diff(means) / np.diff(np.log(samples.widths))),
+        local=tuple(local),
         typical=tuple(np.exp(means)),
-        band=tuple(zip(np.exp(means - margin), np.exp(means + margin), strict=True)),
+        band=tuple((math.exp(v - d), math.exp(v + d)) for v, d in zip(means, margins, strict=True)),
     )
 
 

@@ -51,7 +51,7 @@ def regime(last):
 
 def strained():
     found = measured(0.001)
-    return replace(found, rate=replace(found.rate, inside=None))
+    return replace(found, rate=replace(found.rate, decides=False))
 
 
 def test_where_training_moves_networks_too_far_the_widths_that_settle_it_are_added():

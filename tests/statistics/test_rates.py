@@ -230,7 +230,7 @@ def test_corrections_as_large_as_the_expansion_parameter_never_leave_the_interva
     law = m**-0.5 * (1 + sign * first * (m / m[0]) ** -decay)
     rate = fit(STANDARD, [[q, q * (1 + 1e-13)] for q in law], expansion=epsilon(first))
     assert rate.interval[0] - 1e-6 <= -0.5 <= rate.interval[1] + 1e-6
-    assert rate.inside.p_above(-0.5) > 0.01
+    assert rate.all.p_above(-0.5) > 0.01
 
 
 def test_an_unknown_or_small_expansion_parameter_changes_nothing():
@@ -238,7 +238,7 @@ def test_an_unknown_or_small_expansion_parameter_changes_nothing():
     values = sweep(-0.5, 0.2, 8, rng, STANDARD)
     unknown, none = fit(STANDARD, values), fit(STANDARD, values, expansion=epsilon(0.0))
     assert none == unknown
-    assert none.inside == none.all
+    assert none.decides
 
 
 @pytest.mark.parametrize("expansion", [None, epsilon(0.0), epsilon(0.1), epsilon(0.25)])
@@ -247,9 +247,9 @@ def test_a_refutation_always_allows_for_a_quarter_of_the_other_sign(expansion, d
     m = np.asarray(STANDARD, float)
     law = m**-0.5 * (1 + OPPOSITE * (m / m[0]) ** -decay)
     rate = fit(STANDARD, [[q, q * (1 + 1e-13)] for q in law], expansion=expansion)
-    assert rate.inside.p_above(-0.5) > 0.01
+    assert rate.all.p_above(-0.5) > 0.01
     assert fit(STANDARD, [[q * m**0.1, q * m**0.1] for q, m in zip(law, STANDARD, strict=True)],
-               expansion=expansion).inside.p_above(-0.5) == 0  # fmt: skip
+               expansion=expansion).all.p_above(-0.5) == 0  # fmt: skip
 
 
 def test_intervals_grow_at_both_ends_with_the_expansion_parameter():
@@ -272,16 +272,20 @@ def test_widths_outside_the_regime_are_left_out_of_a_refutation():
         [[q, q * (1 + 1e-13)] for q in law],
         expansion=Expansion((0.8, 0.7, 0.45, 0.24, 0.12)),
     )
-    assert rate.inside.estimate == pytest.approx(-0.5, abs=0.05)
-    assert rate.all.estimate > rate.inside.estimate
+    assert rate.decides
+    assert rate.outside == 2
+    assert rate.exponent == pytest.approx(-0.5, abs=0.05)
+    assert fit(widths, [[q, q * (1 + 1e-13)] for q in law]).exponent > rate.exponent + 0.02
+    assert len(rate.typical) == len(rate.local) + 1 == 5
     few = fit(
         widths, [[q, q * (1 + 1e-13)] for q in law], expansion=Expansion((0.9, 0.8, 0.7, 0.45, 0.2))
     )
-    assert few.inside is None
+    assert not few.decides
+    assert few.outside == 3
     again = fit(
         widths, [[q, q * (1 + 1e-13)] for q in law], expansion=Expansion((0.4, 0.8, 0.3, 0.2, 0.1))
     )
-    assert again.inside.estimate == rate.inside.estimate
+    assert again.exponent == rate.exponent
 
 
 def crossing(first, widths):
@@ -302,8 +306,8 @@ def test_laws_that_cross_over_with_the_expansion_parameter_stay_in_the_interval(
     for law, p in ((e**order, -order / 2), ((1 + x) ** order, 0.0), ((1 - e) ** order, 0.0)):
         rate = fit(widths, [[q, q * (1 + 1e-13)] for q in law], expansion=known)
         assert rate.interval[0] - 1e-6 <= p <= rate.interval[1] + 1e-6
-        assert rate.inside.p_above(p) > 0.01
-        assert rate.inside.p_below(p) > 0.01
+        assert rate.all.p_above(p) > 0.01
+        assert rate.all.p_below(p) > 0.01
 
 
 def test_what_is_expanded_in_is_checked_where_it_enters():
