@@ -165,9 +165,8 @@ def summary(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str,
             line[f"covered{how}"] = min(row[f"covered{how}"] for row in group)
             for name in ("false", "false, 1 of 44", "passed"):
                 line[f"{name}{how}"] = max(row[f"{name}{how}"] for row in group)
-            standard = [row for row in group if row["design"] == "standard"]
-            if standard:
-                line[f"least power, standard{how}"] = min(row[f"power{how}"] for row in standard)
+            standard = [row[f"power{how}"] for row in group if row["design"] == "standard"]
+            line[f"least power, standard{how}"] = min(standard) if standard else ""
         lines.append(line)
     return lines
 
