@@ -179,7 +179,9 @@ def entries():
             biased, infinite_width_kernels(FAMILY, X), 0, 2, "shared"
         ),
         "predictions": lambda: (
-            predictions(biased, DATA, 1.0, widths=(8,), seeds=(0, 1), initial_outputs="shared").loss
+            predictions(
+                biased, DATA, (0.5, 1.0), widths=(8,), seeds=(0, 1), initial_outputs="shared"
+            ).loss
         ),
         "trial": lambda: Trial.of(ONE).run(RULES["normal"])[0].output,
         "cell": lambda: rows(measure_cell(ONE, NEEDS)),

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 from scipy.linalg import expm
 
 from ntkalign import InputError, Settings
@@ -39,6 +40,24 @@ def closed_form(kernel, e0, points, t):
     delta = np.linalg.solve(train / points, e0.ravel() - e)
     moved = flat[:, : points * outputs] @ delta / points
     return delta.reshape(points, outputs), moved.reshape(-1, outputs)
+
+
+def moved_by(network, parameters, start, x):
+    """How far parameters are from a start, as shares of activities and of the Jacobian."""
+
+    def jacobians(at):
+        vector, back = ravel_pytree(at)
+        every = jax.jacobian(lambda v: network.forward(back(v), x).output)(vector)
+        return np.asarray(every)
+
+    z, z0 = (network.forward(p, x).preactivations[:-1] for p in (parameters, start))
+    now, then = jacobians(parameters), jacobians(start)
+    distances, sizes = ([np.linalg.norm(j, 2) for j in js] for js in (now - then, then))
+    shares = {(None, "jacobian-drift-relative"): max(distances) / max(sizes)}
+    for layer, (a, b) in enumerate(zip(z, z0, strict=True), start=1):
+        apart = np.linalg.norm(np.asarray(a) - np.asarray(b))
+        shares[layer, "activation-drift-relative"] = apart / np.linalg.norm(np.asarray(b))
+    return shares
 
 
 def written_out(trial, settings, points):
@@ -78,7 +97,8 @@ def written_out(trial, settings, points):
         f = np.asarray(network.forward(parameters, x).output)
         moved = np.asarray(network.forward(flows[ALIGN_ZERO][1][i], x).output)
         theta = empirical(network, parameters, x).ntk
-        now = {(None, "ntk-drift"): norm(theta - at0.ntk) / norm(at0.ntk)}
+        now = moved_by(network, parameters, start, x)
+        now[None, "ntk-drift"] = norm(theta - at0.ntk) / norm(at0.ntk)
         for name, kernel in (("empirical", at0.ntk), ("analytic", theta8)):
             delta8, change = closed_form(kernel, e0, points, t)
             apart = norm(f - f0 - change, axis=1)
