@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -335,3 +337,19 @@ def test_saturation_is_refuted_if_nothing_is_known_of_it():
     assert (
         judge(claim, fit(WIDTHS, values, expansion=Expansion(tuple(drift)))).verdict == "undecided"
     )
+
+
+@pytest.mark.parametrize(
+    ("bound", "exponent", "verdict"),
+    [
+        (Bound(Kind.BOUND, -0.5), 0.0, "refuted"), (Bound(Kind.VANISHES), 0.0, "refuted"),
+        (Bound(Kind.PERSISTS), -1.0, "refuted"), (Bound(Kind.PERSISTS), 0.0, "holds"),
+    ],
+)  # fmt: skip
+def test_what_does_not_decide_refutes_nothing_however_clear_it_is(bound, exponent, verdict):
+    """Too few widths in the regime; the same rate decides if there are enough."""
+    rate = fit(STANDARD, sweep(exponent, 0.01, 8, np.random.default_rng(0), STANDARD))
+    assert judge(bound, rate).verdict == verdict
+    found = judge(bound, replace(rate, decides=False))
+    assert (found.verdict, found.p_value) == ("undecided", 1.0)
+    assert found.reason.endswith("too few widths are in the regime for that to count")
