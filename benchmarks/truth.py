@@ -6,7 +6,8 @@
 48 configurations are generated (activation, depth, data, points, outputs, T short and long, small
 widths), none of them chosen by what it gives. Every claim is judged as ``ntkalign verify`` does at
 the small widths, and again at widths sixteen times larger, which with theory (below) tell what is
-true. Constants of the statistics were chosen on the first half; the second is only reported.
+true. The configurations stand in two halves; what was chosen while which of them was known is in
+docs/statistics.md.
 
 **Theory**, for smooth activations, all widths growing, bounded T: every claim is true but two.
 ‖W_1^t − W_1^0‖_op/√m_0 and the norms of Δ_1 and Σ_1/m_0 stay of order one (m_0 is the input's size
