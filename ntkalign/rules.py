@@ -21,12 +21,13 @@ knows what a layer is (:mod:`ntkalign.networks.base`):
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
+from ntkalign.networks import released_code
 from ntkalign.networks.base import Network, Pass, Signals, backpropagate
 from ntkalign.registry import Registry, check_legal
 from ntkalign.values import flag, function, one_of
@@ -65,6 +66,8 @@ class Rule:
         error: whose error drives learning: the rule's own, or that of a Normal network
             trained alongside from the same start (only W* needs that).
         output: the network's, or that of its linearisation in the parameters at time 0.
+        published: feedback of the authors' released code, where that is another than the paper's
+            equations give (:mod:`ntkalign.networks.released_code`); see :func:`variant`.
         control: whether the rule must *not* be found to converge to gradient descent.
         title: how reports call it; the name if empty.
 
@@ -78,6 +81,7 @@ class Rule:
     draw: Callable[[Key[Array, ""], Network], Any] = _nothing_fixed
     error: Literal["own", "normal"] = "own"
     output: Literal["network", "linear"] = "network"
+    published: Feedback | None = None
     control: bool = False
     title: str = ""
 
@@ -86,7 +90,7 @@ class Rule:
         one_of(("own", "normal"), "only these are defined")("error", self.error)
         one_of(("network", "linear"), "only these are defined")("output", self.output)
         flag("control", self.control)
-        for name in ("feedback", "activity", "draw"):
+        for name in ("feedback", "activity", "draw", *("published",) * bool(self.published)):
             function(name, getattr(self, name))
 
 
@@ -123,6 +127,16 @@ def nothing_below_the_last_layer(now: Pass, start: Pass, fixed: Any, e: Array) -
     return (*(jnp.zeros_like(u) for u in now.preactivations[:-1]), e)
 
 
+def initial_jacobian_as_released(now: Pass, start: Pass, fixed: Any, e: Array) -> Signals:
+    """What the released code has in place of (16): parts of the current Jacobian."""
+    return released_code.align_ada(now.network, now, start, e)
+
+
+def nothing_below_as_released(now: Pass, start: Pass, fixed: Any, e: Array) -> Signals:
+    """Zero in every hidden layer; a trained initial state learns."""
+    return released_code.last_layer(now.network, now, e)
+
+
 # --- random constants -----------------------------------------------------------------------
 
 
@@ -136,11 +150,22 @@ def random_projections(key: Key[Array, ""], network: Network) -> tuple[Array, ..
     return network.projections(key)
 
 
+def shared_projections(key: Key[Array, ""], network: Network) -> tuple[Array, ...]:
+    """The same, one map for all places of a layer: of an image, or in time."""
+    return network.projections(key, shared=True)
+
+
 # --- the catalogue --------------------------------------------------------------------------
 
 NORMAL = Rule("normal", current_jacobian, current_activity, title="Normal")  # (14)
 ALIGN_ZERO = Rule("align-zero", initial_jacobian, initial_activity, title="Align-zero")  # (15)
-ALIGN_ADA = Rule("align-ada", initial_jacobian, current_activity, title="Align-ada")  # (16)
+ALIGN_ADA = Rule(  # (16)
+    "align-ada",
+    initial_jacobian,
+    current_activity,
+    published=initial_jacobian_as_released,
+    title="Align-ada",
+)
 ALIGN_PROP = Rule(  # App. G
     "align-prop", through_initial_weights, current_activity, title="Align-prop"
 )
@@ -151,10 +176,19 @@ FEEDBACK_ALIGNMENT = Rule(
 DIRECT_FEEDBACK = Rule(
     "dfa", direct, current_activity, draw=random_projections, control=True, title="DFA"
 )
+SHARED_FEEDBACK = Rule(
+    "dfa-shared",
+    direct,
+    current_activity,
+    draw=shared_projections,
+    control=True,
+    title="DFA, shared",
+)
 LAST_LAYER = Rule(
     "last-layer",
     nothing_below_the_last_layer,
     current_activity,
+    published=nothing_below_as_released,
     control=True,
     title="last layer only",
 )
@@ -172,12 +206,16 @@ RULES: Registry[Rule] = Registry(
         W_STAR,
         FEEDBACK_ALIGNMENT,
         DIRECT_FEEDBACK,
+        SHARED_FEEDBACK,
         LAST_LAYER,
         LINEARISED,
     ),
 )
-CONTROLS = tuple(rule for rule in RULES.values() if rule.control)
-"""Rules that must *not* be found to converge to gradient descent; every report has them."""
+CONTROLS = (FEEDBACK_ALIGNMENT, DIRECT_FEEDBACK, LAST_LAYER)
+"""Rules that must *not* be found to converge to gradient descent; every report has them. (Shared
+maps are no other rule in a fully connected network, which has no places.)"""
+VARIANTS = ("published", "written")
+"""Names of the two readings of a rule, see :func:`variant`."""
 
 
 def lookup(name: str | Rule) -> Rule:
@@ -193,3 +231,22 @@ def lookup(name: str | Rule) -> Rule:
         RULES.check_name(name)
         return name
     return RULES.lookup(name, "rules")
+
+
+def variant(rule: Rule, name: str) -> Rule:
+    """A rule as the paper's equations are written, or as the released code has it.
+
+    Args:
+        rule: in its first form, as written.
+        name: "written" or "published".
+
+    Returns:
+        The rule; the same one where code and equations agree.
+
+    Raises:
+        InputError: if the name is none of the two.
+    """
+    one_of(VARIANTS, "only these are defined")("variant", name)
+    if name == "written" or rule.published is None:
+        return rule
+    return replace(rule, feedback=rule.published, published=None)

@@ -41,6 +41,19 @@ def flag(help: str, metavar: str | None = None) -> Any:
     return tyro.conf.arg(help=help, metavar=metavar)
 
 
+def refuse_both(resume: bool, fresh: bool) -> None:
+    """Refuse flags that contradict each other.
+
+    Raises:
+        InputError: if both are given.
+    """
+    if resume and fresh:
+        raise InputError(
+            "fresh", True, must="not be given with --resume", got="both",
+            because="they ask for opposite things", do="give one of them",
+        )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class NotGiven:
     """The value of a flag that the user did not give."""
@@ -153,11 +166,7 @@ class VerifyFlags:
         Raises:
             InputError: if they cannot be run, or flags contradict each other.
         """
-        if self.resume and self.fresh:
-            raise InputError(
-                "fresh", True, must="not be given with --resume", got="both",
-                because="they ask for opposite things", do="give one of them",
-            )  # fmt: skip
+        refuse_both(self.resume, self.fresh)
         return self.run.settings(self.preset)
 
     @property

@@ -13,7 +13,8 @@ transpose of ∂ψ_l) and the activities (the transpose of φ_l in θ_l). All th
 products, which JAX derives from the two maps, so a new architecture declares its maps and writes no
 gradient.
 
-Rows are data points: the first axis of every signal has one entry a point.
+Rows are data points: the first axis of inputs, outputs and errors has one entry a point. What is
+between them may be laid out as the layers like it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ntkalign.precision import as_given
+from ntkalign.networks.randomness import normal_matrices, of_biases, of_weights
+from ntkalign.precision import as_given, in_float64
 
 Shape = tuple[int, ...]
 
@@ -37,8 +39,8 @@ Shape = tuple[int, ...]
 class Layer(NamedTuple):
     """The parameters of one layer (or their change, or their velocity)."""
 
-    weight: Any  # W_l: an array, or what else the layer's map can be applied with
-    bias: Any  # b_l, an array
+    weight: Any  # W_l: an array, or what else the layer's map can be applied with; None: no weight
+    bias: Any  # b_l, an array; None: no bias
 
 
 Parameters = tuple[Layer, ...]
@@ -73,6 +75,17 @@ class LayerMap(abc.ABC):
         The claims measure weights in these units: ‖W_l^t − W_l^0‖_op/√m_{l−1}, say.
         """
 
+    @property
+    def initial_std(self) -> float:
+        """Standard deviation of the weights at time 0: 1 in the neural tangent parameterisation."""
+        return 1.0
+
+    @property
+    def products(self) -> int:
+        """Products of a weight and an activity in :meth:`linear`, for one point."""
+        weight = self.parameters.weight
+        return 0 if weight is None else math.prod(weight.shape)
+
     @abc.abstractmethod
     def linear(self, weight: Any, h: Array) -> Array:
         """φ_l without its bias: linear in the weights and in the activities."""
@@ -85,23 +98,38 @@ class LayerMap(abc.ABC):
     def through_slope(self, slope: Any, g: Array) -> Array:
         """(∂ψ_l/∂u)ᵀ g."""
 
+    def through_activation(self, slope: Any, g: Array) -> Array:
+        """The part of :meth:`through_slope` that belongs to the activation: σ′(z) ⊙ g."""
+        return self.through_slope(slope, g)
+
+    def through_norm(self, slope: Any, g: Array) -> Array:
+        """The part of :meth:`through_slope` that belongs to a normalisation before it, if any."""
+        return g
+
+    def activity_shape(self, s: Array) -> Shape:
+        """The shape of the activities that belong to signals like these."""
+        return (len(s), *self.inputs)
+
     def features(self, h: Array | np.ndarray, k: Array | np.ndarray) -> Any:
         """Inner products of activities in the units of :attr:`scale`: σσᵀ/m_{l−1}, (P, Q)."""
         return self.scale**2 * (h @ k.T)
 
     def affine(self, parameters: Layer, h: Array) -> Array:
         """φ_l(θ_l, h)."""
-        return self.linear(parameters.weight, h) + parameters.bias[None]
+        u = self.linear(parameters.weight, h)
+        bias = parameters.bias
+        return u if bias is None else u + jnp.expand_dims(bias, tuple(range(u.ndim - bias.ndim)))
 
     def through_weight(self, weight: Any, s: Array) -> Array:
         """(∂φ_l/∂h)ᵀ s: the error carried back by these weights."""
-        like = jax.eval_shape(lambda: jnp.zeros((len(s), *self.inputs), s.dtype))
+        like = jax.ShapeDtypeStruct(self.activity_shape(s), s.dtype)
         (back,) = jax.linear_transpose(partial(self.linear, weight), like)(s)
         return back
 
     def outer(self, s: Array, h: Array) -> Layer:
         """Σ_x (∂φ_l/∂θ_l)ᵀ s(x): what signals and activities make of weights and biases."""
-        (change,) = jax.linear_transpose(lambda p: self.affine(p, h), self.parameters)(s)
+        like = jax.tree.map(lambda p: jax.ShapeDtypeStruct(p.shape, s.dtype), self.parameters)
+        (change,) = jax.linear_transpose(lambda p: self.affine(p, h), like)(s)
         return change
 
 
@@ -140,22 +168,75 @@ class Network(abc.ABC):
     def bias_std(self) -> float:
         """β, the standard deviation of the biases at time 0."""
 
-    @abc.abstractmethod
+    @in_float64
     def initialise(self, key: Key[Array, ""], dtype: Any = jnp.float64) -> Parameters:
-        """Draw the parameters of time 0.
+        """Draw W_l ~ N(0, s_l²), s_l = 1 in the neural tangent form, and b_l ~ N(0, β²).
 
         Args:
             key: randomness.
             dtype: of the weights, which are float32 numbers in either case.
+
+        Returns:
+            For each layer W_l and b_l, which is in float64 in either case; None where it has none.
         """
+        like = [layer.parameters for layer in self.maps]
+        weights = iter(
+            normal_matrices(of_weights(key), [p.weight.shape for p in like if p.weight is not None])
+        )
+        biases = iter(
+            normal_matrices(of_biases(key), [p.bias.shape for p in like if p.bias is not None])
+        )
+        return tuple(
+            Layer(
+                None if p.weight is None else layer.initial_std * next(weights).astype(dtype),
+                None if p.bias is None else self.bias_std * next(biases).astype(jnp.float64),
+            )
+            for layer, p in zip(self.maps, like, strict=True)
+        )
 
-    @abc.abstractmethod
-    def projections(self, key: Key[Array, ""]) -> tuple[Array, ...]:
-        """Fixed random maps from the output straight to h_1 … h_{N−1} (direct feedback)."""
+    def enter(self, x: Float[Array, "P ..."]) -> Array:
+        """h_0: the inputs in the array layout of the first layer."""
+        return x
 
-    @abc.abstractmethod
-    def from_output(self, projection: Any, e: Float[Array, "P C"]) -> Array:
-        """An error carried to a hidden layer by such a map; shaped like h_l."""
+    def frozen(self, start: Parameters, now: Parameters) -> Parameters:
+        """The parameters of the network that is kept as it was at time 0: θ⁰.
+
+        An architecture says here which of its parameters are the current ones even there.
+
+        Args:
+            start: the parameters of time 0.
+            now: the current ones.
+
+        Returns:
+            Parameters of the frozen network.
+        """
+        return start
+
+    def projection_shapes(self, *, shared: bool = False) -> tuple[Shape, ...]:
+        """Shapes of the maps B_1 … B_{N−1} of :meth:`projections`: what they reach, then C."""
+        return tuple((*layer.outputs, self.outputs) for layer in self.maps[:-1])
+
+    @in_float64
+    def projections(self, key: Key[Array, ""], *, shared: bool = False) -> tuple[Array, ...]:
+        """Fixed random maps from the output straight to h_1 … h_{N−1} (direct feedback).
+
+        Args:
+            key: randomness.
+            shared: one map for all places (of an image, or in time) of a layer, and not one each.
+
+        Returns:
+            B_l with entries N(0, 1/m_l), the size of a Jacobian's entries, m_l the number of
+            entries of h_l for one point.
+        """
+        matrices = normal_matrices(key, list(self.projection_shapes(shared=shared)))
+        return tuple(
+            b.astype(jnp.float64) / math.sqrt(math.prod(layer.outputs))
+            for layer, b in zip(self.maps[:-1], matrices, strict=True)
+        )
+
+    def from_output(self, l: int, projection: Any, e: Array) -> Array:
+        """B_l e, an error carried straight to hidden layer l; shaped like h_l."""
+        return jnp.tensordot(e, projection, ((-1,), (-1,)))
 
     @property
     def depth(self) -> int:
@@ -174,6 +255,16 @@ class Network(abc.ABC):
         return (first, *(math.prod(layer.outputs) for layer in self.maps))
 
     @property
+    def operations(self) -> int:
+        """Of a forward pass of one point: a multiplication and an addition for each weight used."""
+        return sum(2 * layer.products for layer in self.maps)
+
+    @property
+    def entries(self) -> int:
+        """Numbers of a point's activities, all layers together."""
+        return sum(self.sizes[1:])
+
+    @property
     def rate(self) -> float:
         """The learning rate η = 1/α² of gradient flow in units where time is measured.
 
@@ -184,7 +275,8 @@ class Network(abc.ABC):
     @as_given
     def forward(self, parameters: Parameters, x: Float[Array, "P ..."]) -> Pass:
         """Equation (1) over all data points."""
-        h, activities, preactivations, slopes = x, [x], [], []
+        h = self.enter(x)
+        activities, preactivations, slopes = [h], list[Array](), list[Any]()
         for layer, own in zip(self.maps, parameters, strict=True):
             u = layer.affine(own, h)
             preactivations.append(u)
@@ -248,8 +340,10 @@ class Network(abc.ABC):
     ) -> Signals:
         """(∂ψ_l/∂u)ᵀ B_l e with B_l straight from the output; e itself at the last layer."""
         hidden = (
-            layer.through_slope(slope, self.from_output(projection, error))
-            for layer, slope, projection in zip(self.maps[:-1], slopes, projections, strict=True)
+            layer.through_slope(slope, self.from_output(l, projection, error))
+            for l, (layer, slope, projection) in enumerate(
+                zip(self.maps[:-1], slopes, projections, strict=True), start=1
+            )
         )
         return (*hidden, error)
 
@@ -263,10 +357,14 @@ class Network(abc.ABC):
             For each layer dW_l/dt and db_l/dt, shaped like W_l and b_l.
         """
         share = self.rate / len(signals[-1])
-        moves = [
+        return jax.tree.map(lambda move: share * move, self.outer(signals, activities))
+
+    @as_given
+    def outer(self, signals: Signals, activities: tuple[Array, ...]) -> Parameters:
+        """Σ_x (∂φ_l/∂θ_l)ᵀ s_l(x), φ_l taken at these activities; shaped like W_l and b_l."""
+        return tuple(
             layer.outer(s, h) for layer, s, h in zip(self.maps, signals, activities, strict=True)
-        ]
-        return tuple(Layer(share * weight, share * bias) for weight, bias in moves)
+        )
 
 
 @as_given

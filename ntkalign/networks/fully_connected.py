@@ -14,13 +14,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import Activation, lookup
-from ntkalign.networks.base import Layer, LayerMap, Network, Parameters, Shape
-from ntkalign.networks.randomness import normal_matrices, of_biases, of_weights
-from ntkalign.precision import in_float64
+from ntkalign.networks.base import Layer, LayerMap, Network, Shape
 from ntkalign.values import positive, real, several, whole
 
 _WIDTHS = several(
@@ -40,11 +38,15 @@ class DenseMap(LayerMap):
         fan_in: m_{l−1}.
         units: m_l.
         activation: σ.
+        factor: what stands for 1/√m_{l−1} if not that: 1 for inputs or weights that are not scaled.
+        std: standard deviation of the weights at time 0.
     """
 
     fan_in: int
     units: int
     activation: Activation
+    factor: float | None = None
+    std: float = 1.0
 
     @property
     def inputs(self) -> Shape:
@@ -64,8 +66,13 @@ class DenseMap(LayerMap):
 
     @property
     def scale(self) -> float:
-        """1/√m_{l−1}."""
-        return 1 / math.sqrt(self.fan_in)
+        """1/√m_{l−1}, or what stands for it."""
+        return 1 / math.sqrt(self.fan_in) if self.factor is None else self.factor
+
+    @property
+    def initial_std(self) -> float:
+        """As given."""
+        return self.std
 
     def linear(self, weight: Any, h: Float[Array, "P a"]) -> Float[Array, "P b"]:
         """W h/√m_{l−1}; W may be anything that rows are multiplied with by ``@``."""
@@ -123,33 +130,6 @@ class FullyConnected(Network):
             for fan_in, units in zip(self.widths[:-1], self.widths[1:], strict=True)
         )
 
-    @in_float64
-    def initialise(self, key: Key[Array, ""], dtype: Any = jnp.float64) -> Parameters:
-        """Draw W_l ~ N(0, 1) and b_l ~ N(0, β²).
-
-        Args:
-            key: randomness.
-            dtype: of the weights, which are float32 numbers in either case.
-
-        Returns:
-            For each layer W_l, (m_l, m_{l−1}), and b_l, (m_l), which is in float64 in either case.
-        """
-        shapes = [layer.parameters for layer in self.maps]
-        return tuple(
-            Layer(weight.astype(dtype), self.bias_std * bias.astype(jnp.float64))
-            for weight, bias in zip(
-                normal_matrices(of_weights(key), [s.weight.shape for s in shapes]),
-                normal_matrices(of_biases(key), [s.bias.shape for s in shapes]),
-                strict=True,
-            )
-        )
-
-    @in_float64
-    def projections(self, key: Key[Array, ""]) -> tuple[Array, ...]:
-        """B_l of shape (m_l, C) with entries N(0, 1/m_l), the size of a Jacobian's entries."""
-        matrices = normal_matrices(key, [(m, self.outputs) for m in self.widths[1:-1]])
-        return tuple(b.astype(jnp.float64) / math.sqrt(b.shape[0]) for b in matrices)
-
-    def from_output(self, projection: Any, e: Float[Array, "P C"]) -> Float[Array, "P m"]:
-        """B_l e."""
+    def from_output(self, l: int, projection: Any, e: Float[Array, "P C"]) -> Float[Array, "P m"]:
+        """B_l e, written out because e may be the rows of many moments."""
         return e @ projection.T

@@ -15,7 +15,7 @@ import importlib.metadata
 import importlib.resources
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,14 @@ DECIDING = (
     "networks", "kernels", "flow", "quantities", "cells",
 )  # fmt: skip
 """Files and folders of this package that a network's numbers come from; data are digested."""
+DECIDING_TRAINING = (
+    "errors.py", "values.py", "registry.py", "precision.py", "devices.py", "rules.py",
+    "networks", "training", "data/batches.py",
+)  # fmt: skip
+"""Those that the numbers of training on minibatches come from."""
 PACKAGES = (
-    "jax", "jaxlib", "diffrax", "equinox", "lineax", "neural-tangents", "numpy", "optimistix",
-    "scipy",
+    "jax", "jaxlib", "diffrax", "equinox", "lineax", "neural-tangents", "numpy", "optax",
+    "optimistix", "scipy",
 )  # fmt: skip
 """Packages that compute."""
 HARMLESS = (
@@ -63,10 +68,17 @@ def fingerprint(specification: Specification, context: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def computed_by() -> dict[str, Any]:
-    """What computes numbers in this process, as plain values."""
+def computed_by(deciding: Sequence[str] = DECIDING) -> dict[str, Any]:
+    """What computes numbers in this process, as plain values.
+
+    Args:
+        deciding: files and folders of this package that take part.
+
+    Returns:
+        Names and versions of it.
+    """
     return {
-        "sources": sources(package()),
+        "sources": sources(package(), deciding),
         "packages": dict(_versions()),
         "devices": [device.device_kind for device in devices()],
         "jax": switches(),
@@ -79,25 +91,26 @@ def package() -> Path:
     return Path(str(importlib.resources.files("ntkalign")))
 
 
-def sources(root: Path) -> str:
+def sources(root: Path, deciding: Sequence[str] = DECIDING) -> str:
     """A name for the code that decides numbers.
 
     Args:
         root: the folder of the package, or of a copy.
+        deciding: its files and folders.
 
     Returns:
         64 hexadecimal digits, a hash of the files' paths and texts.
     """
     found = hashlib.sha256()
-    for file in deciding_files(root):
+    for file in deciding_files(root, deciding):
         text = file.read_bytes()
         found.update(f"{file.relative_to(root).as_posix()} {len(text)}\n".encode() + text)
     return found.hexdigest()
 
 
-def deciding_files(root: Path) -> list[Path]:
+def deciding_files(root: Path, deciding: Sequence[str] = DECIDING) -> list[Path]:
     """The files of that code, in one order."""
-    chosen = (root / name for name in DECIDING)
+    chosen = (root / name for name in deciding)
     files = [f for path in chosen for f in ([path] if path.suffix else path.rglob("*.py"))]
     return sorted(f for f in files if f.is_file())
 

@@ -1,0 +1,257 @@
+"""``ntkalign experiment``: the plan and its cost, the training with its progress, what it left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from threading import Lock
+from typing import Annotated, Any
+
+import tyro
+from rich import progress as bars
+from rich.console import Console
+from rich.table import Table
+
+from ntkalign.cli.flags import Switch, flag, reads, refuse_both
+from ntkalign.cli.verify import terminal
+from ntkalign.devices import use
+from ntkalign.experiments.execute import Executor, Result
+from ntkalign.experiments.experiment import EXPERIMENTS, Experiment
+from ntkalign.experiments.options import Options
+from ntkalign.experiments.plan import Item, Plan, make_plan, product_speed
+from ntkalign.experiments.tables import HISTORY, failed, run_row, write_tables
+from ntkalign.report.accuracy_curves import accuracy_curves
+from ntkalign.report.files import prepare
+from ntkalign.rules import RULES
+from ntkalign.training.trainer import Moment
+
+LIST = "list"
+
+
+def _option(kind: Any, metavar: str, help: str) -> Any:
+    return Annotated[Any, reads(kind, metavar), flag(help)]
+
+
+@dataclass(frozen=True)
+class ExperimentFlags:
+    """Train what the paper trained for a table or a figure."""
+
+    names: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], flag("list, or the names of experiments", "NAME")
+    ]
+    data_dir: _option(str | None, "DIR", "folder of the images, or of a folder for each set") = None
+    widths: _option(
+        tuple[int, ...] | None, "M,M…", "filters or hidden units; none: the experiment's"
+    ) = None
+    rules: _option(tuple[str, ...] | None, "NAME,…", "learning rules; none: the experiment's") = (
+        None
+    )
+    rates: _option(
+        tuple[float, ...] | None,
+        "η,η…",
+        "learning rates, as the released code's; none: the experiment's",
+    ) = None
+    epochs: _option(int | None, "E", "passes over the training points; none: the experiment's") = (
+        None
+    )
+    train: _option(int | None, "N", "the first N training points, in file order; none: all") = None
+    test: _option(
+        int | None, "N", "the first N images of the training files, measured on; none: 5000"
+    ) = None
+    seed: _option(int, "K", "of the weights and of the order of minibatches") = 99
+    batch: _option(int | None, "B", "points of a minibatch; none: the experiment's") = None
+    scale: Annotated[str, flag("small is what two cores do in minutes", "small|paper")] = "paper"
+    variant: Annotated[
+        str,
+        flag(
+            "rules as the released code has them, or as the equations are written",
+            "published|written",
+        ),
+    ] = "published"
+    log_steps: _option(int, "K", "record loss and updates of the first K minibatches") = 0
+    dry_run: Annotated[Switch, flag("print the plan and its cost, train nothing")] = False
+    precision: Annotated[str, flag("of everything", "float32|float64")] = "float32"
+    workers: _option(int, "N", "runs that are trained side by side") = 1
+    device: Annotated[str, flag("where to compute; auto is JAX's own choice", "auto|cpu|gpu")] = (
+        "auto"
+    )
+    out: Annotated[Path, flag("folder for the results", "DIR")] = Path("figures/latest/experiments")
+    resume: Annotated[Switch, flag("go on from runs stored in DIR (the default)")] = False
+    fresh: Annotated[Switch, flag("train every network again")] = False
+
+    def options(self) -> Options:
+        """The options that these flags ask for.
+
+        Raises:
+            InputError: if they cannot be used.
+        """
+        refuse_both(self.resume, self.fresh)
+        return Options(**{option.name: getattr(self, option.name) for option in fields(Options)})
+
+
+def run_experiments(flags: ExperimentFlags) -> int:
+    """Plan, train and tell.
+
+    Args:
+        flags: what to do.
+
+    Returns:
+        The exit status, 0: a loss that is not finite is a result.
+
+    Raises:
+        InputError: if something cannot be used; nothing is trained then.
+    """
+    console = terminal()
+    if flags.names in ((), (LIST,)):
+        console.print(list_of_experiments())
+        return 0
+    options = flags.options()
+    chosen = [EXPERIMENTS.lookup(name, "NAME") for name in dict.fromkeys(flags.names)]
+    prepare(flags.out)
+    with use(flags.device):
+        plans = [make_plan(experiment, options) for experiment in chosen]
+        speed = product_speed(options.precision)
+        for plan in plans:
+            say_plan(plan, speed, console)
+        if flags.dry_run:
+            return 0
+        results: list[Result] = []
+        with progress(sum(len(plan.items) for plan in plans)) as tell:
+            executor = Executor(flags.out, options.workers, flags.fresh, tell)
+            for plan in plans:
+                results += executor.run(plan)
+                write_tables(results, flags.out)
+    for plan in plans:
+        own = [result for result in results if result.item.experiment is plan.experiment]
+        accuracy_curves(own, flags.out / "plots")
+        console.print(table_of(own))
+    say_end(results, flags.out, console)
+    return 0
+
+
+def list_of_experiments() -> Table:
+    """What there is."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "what it shows", "data", "runs", "epochs"):
+        table.add_column(column)
+    for experiment in EXPERIMENTS.values():
+        runs = math.prod(map(len, (experiment.rules, experiment.widths, experiment.rates)))
+        table.add_row(
+            experiment.name, experiment.title, experiment.task.name, str(runs),
+            str(experiment.epochs),
+        )  # fmt: skip
+    return table
+
+
+def say_plan(plan: Plan, speed: float, console: Console) -> None:
+    """The plan of an experiment, and its cost."""
+    asked, points = plan.options, plan.points
+    train, test = len(points.train), len(points.test)
+    console.print(
+        f"{plan.experiment.name}: {plan.experiment.title}\n{len(plan.items)} runs: "
+        f"{len(asked.widths or ())} widths × {len(asked.rules or ())} rules × "
+        f"{len(asked.rates or ())} rates, {asked.epochs} epochs of "
+        f"{plan.items[0].run.order.steps} steps, batches of {asked.batch}; {train} training and "
+        f"{test} test points; rules as {asked.variant}, seed {asked.seed}, {asked.precision}",
+        highlight=False,
+    )
+    table = Table(box=None, pad_edge=False)
+    for column in ("width", "runs", "operations", "time (a guess)"):
+        table.add_column(column, justify="right")
+    for width in asked.widths or ():
+        own = [item for item in plan.items if item.width == width]
+        needed = sum(item.operations for item in own)
+        table.add_row(f"×{width}", str(len(own)), f"{needed:.1e}", duration(needed / speed))
+    table.add_row(
+        "all", str(len(plan.items)), f"{plan.operations:.1e}", duration(plan.operations / speed)
+    )
+    console.print(table)
+    for deviation in plan.experiment.deviations:
+        console.print(f"note: {deviation}", highlight=False, style="dim")
+
+
+def duration(seconds: float) -> str:
+    """A time in one unit."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(1, round(seconds))} s"
+
+
+def table_of(results: Sequence[Result]) -> Table:
+    """The best of each rule and width, over rates and epochs."""
+    classifies = results[0].item.run.learner.loss.classifies
+    what = "best test accuracy" if classifies else "lowest loss, training / test"
+    table = Table(title=f"{results[0].item.experiment.name}: {what}", title_justify="left")
+    widths = list(dict.fromkeys(r.item.width for r in results))
+    table.add_column("rule")
+    for width in widths:
+        table.add_column(f"×{width}", justify="right")
+    for rule in dict.fromkeys(r.item.rule for r in results):
+        cells = []
+        for width in widths:
+            rows = [run_row(r) for r in results if (r.item.rule, r.item.width) == (rule, width)]
+            cells.append(_best(rows, classifies))
+        table.add_row(RULES[rule].title, *cells)
+    return table
+
+
+def _best(rows: Sequence[tuple[Any, ...]], classifies: bool) -> str:
+    train, test, accuracy = (
+        [row[at] for row in rows if math.isfinite(row[at])] for at in (8, 9, 10)
+    )
+    if classifies:
+        return f"{100 * max(accuracy):.1f} %" if accuracy else "diverged"
+    return f"{min(train):.3f} / {min(test):.3f}" if train and test else "diverged"
+
+
+def say_end(results: Sequence[Result], folder: Path, console: Console) -> None:
+    """What did not end well, and where everything is."""
+    for result in failed(results):
+        console.print(f"{result.item}: {result.history.status}", highlight=False)
+    reused = sum(result.reused >= len(result.history.epochs) for result in results)
+    note = f" ({reused} runs reused; --fresh trains them again)" * bool(reused)
+    console.print(f"results: {folder / HISTORY}{note}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(runs: int) -> Iterator[Callable[[Item, Moment], None]]:
+    """Bars on stderr: one for all runs, one for each that is under way.
+
+    Args:
+        runs: how many there are.
+
+    Yields:
+        What is told of each moment.
+    """
+    columns = (
+        bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(), bars.TimeRemainingColumn(),
+    )  # fmt: skip
+    screen = Console(stderr=True)
+    with bars.Progress(
+        *columns, console=screen, transient=True, disable=not screen.is_terminal
+    ) as bar:
+        everything = bar.add_task("runs", total=runs)
+        under_way: dict[Item, bars.TaskID] = {}
+        lock = Lock()
+
+        def tell(item: Item, moment: Moment) -> None:
+            run = item.run
+            total = run.epochs * moment.steps
+            done = (moment.epoch - 1) * moment.steps + moment.step
+            with lock:
+                if item not in under_way:
+                    under_way[item] = bar.add_task(str(item), total=total)
+                text = f"{item}  loss {moment.loss:.4f}"
+                if math.isfinite(moment.accuracy):
+                    text += f"  accuracy {100 * moment.accuracy:.1f} %"
+                bar.update(under_way[item], completed=done, description=text)
+                if done >= total or not math.isfinite(moment.loss):
+                    bar.remove_task(under_way.pop(item))
+                    bar.advance(everything)
+
+        yield tell

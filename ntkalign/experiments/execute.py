@@ -1,0 +1,164 @@
+"""Training what a plan asks for, so that nothing is trained twice and nothing is lost.
+
+Every run has a checkpoint under a name that is made of all that decides its numbers: its settings,
+its points, the code. A run that was interrupted goes on from it; one that is finished is read from
+it; one that is asked for more epochs goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from ntkalign.data.training_sets import TrainingSet
+from ntkalign.experiments.plan import Item, Plan
+from ntkalign.runs.fingerprint import DECIDING_TRAINING, computed_by
+from ntkalign.training.feed import Feed, in_memory
+from ntkalign.training.trainer import History, Keeping, Moment, Run, train
+
+CHECKPOINTS = "runs"
+"""The folder of the checkpoints, in that of the results."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run that has ended.
+
+    Attributes:
+        item: what was trained.
+        history: what it left behind.
+        seconds: since the command began with it; what was read took next to none.
+        reused: epochs that were trained by an earlier command.
+    """
+
+    item: Item
+    history: History
+    seconds: float
+    reused: int
+
+
+class StoppedError(Exception):
+    """Somebody interrupted the command."""
+
+
+Telling = Callable[[Item, Moment], None]
+
+
+@dataclass(frozen=True)
+class Executor:
+    """How runs are trained.
+
+    Args:
+        folder: of the results.
+        workers: runs side by side.
+        fresh: whether what is stored is ignored.
+        tell: called with progress, from any thread.
+    """
+
+    folder: Path
+    workers: int
+    fresh: bool
+    tell: Telling
+
+    def run(self, plan: Plan) -> list[Result]:
+        """Train all of a plan.
+
+        Args:
+            plan: the runs.
+
+        Returns:
+            Results in the plan's order.
+
+        Raises:
+            KeyboardInterrupt: if somebody interrupts; every run's place is written down.
+        """
+        points, batch = plan.points, plan.items[0].run.order.batch
+        data, context = digest(points), computed_by(DECIDING_TRAINING)
+        feeds = (in_memory(points.train.x, points.train.y, batch),
+                 in_memory(points.test.x, points.test.y, batch))  # fmt: skip
+        stop = Event()
+
+        def one(item: Item) -> Result:
+            path = self.folder / CHECKPOINTS / f"{name_of(item.run, data, context)}.npz"
+            return self._train(item, feeds, path, stop)
+
+        results: dict[int, Result] = {}
+        with ThreadPoolExecutor(self.workers) as pool:
+            waiting = {pool.submit(one, item): n for n, item in enumerate(plan.items)}
+            try:
+                for done in as_completed(waiting):
+                    results[waiting[done]] = done.result()
+            except BaseException:
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        return [results[number] for number in range(len(plan.items))]
+
+    def _train(self, item: Item, feeds: tuple[Feed, Feed], path: Path, stop: Event) -> Result:
+        began, reused = time.monotonic(), 0
+        if self.fresh:
+            path.unlink(missing_ok=True)
+
+        def tell(moment: Moment) -> None:
+            if stop.is_set():
+                raise StoppedError
+            self.tell(item, moment)
+
+        def found(epochs: int) -> None:
+            nonlocal reused
+            reused = epochs
+
+        history, _ = train(item.run, *feeds, Keeping(path, found=found), tell)
+        return Result(item, history, time.monotonic() - began, reused)
+
+
+def digest(points: TrainingSet) -> str:
+    """A name for the points of a set."""
+    found = hashlib.sha256()
+    for part in (points.train, points.test):
+        for array in (part.x, part.y):
+            found.update(f"{array.dtype} {array.shape}\n".encode())
+            found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def name_of(run: Run, data: str, context: dict[str, Any]) -> str:
+    """A name for a run's numbers, whatever the number of its epochs and of its logged steps.
+
+    Args:
+        run: all that decides them, but for the points.
+        data: the name of the points.
+        context: what computes.
+
+    Returns:
+        20 hexadecimal digits.
+    """
+    settings = as_plain(run)
+    for told in ("epochs", "log_steps"):
+        del settings[told]
+    text = json.dumps([settings, data, context], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def as_plain(thing: Any) -> Any:
+    """A setting as plain values: a dataclass by its fields, a function by its name."""
+    if is_dataclass(thing) and not isinstance(thing, type):
+        own = {f.name: as_plain(getattr(thing, f.name)) for f in fields(thing)}
+        return {"kind": type(thing).__name__} | own
+    if isinstance(thing, Enum):
+        return thing.value
+    if isinstance(thing, tuple | list):
+        return [as_plain(item) for item in thing]
+    if callable(thing):
+        return f"{thing.__module__}.{thing.__qualname__}"
+    return thing

@@ -1,0 +1,142 @@
+"""The plan of a command: every run it needs, and what they cost.
+
+Costs are counted before anything is trained. A step multiplies each layer's weights with
+activities, signals with weights, and signals with activities; rules that also look at the frozen
+network pass through it once more. What a step takes beside its products grows with the number of
+activities; both are told in operations of a matrix product, whose speed is measured here, so that
+the time is a guess within a factor of two or three.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from ntkalign.data.batches import BatchOrder
+from ntkalign.data.training_sets import TrainingSet
+from ntkalign.experiments.experiment import Experiment
+from ntkalign.experiments.options import Options
+from ntkalign.experiments.task import Task
+from ntkalign.networks.base import Network
+from ntkalign.rules import RULES, current_jacobian, nothing_below_the_last_layer, variant
+from ntkalign.training.learner import Learner
+from ntkalign.training.optimisers import OPTIMISERS
+from ntkalign.training.trainer import Run
+
+ACTIVITY_OPERATIONS = 2600
+"""What an entry of an activity costs in a step, in operations of a matrix product (measured)."""
+_PEAK_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class Item:
+    """One network that is trained, and what it is trained for.
+
+    Attributes:
+        experiment: the table or figure.
+        width: of the network.
+        rule: the name of its rule.
+        run: all that decides its numbers, but for the points.
+    """
+
+    experiment: Experiment
+    width: int
+    rule: str
+    run: Run
+
+    def __str__(self) -> str:
+        return f"{self.experiment.name} ×{self.width} {self.rule} η={self.run.rate:g}"
+
+    @property
+    def operations(self) -> float:
+        """Of the whole run, with what is paid for activities."""
+        run = self.run
+        network, rule = run.learner.network, run.learner.rule
+        products = 3 if rule.feedback in (current_jacobian, nothing_below_the_last_layer) else 4
+        points = run.order.batch * run.order.steps
+        per_point = products * network.operations + ACTIVITY_OPERATIONS * network.entries
+        tested = run.order.test + (run.order.train if run.order.evaluates_train else 0)
+        return run.epochs * (points * per_point + tested * network.operations)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of an experiment, and its points.
+
+    Attributes:
+        experiment: what they are for.
+        options: what was asked, with nothing left open.
+        points: what they are trained on.
+        items: the runs, narrow networks first.
+    """
+
+    experiment: Experiment
+    options: Options
+    points: TrainingSet
+    items: tuple[Item, ...]
+
+    @property
+    def operations(self) -> float:
+        """Of all runs."""
+        return sum(item.operations for item in self.items)
+
+
+def make_plan(experiment: Experiment, options: Options) -> Plan:
+    """Plan an experiment, and read its points.
+
+    Args:
+        experiment: which.
+        options: what is asked of it.
+
+    Returns:
+        The plan.
+
+    Raises:
+        InputError: if the points cannot be read, or are fewer than a batch has.
+    """
+    asked, task = options.of(experiment), experiment.task
+    points = task.load(asked.data_dir, asked.train, asked.test, asked.precision)
+    assert asked.batch and asked.widths and asked.rules and asked.rates and asked.epochs
+    order = BatchOrder(
+        asked.seed, asked.batch, len(points.train), len(points.test), task.evaluates_train
+    )
+    items = tuple(
+        Item(
+            experiment, width, rule,
+            Run(
+                _learner(task, task.build(width, asked.batch), rule, asked.variant),
+                rate, asked.epochs, order, asked.seed, asked.precision, asked.log_steps,
+            ),
+        )
+        for width in asked.widths
+        for rule in asked.rules
+        for rate in asked.rates
+    )  # fmt: skip
+    return Plan(experiment, asked, points, items)
+
+
+def _learner(task: Task, network: Network, rule: str, reading: str) -> Learner:
+    return Learner(network, variant(RULES[rule], reading), task.loss, OPTIMISERS[task.optimiser])
+
+
+def product_speed(precision: str) -> float:
+    """Operations a second of a large matrix product, measured."""
+    a = jnp.ones((_PEAK_SIZE, _PEAK_SIZE), precision)
+    multiply = jax.jit(jnp.matmul)
+    jax.block_until_ready(multiply(a, a))
+    took = math.inf
+    for _ in range(5):
+        began = time.perf_counter()
+        jax.block_until_ready(multiply(a, a))
+        took = min(took, time.perf_counter() - began)
+    return 2 * _PEAK_SIZE**3 / took
+
+
+def total(plans: Sequence[Plan]) -> float:
+    """Operations of several plans."""
+    return sum(plan.operations for plan in plans)

@@ -1,0 +1,119 @@
+"""The tables that an experiment leaves behind: tidy, one row for each thing that was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ntkalign.experiments.execute import Result
+from ntkalign.training.trainer import TRAINED
+
+KEYS = ("experiment", "network", "width", "rule", "rate", "seed")
+HISTORY, STEPS, UPDATES, RUNS, AFTER = (
+    "history.csv", "steps.csv", "updates.csv", "runs.csv", "train_after.csv",
+)  # fmt: skip
+COLUMNS = {
+    HISTORY: (*KEYS, "epoch", "train_loss", "test_loss", "test_accuracy", "seconds"),
+    STEPS: (*KEYS, "step", "train_loss"),
+    UPDATES: (*KEYS, "step", "layer", "update_norm"),
+    RUNS: (
+        *KEYS, "status", "epochs", "lowest_train_loss", "lowest_test_loss", "best_test_accuracy",
+        "best_epoch", "seconds",
+    ),
+    AFTER: (*KEYS, "epoch", "train_loss_after"),
+}  # fmt: skip
+"""Columns by file. In RUNS the lowest training loss is that of AFTER where the experiment has one:
+on all training points, after an epoch."""
+
+
+def keys(result: Result) -> tuple[Any, ...]:
+    """What tells a run from the others."""
+    item = result.item
+    network = item.experiment.task.network
+    return (item.experiment.name, network, item.width, item.rule, item.run.rate, item.run.seed)
+
+
+def write_tables(results: Sequence[Result], folder: Path) -> None:
+    """Write them all; those that would be empty are not written.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in {
+        HISTORY: history_rows(results), STEPS: step_rows(results), UPDATES: update_rows(results),
+        RUNS: map(run_row, results), AFTER: after_rows(results),
+    }.items():  # fmt: skip
+        table = pd.DataFrame(list(rows), columns=list(COLUMNS[name]))
+        if table.empty:
+            (folder / name).unlink(missing_ok=True)
+        else:
+            table.to_csv(folder / name, index=False, na_rep="")
+
+
+def history_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:
+    """A row for each epoch."""
+    for result in results:
+        for e in result.history.epochs:
+            yield (
+                *keys(result), e.epoch, _told(e.train_loss), _told(e.test_loss),
+                e.test_accuracy, round(e.seconds, 3),
+            )  # fmt: skip
+
+
+def after_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:
+    """A row for each epoch that was followed by an evaluation on the training points."""
+    for result in results:
+        if result.item.run.order.evaluates_train:
+            for e in result.history.epochs:
+                yield (*keys(result), e.epoch, _told(e.train_loss_after))
+
+
+def step_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:
+    """A row for each of the first minibatches."""
+    for result in results:
+        for step, loss in enumerate(result.history.losses):
+            yield (*keys(result), step, _told(loss))
+
+
+def update_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:
+    """A row for each layer with weights, and each of the first minibatches."""
+    for result in results:
+        for step, norms in enumerate(result.history.update_norms):
+            for layer, norm in enumerate(norms, start=1):
+                yield (*keys(result), step, layer, _told(norm))
+
+
+def run_row(result: Result) -> tuple[Any, ...]:
+    """How a run ended, and its best epoch: by accuracy, or by the loss where there is none."""
+    epochs = result.history.epochs
+    after = result.item.run.order.evaluates_train
+    trained = [e.train_loss_after if after else e.train_loss for e in epochs]
+    accuracy = [e.test_accuracy for e in epochs]
+    scores = accuracy if result.item.run.learner.loss.classifies else [-e.test_loss for e in epochs]
+    finite = [n for n, score in enumerate(scores) if math.isfinite(score)]
+    best = max(finite, key=lambda n: scores[n]) if finite else None
+    return (
+        *keys(result), result.history.status, len(epochs), _lowest(trained),
+        _lowest([e.test_loss for e in epochs]),
+        math.nan if best is None else accuracy[best],
+        None if best is None else epochs[best].epoch, round(sum(e.seconds for e in epochs), 3),
+    )  # fmt: skip
+
+
+def _lowest(values: Iterable[float]) -> float:
+    return min((v for v in values if math.isfinite(v)), default=math.nan)
+
+
+def _told(value: float) -> float | str:
+    """A number as it is; "nan" where there should be one: an empty field says there is none."""
+    return "nan" if math.isnan(value) else value
+
+
+def failed(results: Iterable[Result]) -> list[Result]:
+    """Runs whose loss was no longer finite."""
+    return [result for result in results if result.history.status != TRAINED]

@@ -1,0 +1,279 @@
+"""Convolutional networks as the paper trains them.
+
+    u_l = conv(h_{l−1}; W_l)/√(k² c_{l−1}) + b_l,   h_l = σ(norm(u_l)),
+    f = W_{L+1} p/√c_L + b_{L+1},   p the mean of h_L over its places.
+
+All kernels are k × k with k = 3, padded as TensorFlow's SAME does; a batch norm stands between the
+convolution and the activation, or none. The pooling belongs to the dense map, so that every hidden
+layer is σ after norm and h_L still has its places. Inside, arrays have channels first and points
+last, (c, H, W, B), see :mod:`ntkalign.networks.convolution`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntkalign.errors import InputError
+from ntkalign.networks.activations import Activation, lookup
+from ntkalign.networks.base import Layer, LayerMap, Network, Shape
+from ntkalign.networks.convolution import convolve
+from ntkalign.networks.normalisation import Norm, normalise
+from ntkalign.values import one_of, several, whole
+
+KERNEL = 3
+"""k, the side of every kernel."""
+Parameterisation = Literal["ntk", "standard"]
+
+_COUNT = whole(1, "it counts something", "pass a positive number")
+_IMAGE = several(_COUNT, "they are height, width and channels", "pass (32, 32, 3), say")
+_FILTERS = several(_COUNT, "each convolution has filters", "pass (16, 16, 16), say")
+_STRIDES = several(_COUNT, "each convolution has a stride", "pass (1, 2, 2), say")
+_FORM = one_of(("ntk", "standard"), "only these are defined")
+
+
+def scaling(form: Parameterisation, fan_in: int) -> tuple[float, float]:
+    """The factor before the weights, and their standard deviation at time 0.
+
+    In the neural tangent form weights are N(0, 1) and the map divides by √fan-in; in the standard
+    one the weights themselves are drawn so much smaller.
+    """
+    small = 1 / math.sqrt(fan_in)
+    return (small, 1.0) if form == "ntk" else (1.0, small)
+
+
+@dataclass(frozen=True)
+class ConvolutionMap(LayerMap):
+    """φ(θ, h) = conv(h; W)/√(k² c_{l−1}) + b and ψ = σ ∘ norm, for one layer.
+
+    Args:
+        image: (c_{l−1}, H, W), the shape of h_{l−1} for one point.
+        filters: c_l.
+        stride: of the convolution, along both axes.
+        activation: σ.
+        norm: the batch norm before it.
+        form: of the parameterisation.
+    """
+
+    image: Shape
+    filters: int
+    stride: int
+    activation: Activation
+    norm: Norm
+    form: Parameterisation
+
+    @property
+    def inputs(self) -> Shape:
+        """(c_{l−1}, H, W)."""
+        return self.image
+
+    @property
+    def outputs(self) -> Shape:
+        """(c_l, H′, W′), the sides divided by the stride and rounded up."""
+        _, height, width = self.image
+        return (self.filters, -(-height // self.stride), -(-width // self.stride))
+
+    @property
+    def parameters(self) -> Layer:
+        """(k, k, c_{l−1}, c_l) and (c_l,)."""
+        kernel = (KERNEL, KERNEL, self.image[0], self.filters)
+        return jax.eval_shape(lambda: Layer(jnp.zeros(kernel), jnp.zeros(self.filters)))
+
+    @property
+    def fan_in(self) -> int:
+        """k² c_{l−1}."""
+        return KERNEL**2 * self.image[0]
+
+    @property
+    def scale(self) -> float:
+        """1/√(k² c_{l−1}), or 1 in the standard parameterisation."""
+        return scaling(self.form, self.fan_in)[0]
+
+    @property
+    def initial_std(self) -> float:
+        """1, or 1/√(k² c_{l−1}) in the standard parameterisation."""
+        return scaling(self.form, self.fan_in)[1]
+
+    @property
+    def products(self) -> int:
+        """Each weight once a place."""
+        return math.prod(self.parameters.weight.shape) * math.prod(self.outputs[1:])
+
+    def linear(self, weight: Any, h: Float[Array, "a H W B"]) -> Float[Array, "b V X B"]:
+        """conv(h; W)/√(k² c_{l−1})."""
+        return self.scale * convolve(h, weight, self.stride)
+
+    def affine(self, parameters: Layer, h: Float[Array, "a H W B"]) -> Float[Array, "b V X B"]:
+        """φ_l(θ_l, h)."""
+        return self.linear(parameters.weight, h) + parameters.bias[:, None, None, None]
+
+    def activity_shape(self, s: Array) -> Shape:
+        """(c_{l−1}, H, W, B)."""
+        return (*self.image, s.shape[-1])
+
+    def nonlinear(self, u: Float[Array, "b V X B"]) -> tuple[Array, Array]:
+        """σ(norm(u)), and u: the point where the two are linearised."""
+        return self.activation.function(normalise(self.norm, u)), u
+
+    def through_slope(self, slope: Array, g: Array) -> Array:
+        """(∂norm/∂u)ᵀ (σ′(z) ⊙ g) at u."""
+        return self.through_norm(slope, self.through_activation(slope, g))
+
+    def through_activation(self, slope: Array, g: Array) -> Array:
+        """σ′(z) ⊙ g with z = norm(u)."""
+        return jax.vjp(self.activation.function, normalise(self.norm, slope))[1](g)[0]
+
+    def through_norm(self, slope: Array, g: Array) -> Array:
+        """(∂norm/∂u)ᵀ g: the moments are differentiated too."""
+        return jax.vjp(lambda u: normalise(self.norm, u), slope)[1](g)[0]
+
+
+@dataclass(frozen=True)
+class PooledMap(LayerMap):
+    """φ(θ, h) = W p/√c + b, p the mean of h over its places: the last layer.
+
+    Args:
+        image: (c, H, W), the shape of h_L for one point.
+        units: C.
+        form: of the parameterisation.
+    """
+
+    image: Shape
+    units: int
+    form: Parameterisation
+
+    @property
+    def inputs(self) -> Shape:
+        """(c, H, W)."""
+        return self.image
+
+    @property
+    def outputs(self) -> Shape:
+        """(C,)."""
+        return (self.units,)
+
+    @property
+    def parameters(self) -> Layer:
+        """(C, c) and (C,)."""
+        shape = (self.units, self.image[0])
+        return jax.eval_shape(lambda: Layer(jnp.zeros(shape), jnp.zeros(self.units)))
+
+    @property
+    def scale(self) -> float:
+        """1/√c, or 1 in the standard parameterisation."""
+        return scaling(self.form, self.image[0])[0]
+
+    @property
+    def initial_std(self) -> float:
+        """1, or 1/√c in the standard parameterisation."""
+        return scaling(self.form, self.image[0])[1]
+
+    def linear(self, weight: Any, h: Float[Array, "c H W B"]) -> Float[Array, "B C"]:
+        """W p/√c."""
+        return self.scale * (weight @ jnp.mean(h, (1, 2))).T
+
+    def activity_shape(self, s: Array) -> Shape:
+        """(c, H, W, B)."""
+        return (*self.image, len(s))
+
+    def nonlinear(self, u: Array) -> tuple[Array, Array]:
+        """u: an output has no nonlinearity."""
+        return u, u
+
+    def through_slope(self, slope: Array, g: Array) -> Array:
+        """G."""
+        return g
+
+
+@dataclass(frozen=True)
+class Convolutional(Network):
+    """Convolutions of 3 × 3, global average pooling, a dense layer.
+
+    Args:
+        image: (height, width, channels) of a point.
+        filters: c_1 … c_L, the filters of each convolution.
+        strides: of each convolution.
+        classes: C.
+        activation: σ.
+        norm: which batch norm stands before each activation; "position" in the released code.
+        form: "ntk", or "standard": weights N(0, 1/fan-in) and no factor before them.
+
+    Raises:
+        InputError: if there is no such network.
+    """
+
+    image: Shape
+    filters: tuple[int, ...]
+    strides: tuple[int, ...]
+    classes: int
+    activation: Activation
+    norm: Norm = Norm.POSITION
+    form: Parameterisation = "ntk"
+
+    def __post_init__(self) -> None:
+        kinds = [kind.value for kind in Norm]
+        norm = self.norm.value if isinstance(self.norm, Norm) else self.norm
+        for name, value in {
+            "image": _IMAGE("image", self.image),
+            "filters": _FILTERS("filters", self.filters),
+            "strides": _STRIDES("strides", self.strides),
+            "classes": _COUNT("classes", self.classes),
+            "activation": lookup(self.activation),
+            "norm": Norm(one_of(kinds, "only these are defined")("norm", norm)),
+            "form": _FORM("form", self.form),
+        }.items():
+            object.__setattr__(self, name, value)
+        if len(self.image) != 3:
+            raise InputError(
+                "image", self.image, must="be three numbers", got=str(len(self.image)),
+                because="they are height, width and channels", do="pass (32, 32, 3), say",
+            )  # fmt: skip
+        if not self.filters or len(self.filters) != len(self.strides):
+            raise InputError(
+                "strides", self.strides, must="be as many as there are convolutions, at least one",
+                got=f"{len(self.strides)} for {len(self.filters)}",
+                because="each convolution has its own", do="pass one stride for each",
+            )  # fmt: skip
+
+    @property
+    def output_scale(self) -> float:
+        """1."""
+        return 1.0
+
+    @property
+    def bias_std(self) -> float:
+        """0: biases start at zero."""
+        return 0.0
+
+    @cached_property
+    def maps(self) -> tuple[LayerMap, ...]:
+        """L convolutions, and the dense layer that pools."""
+        height, width, channels = self.image
+        image, layers = (channels, height, width), list[LayerMap]()
+        for filters, stride in zip(self.filters, self.strides, strict=True):
+            layer = ConvolutionMap(image, filters, stride, self.activation, self.norm, self.form)
+            layers.append(layer)
+            image = layer.outputs
+        return (*layers, PooledMap(image, self.classes, self.form))
+
+    def enter(self, x: Float[Array, "B H W c"]) -> Float[Array, "c H W B"]:
+        """Channels first, points last."""
+        return jnp.transpose(x, (3, 1, 2, 0))
+
+    def projection_shapes(self, *, shared: bool = False) -> tuple[Shape, ...]:
+        """(c_l, H, W, C), or (c_l, C) for one map at all places."""
+        hidden = self.maps[:-1]
+        return tuple((*(l.outputs[:1] if shared else l.outputs), self.classes) for l in hidden)
+
+    def from_output(self, l: int, projection: Any, e: Float[Array, "B C"]) -> Array:
+        """B_l e; shaped like h_l."""
+        if projection.ndim == 2:
+            projection = projection[:, None, None, :]
+        back = projection @ e.T
+        return jnp.broadcast_to(back, (*self.maps[l - 1].outputs, len(e)))

@@ -1,0 +1,232 @@
+"""The recurrent network of the Add task (Section 4 and Appendix E of the paper).
+
+    z_k = W_i x_k + W_h h_{k−1}/√n + b_h,   h_k = σ(z_k),   ŷ_k = W_o h_k/√n + b_o,   k = 0 … K − 1.
+
+Input weights are not scaled, and the readout is, as in the released code ((61) as printed has no
+1/√n before the readout). Weights are tied over time: what signals make of them is summed over
+steps. The state h_{−1} before the first step is zero; in the released code it is *trained*, one row
+for every slot of a batch, and used at evaluation too: then it is a layer of its own, which has a
+bias and no weight.
+
+In the terms of :mod:`ntkalign.networks.base` the layers are (the state,) W_i, W_h with b_h, and
+W_o with b_o. W_i and W_h meet in one preactivation z, so that they share its signal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntkalign.networks.activations import Activation, lookup
+from ntkalign.networks.base import Layer, LayerMap, Network, Parameters, Pass, Shape, Signals
+from ntkalign.networks.fully_connected import DenseMap
+from ntkalign.precision import as_given
+from ntkalign.values import flag, optional, whole
+
+_COUNT = whole(1, "it counts something", "pass a positive number")
+
+
+@dataclass(frozen=True)
+class StateMap(LayerMap):
+    """φ(θ) = h_{−1}: the state before the first step, one row for every slot of a batch.
+
+    Args:
+        slots: rows, as many as a batch has points.
+        units: n.
+    """
+
+    slots: int
+    units: int
+
+    @property
+    def inputs(self) -> Shape:
+        """(n,)."""
+        return (self.units,)
+
+    @property
+    def outputs(self) -> Shape:
+        """(n,)."""
+        return (self.units,)
+
+    @property
+    def parameters(self) -> Layer:
+        """No weight, and a bias (slots, n)."""
+        return Layer(None, jax.eval_shape(lambda: jnp.zeros((self.slots, self.units))))
+
+    @property
+    def scale(self) -> float:
+        """1."""
+        return 1.0
+
+    def linear(self, weight: Any, h: Array) -> Array:
+        """Nothing: it depends on no input."""
+        return jnp.zeros_like(h)
+
+    def nonlinear(self, u: Array) -> tuple[Array, Array]:
+        """The state enters as it is."""
+        return u, u
+
+    def through_slope(self, slope: Array, g: Array) -> Array:
+        """G."""
+        return g
+
+
+@dataclass(frozen=True)
+class InputMap(DenseMap):
+    """φ(θ, x) = W_i x, without a bias: b_h belongs to W_h."""
+
+    @property
+    def parameters(self) -> Layer:
+        """(n, d), and no bias."""
+        return Layer(super().parameters.weight, None)
+
+
+@dataclass(frozen=True)
+class Recurrent(Network):
+    """A network with one recurrent layer, read out at every step.
+
+    Args:
+        width: n, the number of hidden units.
+        steps: K.
+        activation: σ.
+        features: d, the inputs of a step.
+        targets: C, the outputs of a step.
+        slots: if given, h_{−1} is trained, and every batch has so many points.
+
+    Raises:
+        InputError: if there is no such network.
+    """
+
+    width: int
+    steps: int
+    activation: Activation
+    features: int = 1
+    targets: int = 1
+    slots: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("width", "steps", "features", "targets"):
+            object.__setattr__(self, name, _COUNT(name, getattr(self, name)))
+        object.__setattr__(self, "slots", optional(_COUNT)("slots", self.slots))
+        object.__setattr__(self, "activation", lookup(self.activation))
+
+    @property
+    def output_scale(self) -> float:
+        """1."""
+        return 1.0
+
+    @property
+    def bias_std(self) -> float:
+        """0: biases and the state start at zero."""
+        return 0.0
+
+    @cached_property
+    def maps(self) -> tuple[LayerMap, ...]:
+        """(The state,) inputs, recurrence, readout."""
+        n, sigma = self.width, self.activation
+        state = () if self.slots is None else (StateMap(self.slots, n),)
+        return (
+            *state,
+            InputMap(self.features, n, sigma, factor=1.0),
+            DenseMap(n, n, sigma),
+            DenseMap(n, self.targets, sigma),
+        )
+
+    @property
+    def operations(self) -> int:
+        """Each weight once a step."""
+        return self.steps * super().operations
+
+    @property
+    def entries(self) -> int:
+        """Hidden units and outputs of every step."""
+        return self.steps * (self.width + self.targets)
+
+    def frozen(self, start: Parameters, now: Parameters) -> Parameters:
+        """Weights of time 0, from the current state h_{−1}, as in the released code."""
+        return start if self.slots is None else (now[0], *start[1:])
+
+    def projection_shapes(self, *, shared: bool = False) -> tuple[Shape, ...]:
+        """One map (n, C) for the recurrent layer, or one for h_{−1} and one for every step."""
+        places = () if shared else (self.steps + 1,)
+        return ((*places, self.width, self.targets),)
+
+    @as_given
+    def forward(self, parameters: Parameters, x: Float[Array, "P K d"]) -> Pass:
+        """All steps, over all sequences."""
+        *state, inputs, recurrence, readout = parameters
+        into, again, out = self.maps[-3:]
+        before = state[0].bias if state else jnp.zeros((len(x), self.width), x.dtype)
+        given = jnp.moveaxis(into.affine(inputs, x), 1, 0)
+
+        def step(h: Array, driven: Array) -> tuple[Array, tuple[Array, Array, Any]]:
+            z = again.affine(recurrence, h) + driven
+            after, slope = again.nonlinear(z)
+            return after, (z, after, slope)
+
+        _, seen = jax.lax.scan(step, before, given)
+        z, h, slope = jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), seen)
+        earlier = jnp.concatenate([before[:, None], h[:, :-1]], axis=1)
+        y = out.affine(readout, h)
+        first = [before] if state else []
+        return Pass(
+            network=self,
+            weights=tuple(layer.weight for layer in parameters),
+            preactivations=(*first, z, z, y),
+            activities=(*first, x, earlier, h),
+            slopes=(slope,),
+            output=y,
+        )
+
+    @as_given
+    def backward(
+        self, weights: tuple[Any, ...], slopes: tuple[Any, ...], error: Float[Array, "P K C"]
+    ) -> Signals:
+        """The chain rule back through time.
+
+            s_k = (∂σ/∂z_k)ᵀ (W_oᵀ e_k/√n + λ_k),   λ_{k−1} = W_hᵀ s_k/√n,   λ_{K−1} = 0
+
+        Returns:
+            (λ_{−1} if the state is trained,) s for the inputs, s for the recurrence, e.
+        """
+        _, again, out = self.maps[-3:]
+        direct = out.through_weight(weights[-1], error)
+
+        def step(later: Array, at: tuple[Array, Any]) -> tuple[Array, Array]:
+            now, slope = at
+            s = again.through_slope(slope, now + later)
+            return again.through_weight(weights[-2], s), s
+
+        in_time = jax.tree.map(lambda a: jnp.moveaxis(a, 1, 0), (direct, slopes[0]))
+        first, s = jax.lax.scan(step, jnp.zeros_like(direct[:, 0]), in_time, reverse=True)
+        return self._signals(first, jnp.moveaxis(s, 0, 1), error)
+
+    @as_given
+    def direct(
+        self, projections: tuple[Any, ...], slopes: tuple[Any, ...], error: Float[Array, "P K C"]
+    ) -> Signals:
+        """(∂σ/∂z_k)ᵀ B_k e_k with a fixed map from the same step's output; h_{−1} has B e_0."""
+        (b,) = projections
+        of_state, of_steps = (b, b[None]) if b.ndim == 2 else (b[0], b[1:])
+        again = self.maps[-2]
+        back = jnp.sum(of_steps[None] * error[:, :, None, :], axis=-1)
+        first = error[:, 0] @ of_state.T
+        return self._signals(first, again.through_slope(slopes[0], back), error)
+
+    def carried_back(self, weight: Any, signals: Signals) -> Array:
+        """λ_k, what later steps say to h_k, k = 0 … K − 1, from the recurrence's signals.
+
+        Args:
+            weight: the W_h that carries it.
+            signals: s_k of the steps.
+        """
+        later = self.maps[-2].through_weight(weight, signals[-2][:, 1:])
+        return jnp.concatenate([later, jnp.zeros_like(later[:, :1])], axis=1)
+
+    def _signals(self, first: Array, s: Array, error: Array) -> Signals:
+        return (*(() if self.slots is None else (first,)), s, s, error)

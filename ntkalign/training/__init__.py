@@ -1,0 +1,1 @@
+"""Training on minibatches: losses, optimisers, steps, epochs, checkpoints."""

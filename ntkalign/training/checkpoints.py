@@ -1,0 +1,72 @@
+"""Where a training run stands, on disk: arrays and plain values, nothing that runs when it is read.
+
+A checkpoint is NumPy's archive of the state's arrays, in the order of its structure, and a text in
+JSON. It is written in whole or not at all. The structure itself is not stored: whoever reads a
+checkpoint makes the state of time 0 first, and a file that does not fit it, or is damaged, is no
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_TEXT = "text"
+
+
+class Checkpoint(NamedTuple):
+    """A state and what belongs to it."""
+
+    state: Any  # arrays in any structure
+    text: dict[str, Any]  # plain values
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint in the place of an older one.
+
+    Raises:
+        OSError: if it cannot be written; the older one is as it was.
+    """
+    leaves = jax.tree.leaves(checkpoint.state)
+    arrays = {f"array-{number}": np.asarray(leaf) for number, leaf in enumerate(leaves)}
+    arrays[_TEXT] = np.frombuffer(json.dumps(checkpoint.text).encode(), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{secrets.token_hex(4)}.part")
+    try:
+        with unfinished.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load(path: Path, like: Any) -> Checkpoint | None:
+    """Read a checkpoint.
+
+    Args:
+        path: where it is, perhaps.
+        like: a state of the same structure.
+
+    Returns:
+        The checkpoint; None if there is none, or none that is whole and fits.
+    """
+    leaves, structure = jax.tree.flatten(like)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if len(file.files) != len(leaves) + 1:
+                return None
+            text = json.loads(file[_TEXT].tobytes())
+            arrays = [file[f"array-{number}"] for number in range(len(leaves))]
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+        return None
+    for array, leaf in zip(arrays, leaves, strict=True):
+        if array.shape != leaf.shape or array.dtype != leaf.dtype:
+            return None
+    return Checkpoint(jax.tree.unflatten(structure, map(jnp.array, arrays)), text)

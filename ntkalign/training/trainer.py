@@ -1,0 +1,298 @@
+"""A training run from time 0, or from where it was left, to its last epoch.
+
+After each epoch the network is evaluated. Now and then the run's place is written down, so that a
+run that was killed at any step goes on from there, with the numbers of one that was not. A loss
+that is no longer finite ends the run: that is a result, with a status that says when.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkalign.data.batches import BatchOrder, EpochOrder, Order
+from ntkalign.precision import float64
+from ntkalign.training import checkpoints
+from ntkalign.training.checkpoints import Checkpoint
+from ntkalign.training.feed import Feed, Stretch
+from ntkalign.training.learner import Learner, State
+from ntkalign.training.loop import Told, evaluate, train_steps
+
+TRAINED = "trained"
+PART_SECONDS = 1.0
+"""How long a part of an epoch takes, about, before progress is told."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that decides the numbers of a training run, but for the points.
+
+    Args:
+        learner: what is trained, and how.
+        rate: the learning rate, as the code's: see :mod:`ntkalign.training.losses`.
+        epochs: how many.
+        order: of the minibatches.
+        seed: of what is drawn at time 0.
+        precision: of everything.
+        log_steps: of so many first steps losses and update norms are kept.
+        legacy: draw as the paper's code does, in NumPy; else by JAX's keys.
+    """
+
+    learner: Learner
+    rate: float
+    epochs: int
+    order: BatchOrder
+    seed: int
+    precision: str = "float32"
+    log_steps: int = 0
+    legacy: bool = True
+
+
+class Epoch(NamedTuple):
+    """What an epoch leaves behind."""
+
+    epoch: int  # from 1
+    train_loss: float  # mean over its minibatches, each before its update
+    test_loss: float
+    test_accuracy: float  # NaN where there is none
+    train_loss_after: float  # on all training points after the epoch; NaN where nobody asks
+    seconds: float  # of training; compilation and evaluation are no part of it
+
+
+@dataclass
+class History:
+    """What a run leaves behind.
+
+    Attributes:
+        epochs: those that were trained.
+        losses: of the first steps.
+        update_norms: of the first steps, layer by layer.
+        status: how it ended.
+    """
+
+    epochs: list[Epoch] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    update_norms: list[list[float]] = field(default_factory=list)
+    status: str = TRAINED
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain values; NaN and infinities are JSON's usual extensions."""
+        return {
+            "epochs": [list(epoch) for epoch in self.epochs], "losses": self.losses,
+            "update_norms": self.update_norms, "status": self.status,
+        }  # fmt: skip
+
+    def until(self, run: Run) -> History:
+        """What a run of so many epochs and logged steps leaves behind."""
+        epochs = self.epochs[: run.epochs]
+        status = self.status if len(epochs) == len(self.epochs) else TRAINED
+        steps = run.log_steps
+        return History(epochs, self.losses[:steps], self.update_norms[:steps], status)
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> History:
+        """The same again."""
+        epochs = [Epoch(*values) for values in stored["epochs"]]
+        return cls(epochs, stored["losses"], stored["update_norms"], stored["status"])
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a run stands: what a progress bar shows."""
+
+    epoch: int  # from 1
+    step: int  # steps taken in it
+    steps: int  # in an epoch
+    loss: float  # the last minibatch's
+    accuracy: float  # after the last epoch
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where a run's place is written down.
+
+    Args:
+        path: of the checkpoint.
+        every: seconds from one to the next; 0 writes one whenever progress is told.
+        found: called with the number of epochs that an earlier run of the same has finished.
+    """
+
+    path: Path
+    every: float = 30.0
+    found: Callable[[int], None] = lambda epochs: None
+
+
+Telling = Callable[[Moment], None]
+
+
+def tell_nobody(moment: Moment) -> None:
+    """Progress that nobody looks at."""
+
+
+def scope(precision: str) -> AbstractContextManager[Any]:
+    """Where a run computes: in float64, or in float32 with products in full."""
+    return float64() if precision == "float64" else jax.default_matmul_precision("highest")
+
+
+def train(
+    run: Run, train: Feed, test: Feed, keeping: Keeping | None = None, tell: Telling = tell_nobody
+) -> tuple[History, State]:
+    """Train a network.
+
+    Args:
+        run: what is trained, and how.
+        train: the training points, in the run's precision.
+        test: the points it is evaluated on.
+        keeping: where its place is written down, and read if it was begun before.
+        tell: called about once a second, and after each epoch.
+
+    Returns:
+        What it leaves behind, and its last state. A run that had gone on for longer leaves what it
+        had left by then, and a later state.
+    """
+    with scope(run.precision):
+        return _Training(run, train, test, keeping, tell).finish()
+
+
+class _Training:
+    """A run under way."""
+
+    def __init__(
+        self, run: Run, train: Feed, test: Feed, keeping: Keeping | None, tell: Telling
+    ) -> None:
+        self.run, self.train, self.test, self.keeping, self.tell = run, train, test, keeping, tell
+        self.dtype = jnp.dtype(run.precision)
+        self.state, self.frozen = run.learner.start(run.seed, self.dtype, legacy=run.legacy)
+        self.layers = sum(layer.weight is not None for layer in self.state.parameters)
+        self.history = History()
+        self.told = self._blank(1)
+        self.step, self.seconds, self.pace = 0, 0.0, 1
+        self.written = time.monotonic()
+        self._go_on()
+
+    def finish(self) -> tuple[History, State]:
+        """Train what is left."""
+        begun = len(self.history.epochs)
+        epochs = self.run.order.epochs(begun)
+        for number, order in enumerate(islice(epochs, self.run.epochs - begun), begun + 1):
+            if self.history.status != TRAINED:
+                break
+            self._train_epoch(number, order)
+        self._write_down(ended=len(self.history.epochs) > begun)
+        return self.history.until(self.run), self.state
+
+    def _train_epoch(self, number: int, order: EpochOrder) -> None:
+        compiled = False
+        for part in self.train.stretches(number, order.train, self.step):
+            if not compiled:  # no steps: this compiles, and trains nothing
+                self._take(part, part.first, part.first)
+                jax.block_until_ready(self.state)
+                compiled = True
+            last = part.first + len(part.order)
+            while self.step < last:
+                self._advance(number, part, min(last, self.step + self.pace))
+        losses = np.asarray(self.told.losses, float)
+        self._log(losses)
+        loss = float(losses.mean())
+        values = [math.nan] * 3
+        if math.isfinite(loss):
+            values[:2] = self._evaluate(number, self.test, order.test)
+            if order.train_again is not None:
+                values[2], _ = self._evaluate(number, self.train, order.train_again)
+        else:
+            step = int(np.flatnonzero(~np.isfinite(losses))[0])
+            self.history.status = f"diverged in epoch {number}, step {step}"
+        self.history.epochs.append(Epoch(number, loss, *values, self.seconds))
+        self.step, self.seconds, self.told = 0, 0.0, self._blank(number + 1)
+        self._tell(Moment(number, self.run.order.steps, self.run.order.steps, loss, values[1]))
+
+    def _advance(self, number: int, part: Stretch, last: int) -> None:
+        """A few steps, and what they took."""
+        first, began = self.step, time.monotonic()
+        self._take(part, first, last)
+        jax.block_until_ready(self.state)
+        took = time.monotonic() - began
+        self.step, self.seconds = last, self.seconds + took
+        self.pace = max(1, min(int((last - first) * PART_SECONDS / max(took, 1e-6)), 4 * self.pace))
+        if last < self.run.order.steps:
+            accuracy = self.history.epochs[-1].test_accuracy if self.history.epochs else math.nan
+            loss = float(self.told.losses[last - 1])
+            self._tell(Moment(number, last, self.run.order.steps, loss, accuracy))
+
+    def _take(self, part: Stretch, first: int, last: int) -> None:
+        run = self.run
+        rate, span = jnp.asarray(run.rate, self.dtype), jnp.array([part.first, first, last])
+        self.state, self.told = train_steps(
+            run.learner, self.state, self.told, self.frozen, rate, part.points, part.order, span
+        )
+
+    def _evaluate(self, number: int, feed: Feed, order: Order) -> tuple[float, float]:
+        found = [
+            (len(part.order), *evaluate(self.run.learner, self.state, self.frozen, *part[1:]))
+            for part in feed.stretches(number, order)
+        ]
+        sizes, losses, right = (
+            np.array([float(v) for v in values]) for values in zip(*found, strict=True)
+        )
+        return float(np.average(losses, weights=sizes)), float(np.average(right, weights=sizes))
+
+    def _blank(self, epoch: int) -> Told:
+        steps = self.run.order.steps
+        logged = min(steps, max(0, self.run.log_steps - (epoch - 1) * steps))
+        return Told.blank(steps, logged, self.layers, self.dtype)
+
+    def _log(self, losses: np.ndarray) -> None:
+        norms = np.asarray(self.told.update_norms, float)
+        self.history.losses += losses[: len(norms)].tolist()
+        self.history.update_norms += norms.tolist()
+
+    def _tell(self, moment: Moment) -> None:
+        try:
+            self.tell(moment)
+        except BaseException:
+            self._write_down(ended=True)
+            raise
+        self._write_down()
+
+    def _write_down(self, *, ended: bool = False) -> None:
+        keeping = self.keeping
+        if keeping is None or not (ended or time.monotonic() - self.written >= keeping.every):
+            return
+        text = {
+            "step": self.step, "seconds": self.seconds, "history": self.history.as_json(),
+            "log_steps": self.run.log_steps,
+            "told": [np.asarray(values, float).tolist() for values in self.told],
+        }  # fmt: skip
+        checkpoints.save(keeping.path, Checkpoint(self.state, text))
+        self.written = time.monotonic()
+
+    def _go_on(self) -> None:
+        """From where an earlier run of the same was left."""
+        if self.keeping is None:
+            return
+        found = checkpoints.load(self.keeping.path, self.state)
+        if found is None:
+            return
+        state, text = found
+        history = History.from_json(text["history"])
+        begun = len(history.epochs) * self.run.order.steps + text["step"]
+        if text["log_steps"] < min(self.run.log_steps, begun):  # they are not to be had again
+            return
+        self.state, self.history = state, history
+        self.step, self.seconds = text["step"], text["seconds"]
+        self.keeping.found(len(history.epochs))
+        losses, norms = (np.array(values, self.dtype) for values in text["told"])
+        logged = np.array(self._blank(len(history.epochs) + 1).update_norms)
+        kept = min(len(norms), len(logged))
+        logged[:kept] = norms[:kept] if kept else logged[:kept]
+        self.told = Told(jnp.asarray(losses), jnp.asarray(logged))
