@@ -14,9 +14,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ntkalign.data.training_sets import Part, TrainingSet, precision
+from ntkalign.errors import InputError
 from ntkalign.values import flag, whole
 
 SEED, STEPS = 99, 100
+SEEDS_END = 2**32
 TRAIN, TEST = 300, 100
 """Sequences: the first are trained on, the last are measured on."""
 NAME = "add"
@@ -47,6 +49,11 @@ def add_task(
     """
     seed, steps, causal = _a_seed("seed", seed), _steps("steps", steps), flag("causal", causal)
     kind = precision(dtype)
+    if seed >= SEEDS_END:
+        raise InputError(
+            "seed", seed, must=f"be at most {SEEDS_END - 1}", got=repr(seed),
+            because="seeds of that generator are 32-bit numbers", do=f"pass {SEED}, the paper's",
+        )  # fmt: skip
     coins = coin_flips(seed, steps)
     answers = answer(coins, causal=causal)
     x, y = (array.astype(kind)[..., None] for array in (coins, answers))

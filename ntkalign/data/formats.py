@@ -23,6 +23,8 @@ CIFAR_RECORD = 1 + 3 * CIFAR_SIDE**2
 IDX_IMAGES, IDX_LABELS = 2051, 2049
 LARGEST = 2**30
 """Bytes of an array; a file that claims more is no image set of this kind."""
+LONGEST = 110
+"""Characters of what is said of a file: libraries quote what is in it."""
 _PIECE = 2**20
 
 Records = tuple[UInt8[np.ndarray, "n H W c"], UInt8[np.ndarray, " n"]]
@@ -32,8 +34,8 @@ class Unreadable(Exception):  # noqa: N818
     """A file is not what its name says: which file, and in few words why."""
 
     def __init__(self, path: Path, why: str):
-        self.path, self.why = path, why
-        super().__init__(f"{path.name}: {why}")
+        text = f"{path.name}: {why}".encode("ascii", "replace").decode()
+        super().__init__(text if len(text) <= LONGEST else text[: LONGEST - 3] + "...")
 
 
 def cifar_records(path: Path) -> Records:
@@ -161,4 +163,4 @@ def _array(
 
 
 def _product(lengths: tuple[int, ...] | list[int]) -> str:
-    return "×".join(map(str, lengths))
+    return "x".join(map(str, lengths))
