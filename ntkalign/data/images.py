@@ -229,6 +229,9 @@ def _kmnist(directory: Path | None) -> Images:
 def _cifar10(directory: Path | None) -> Images:
     folder = check_folder("cifar10", directory)
     files = cifar10_files(folder)
+    packed = _first(folder / f"cifar-10-{form}.tar.gz" for form in ("binary", "python"))
+    if not files and packed:
+        raise unreadable("cifar10", folder, f"{packed.name}, which is still packed")
     if not files:
         raise unreadable("cifar10", folder, "no file named data_batch_*.bin or data_batch_*")
     return _joined("cifar10", folder, files)

@@ -258,6 +258,8 @@ def test_cifar_files_that_are_wrong_say_why(tmp_path, raw, why):
 def test_what_is_missing_is_named(tmp_path):
     assert refused("kmnist", tmp_path) == "no file named train-images-idx3-ubyte[.gz]"
     assert refused("cifar10", tmp_path) == "no file named data_batch_*.bin or data_batch_*"
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"")
+    assert refused("cifar10", tmp_path) == "cifar-10-python.tar.gz, which is still packed"
     made.kmnist(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
     why = "no file named train-labels-idx1-ubyte[.gz] beside train-images-idx3-ubyte.gz"
