@@ -11,14 +11,9 @@ class InputError(ValueError):
 
     def __init__(self, name: str, value: object, *, must: str, got: str, because: str, do: str):
         self.name = name
-        self.got = got = _short(got, 500)
+        got = _short(got, 500)
         self.detail = f"({_short(value)}) must {must}; got {got}; because {because}; do: {do}"
         super().__init__(f"{name} {self.detail}")
-
-    def rename(self, name: str) -> InputError:
-        """The same error, where the argument is called something else."""
-        self.name, self.args = name, (f"{name} {self.detail}",)
-        return self
 
     def as_flag(self) -> str:
         """The message with the name spelled as a command-line flag (``--bias-std``)."""

@@ -82,9 +82,9 @@ def check_folder(console: Console, name: str, directory: str) -> None:
     try:
         found = check(name, Path(directory))
     except InputError as error:
-        raise error.rename("NAME") from None
+        raise _called("NAME", error) from None
     if found.fault:
-        raise found.fault.rename("DIR")
+        raise _called("DIR", found.fault)
     rows = ((row.file, row.status, row.detail) for row in found.files)
     _print(console, ("file", "status", "what is in it"), rows)
     _say(console, summary(entry, found))
@@ -100,6 +100,12 @@ def summary(entry: DataSet, found: Checked) -> str:
         f"{found.status}: {found.images:,}{whole} images to train on, "
         f"{each} in each of {len(found.counts)} classes, labels {first} to {last}"
     )
+
+
+def _called(word: str, error: InputError) -> InputError:
+    """The error, with its argument called as this command calls it."""
+    error.name, error.args = word, (f"{word} {error.detail}",)
+    return error
 
 
 def _print(

@@ -183,7 +183,7 @@ def _imagenet(entry: DataSet, directory: Path) -> Checked:
             for first in firsts:
                 images.image(int(first))
         except InputError as error:
-            rows.append(FileCheck(f"{part}/", BROKEN, error.got))
+            rows.append(FileCheck(f"{part}/", BROKEN, error.detail))
             fault = fault or error
             continue
         classes = len(images.classes)

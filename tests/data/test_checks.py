@@ -160,7 +160,7 @@ def test_imagenet_is_listed_and_one_image_of_each_class_decoded(tmp_path):
     (tmp_path / "train" / "b" / "0.png").write_bytes(b"no image")
     found = check("imagenet", tmp_path)
     assert found.status == "broken"
-    assert rows(found)["train/"] == ("broken", "train/b/0.png: no image")
+    assert rows(found)["train/"] == ("broken", found.fault.detail)
     assert "got train/b/0.png: no image; because" in str(found.fault)
 
 
