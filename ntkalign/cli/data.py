@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -52,7 +52,7 @@ def list_sets(console: Console) -> None:
         (s.name, s.about, _shape(s.shape), f"{s.images:,}" if s.images else "any", s.source)
         for s in SETS.values()
     )
-    _print(console, ("set", "what it is", "shape", "to train on", "source"), rows, right={3})
+    _print(console, ("set", "what it is", "shape", "to train on", "source"), rows, right=3)
 
 
 def say_where(console: Console, name: str) -> None:
@@ -64,7 +64,7 @@ def say_where(console: Console, name: str) -> None:
             _say(console, f"{word}: {text}")
     if entry.files:
         rows = ((f.form, f.name, f"{f.size:,}" if f.size else "", f.md5 or "") for f in entry.files)
-        _print(console, ("form", "file", "bytes", "md5"), rows, right={2})
+        _print(console, ("form", "file", "bytes", "md5"), rows, name=1, right=2)
 
 
 def check_folder(console: Console, name: str, directory: str) -> None:
@@ -112,12 +112,15 @@ def _print(
     console: Console,
     columns: Sequence[str],
     rows: Iterable[Sequence[str]],
-    right: frozenset[int] | set[int] = frozenset(),
+    *,
+    name: int = 0,
+    right: int | None = None,
 ) -> None:
-    """A table that lines up; what is in it is no markup."""
+    """A table that lines up; what is in it is no markup, and names are never broken."""
     table = Table(box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i in right else "left", overflow="fold")
+        justify: JustifyMethod = "right" if i == right else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=i == name)
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)

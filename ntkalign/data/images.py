@@ -26,6 +26,7 @@ from ntkalign.data.formats import (
 )  # fmt: skip
 from ntkalign.data.pickles import cifar_batch
 from ntkalign.errors import InputError, unknown_name
+from ntkalign.values import folder as a_folder
 
 CLASSES = 10
 """Of each of these sets."""
@@ -188,6 +189,7 @@ def check_folder(name: str, directory: Path | None) -> Path:
     Raises:
         InputError: if none was given, or there is none.
     """
+    directory = a_folder("data_dir", directory) if directory is not None else None
     if directory is None or not directory.is_dir():
         raise InputError(
             "data_dir", directory, must=f"be the folder of the {name} files",

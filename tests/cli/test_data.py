@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from rich.console import Console
 
-from ntkalign.cli.data import summary
+from ntkalign.cli.data import list_sets, summary
 from ntkalign.cli.main import main
 from ntkalign.data.checks import Checked
 from ntkalign.data.sets import SETS
@@ -31,6 +32,12 @@ def test_the_sets_are_listed(capsys, words):
         re.search(r"([\d,]+|any)  (bundled|generated|files)", line).end(1) for line in lines[1:]
     }
     assert ends == {lines[0].index("to train on") + len("to train on")}
+
+
+def test_a_narrow_terminal_tells_all_sets_apart(capsys):
+    list_sets(Console(width=40))
+    found = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line[0] != " "}
+    assert found == {"set", *SETS}
 
 
 @pytest.mark.parametrize("name", SETS)
