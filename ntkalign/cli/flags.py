@@ -199,6 +199,16 @@ class ClaimsFlags:
     """List the claims: id, equation, statement, stated rate."""
 
 
+@dataclass(frozen=True)
+class DataFlags:
+    """List the data sets, say where one can be had, or check a folder of it."""
+
+    words: Annotated[
+        tyro.conf.Positional[tuple[str, ...]],
+        flag("what to do; nothing: list", "list | where NAME | check NAME DIR"),
+    ] = ()
+
+
 NAMES = frozenset(KINDS) | {f.name for f in fields(KernelsFlags)}
 """Arguments that are flags, by the names that errors call them."""
 

@@ -1,4 +1,4 @@
-"""The command line: ``ntkalign verify``, ``kernels``, ``claims``, ``report DIR``, ``--version``.
+"""The command line: ``ntkalign verify``, ``kernels``, ``claims``, ``report``, ``data``.
 
 Exit status: 0 the run completed, whatever the verdicts; 1 with --strict, a claim was refuted or
 undecided, or a control passed; 2 bad input; 3 the run could not complete; 130 interrupted.
@@ -15,9 +15,11 @@ from typing import Annotated, Any, Union
 import jax
 import tyro
 
+from ntkalign.cli.data import run_data
 from ntkalign.cli.flags import (
     NAMES,
     ClaimsFlags,
+    DataFlags,
     KernelsFlags,
     ReportFlags,
     VerifyFlags,
@@ -32,6 +34,7 @@ from ntkalign.version import __version__
 PROGRAM = "ntkalign"
 COMMANDS = {
     "verify": VerifyFlags, "kernels": KernelsFlags, "claims": ClaimsFlags, "report": ReportFlags,
+    "data": DataFlags,
 }  # fmt: skip
 _ONE_OF_THEM: Any = Union[  # noqa: UP007
     tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items())
@@ -63,7 +66,7 @@ def entry() -> None:
     sys.exit(main())
 
 
-def run(flags: VerifyFlags | ClaimsFlags | ReportFlags) -> int:
+def run(flags: VerifyFlags | ClaimsFlags | ReportFlags | DataFlags) -> int:
     """Do what the flags of a subcommand ask for."""
     match flags:
         case KernelsFlags():
@@ -74,6 +77,8 @@ def run(flags: VerifyFlags | ClaimsFlags | ReportFlags) -> int:
             return rebuild(flags.folder)
         case ClaimsFlags():
             return list_claims()
+        case DataFlags():
+            return run_data(flags.words)
 
 
 def rebuild(folder: Path) -> int:

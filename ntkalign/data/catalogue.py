@@ -6,19 +6,15 @@ their inputs are scaled to norm √d, so that the first layer's activities are o
 
 from __future__ import annotations
 
-import gzip
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
-from sklearn.datasets import load_digits
+from jaxtyping import Float
 
+from ntkalign.data.images import IMAGE_SETS, Images, read
 from ntkalign.errors import InputError, unknown_name
-
-Images = tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]
 
 
 @dataclass(frozen=True)
@@ -110,63 +106,21 @@ def load(
         data = _sphere(
             wanted.total, 32 if inputs is None else inputs, 2 if outputs is None else outputs
         )
-    elif name in IMAGES:
+    elif name in IMAGE_SETS:
         _refuse("inputs", inputs, "the images fix the number of inputs")
-        data = _from_images(name, IMAGES[name](directory), wanted, outputs)
+        data = _from_images(read(name, directory), wanted, outputs)
     else:
-        raise unknown_name("data", name, (*IMAGES, "sphere", "FILE.npz"), "only these can be read")
+        raise unknown_name(
+            "data", name, (*IMAGE_SETS, "sphere", "FILE.npz"), "only these can be read"
+        )
     _check(data)
     if held_out:
         _check(data.first(points))
     return data
 
 
-def _digits(directory: Path | None) -> Images:
-    images = load_digits()
-    return images.data, images.target
-
-
-def _kmnist(directory: Path | None) -> Images:
-    folder = _folder("kmnist", directory)
-    found: list[np.ndarray] = []
-    for kind, header in (("images-idx3-ubyte", 16), ("labels-idx1-ubyte", 8)):
-        files = sorted(folder.glob(f"*{kind}.gz"), reverse=True) or sorted(folder.glob(f"*{kind}"))
-        if not files:
-            raise _unreadable("kmnist", folder, f"no file named *-{kind}[.gz]")
-        raw = files[0].read_bytes()
-        try:
-            raw = gzip.decompress(raw) if files[0].suffix == ".gz" else raw
-        except (OSError, EOFError) as error:
-            raise _unreadable("kmnist", folder, f"{files[0].name}: {error}") from error
-        found.append(np.frombuffer(raw, np.uint8, offset=header))
-    pixels, labels = found
-    if pixels.size != labels.size * 784:
-        raise _unreadable("kmnist", folder, f"{pixels.size} pixels for {labels.size} labels")
-    return pixels.reshape(-1, 784) / 255.0, labels.astype(int)
-
-
-def _cifar10(directory: Path | None) -> Images:
-    folder = _folder("cifar10", directory)
-    files = sorted(folder.glob("data_batch_*.bin"))
-    if not files:
-        raise _unreadable("cifar10", folder, "no file named data_batch_*.bin")
-    raw = b"".join(file.read_bytes() for file in files)
-    if len(raw) % 3073:
-        raise _unreadable("cifar10", folder, "sizes that are no multiple of 3073 bytes")
-    records = np.frombuffer(raw, np.uint8).reshape(-1, 3073)
-    return records[:, 1:] / 255.0, records[:, 0].astype(int)
-
-
-IMAGES: dict[str, Callable[[Path | None], Images]] = {
-    "digits": _digits,
-    "cifar10": _cifar10,
-    "kmnist": _kmnist,
-}
-
-
-def _from_images(name: str, images: Images, wanted: Wanted, outputs: int | None) -> Data:
-    pixels, labels = images
-    classes = int(labels.max()) + 1
+def _from_images(images: Images, wanted: Wanted, outputs: int | None) -> Data:
+    name, labels, classes = images.name, images.labels, images.classes
     kept = classes if outputs is None else outputs
     if not 2 <= kept <= classes:
         raise InputError(
@@ -177,7 +131,7 @@ def _from_images(name: str, images: Images, wanted: Wanted, outputs: int | None)
     order = order[labels[order] < kept]
     wanted.check(name, len(order))
     chosen = order[: wanted.total]
-    return Data(name, _to_norm_sqrt_d(pixels[chosen]), np.eye(kept)[labels[chosen]] - 1 / kept)
+    return Data(name, _to_norm_sqrt_d(images.flat(chosen)), np.eye(kept)[labels[chosen]] - 1 / kept)
 
 
 def _sphere(points: int, inputs: int, outputs: int) -> Data:
@@ -261,20 +215,3 @@ def _refuse(name: str, value: int | None, because: str) -> None:
             name, value, must="be left out for these data", got=value.__repr__(),
             because=because, do="leave it out, or use the data sphere",
         )  # fmt: skip
-
-
-def _folder(name: str, directory: Path | None) -> Path:
-    if directory is None or not directory.is_dir():
-        raise InputError(
-            "data_dir", directory, must=f"be the folder of the {name} files",
-            got="nothing" if directory is None else "no such folder",
-            because="these images are not bundled", do="give the folder, or use the data digits",
-        )  # fmt: skip
-    return directory
-
-
-def _unreadable(name: str, folder: Path, got: str) -> InputError:
-    return InputError(
-        "data_dir", folder, must=f"hold the original {name} files", got=got,
-        because="the images are read from them", do="check the folder",
-    )  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import struct
 
 import numpy as np
 import pytest
@@ -53,7 +55,8 @@ def test_image_files_are_read_in_their_format(tmp_path):
     rng = np.random.default_rng(0)
     images, labels = rng.integers(1, 256, (20, 784), np.uint8), np.arange(20, dtype=np.uint8) % 10
     for kind, header, body in (
-        ("images-idx3", bytes(16), images), ("labels-idx1", bytes(8), labels),
+        ("images-idx3", struct.pack(">4I", 2051, 20, 28, 28), images),
+        ("labels-idx1", struct.pack(">2I", 2049, 20), labels),
     ):  # fmt: skip
         packed = gzip.compress(header + body.tobytes())
         (tmp_path / f"t10k-{kind}-ubyte.gz").write_bytes(packed)
@@ -161,6 +164,21 @@ def test_other_bad_requests_say_why(name, options, message):
         load(name, **({"points": 4} | options))
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "numbers"),
+    [
+        ("digits", {}, "08ef5bf94d78"), ("digits", {"outputs": 3}, "cc217dc8e2f1"),
+        ("kmnist", {}, "b371b6fb38d6"), ("cifar10", {}, "37b0caa5d908"),
+        ("cifar10", {"outputs": 4}, "6826d04623b3"),
+    ],
+)  # fmt: skip
+def test_the_numbers_stay_as_they_were(request, name, options, numbers):
+    """Bit for bit those of version 0.1.0: stored networks are found again by them."""
+    folder = None if name == "digits" else request.getfixturevalue("image_files") / name
+    data = load(name, points=500, held_out=30, directory=folder, **options)
+    assert hashlib.sha256(data.x.tobytes() + data.y.tobytes()).hexdigest()[:12] == numbers
+
+
 @pytest.mark.parametrize("name", ["kmnist", "cifar10"])
 def test_a_folder_without_the_images_says_what_is_missing(tmp_path, name):
     with pytest.raises(InputError, match=f"hold the original {name} files; got no file named"):
@@ -171,14 +189,11 @@ def test_a_folder_without_the_images_says_what_is_missing(tmp_path, name):
 
 def test_damaged_image_files_are_refused(tmp_path):
     (tmp_path / "data_batch_1.bin").write_bytes(bytes(3000))
-    with pytest.raises(InputError, match="sizes that are no multiple of 3073 bytes"):
+    with pytest.raises(InputError, match=r"a size \(3000\) that is no multiple of 3073"):
         load("cifar10", points=4, directory=tmp_path)
     (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(b"not gzip")
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(b"not gzip")
     with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte\.gz: Not a gzipped file"):
-        load("kmnist", points=4, directory=tmp_path)
-    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(16 + 784)))
-    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(bytes(8 + 2)))
-    with pytest.raises(InputError, match="784 pixels for 2 labels"):
         load("kmnist", points=4, directory=tmp_path)
 
 
