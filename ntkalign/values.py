@@ -4,7 +4,7 @@ NumPy's and JAX's numbers, arrays, ranges, lists, paths and strings mean what th
 What only looks like one is refused: True for 1, "8" for 8, NaN, a string for a list of names.
 
 Each function here makes a *check*: it takes the name of an argument and what was given for it, and
-returns the plain value.
+returns the plain value. A *setting* is a field of a dataclass that declares its check.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 import operator
 import os
 from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import field
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,21 @@ def text(name: str, given: Any) -> str:
 def folder(name: str, given: Any) -> Path:
     """The path of a folder."""
     return Path(text(name, given))
+
+
+def setting(default: Any, check: Check, help: str, metavar: str | None = None) -> Any:
+    """One setting.
+
+    Args:
+        default: what it is if it is not given.
+        check: what it may be.
+        help: what it is, with its unit.
+        metavar: how help shows its value; None keeps it off the command line.
+
+    Returns:
+        A dataclass field with the default; its metadata hold the rest.
+    """
+    return field(default=default, metadata={"check": check, "help": help, "metavar": metavar})
 
 
 def _number(given: Any) -> Any:

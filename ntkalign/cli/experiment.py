@@ -5,22 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
 from rich import progress as bars
 from rich.console import Console
 from rich.table import Table
 
-from ntkalign.cli.flags import Switch, flag, reads, refuse_both
+from ntkalign.cli.flags import ExperimentFlags
 from ntkalign.cli.verify import terminal
 from ntkalign.devices import use
 from ntkalign.experiments.execute import Executor, Result
-from ntkalign.experiments.experiment import EXPERIMENTS, Experiment
-from ntkalign.experiments.options import Options
+from ntkalign.experiments.experiment import EXPERIMENTS
 from ntkalign.experiments.plan import Item, Plan, make_plan, product_speed
 from ntkalign.experiments.tables import HISTORY, failed, run_row, write_tables
 from ntkalign.report.accuracy_curves import accuracy_curves
@@ -29,67 +26,6 @@ from ntkalign.rules import RULES
 from ntkalign.training.trainer import Moment
 
 LIST = "list"
-
-
-def _option(kind: Any, metavar: str, help: str) -> Any:
-    return Annotated[Any, reads(kind, metavar), flag(help)]
-
-
-@dataclass(frozen=True)
-class ExperimentFlags:
-    """Train what the paper trained for a table or a figure."""
-
-    names: Annotated[
-        tyro.conf.Positional[tuple[str, ...]], flag("list, or the names of experiments", "NAME")
-    ]
-    data_dir: _option(str | None, "DIR", "folder of the images, or of a folder for each set") = None
-    widths: _option(
-        tuple[int, ...] | None, "M,M…", "filters or hidden units; none: the experiment's"
-    ) = None
-    rules: _option(tuple[str, ...] | None, "NAME,…", "learning rules; none: the experiment's") = (
-        None
-    )
-    rates: _option(
-        tuple[float, ...] | None,
-        "η,η…",
-        "learning rates, as the released code's; none: the experiment's",
-    ) = None
-    epochs: _option(int | None, "E", "passes over the training points; none: the experiment's") = (
-        None
-    )
-    train: _option(int | None, "N", "the first N training points, in file order; none: all") = None
-    test: _option(
-        int | None, "N", "the first N images of the training files, measured on; none: 5000"
-    ) = None
-    seed: _option(int, "K", "of the weights and of the order of minibatches") = 99
-    batch: _option(int | None, "B", "points of a minibatch; none: the experiment's") = None
-    scale: Annotated[str, flag("small is what two cores do in minutes", "small|paper")] = "paper"
-    variant: Annotated[
-        str,
-        flag(
-            "rules as the released code has them, or as the equations are written",
-            "published|written",
-        ),
-    ] = "published"
-    log_steps: _option(int, "K", "record loss and updates of the first K minibatches") = 0
-    dry_run: Annotated[Switch, flag("print the plan and its cost, train nothing")] = False
-    precision: Annotated[str, flag("of everything", "float32|float64")] = "float32"
-    workers: _option(int, "N", "runs that are trained side by side") = 1
-    device: Annotated[str, flag("where to compute; auto is JAX's own choice", "auto|cpu|gpu")] = (
-        "auto"
-    )
-    out: Annotated[Path, flag("folder for the results", "DIR")] = Path("figures/latest/experiments")
-    resume: Annotated[Switch, flag("go on from runs stored in DIR (the default)")] = False
-    fresh: Annotated[Switch, flag("train every network again")] = False
-
-    def options(self) -> Options:
-        """The options that these flags ask for.
-
-        Raises:
-            InputError: if they cannot be used.
-        """
-        refuse_both(self.resume, self.fresh)
-        return Options(**{option.name: getattr(self, option.name) for option in fields(Options)})
 
 
 def run_experiments(flags: ExperimentFlags) -> int:

@@ -13,10 +13,10 @@ import io
 import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import tyro
 from tyro.constructors import (
@@ -28,12 +28,12 @@ from tyro.constructors import (
 )  # fmt: skip
 
 from ntkalign.errors import InputError, unknown_name
+from ntkalign.experiments.options import Options
 from ntkalign.runs.settings import PRESETS, Settings
 from ntkalign.runs.suite import HELD_OUT
 
 T = TypeVar("T")
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-KINDS = inspect.get_annotations(Settings, eval_str=True)
 
 
 def flag(help: str, metavar: str | None = None) -> Any:
@@ -101,7 +101,7 @@ def _number(kind: Callable[[str], object], text: str) -> object:
 
 @dataclass(frozen=True)
 class Asked:
-    """The settings that flags ask for: one flag for each that has a metavar.
+    """What flags ask of a class of settings: one flag for each that has a metavar.
 
     Attributes:
         given: what was given, by name.
@@ -112,6 +112,8 @@ class Asked:
     given: Mapping[str, Any] = field(default_factory=dict)
     base: Mapping[str, Any] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
+
+    kind: ClassVar[type] = Settings
 
     def settings(self, preset: str) -> Settings:
         """The settings; flags that were given win over the preset.
@@ -125,6 +127,24 @@ class Asked:
         if preset not in PRESETS:
             raise unknown_name("preset", preset, PRESETS, "only these are defined")
         return Settings(**(dict(self.base) | PRESETS[preset] | dict(self.given)))
+
+
+@dataclass(frozen=True)
+class AskedOptions(Asked):
+    """What flags ask of experiments."""
+
+    kind: ClassVar[type] = Options
+
+    def options(self) -> Options:
+        """The options; those that were not given have their defaults.
+
+        Returns:
+            The options.
+
+        Raises:
+            InputError: if they cannot be used.
+        """
+        return Options(**self.given)
 
 
 @dataclass(frozen=True)
@@ -209,7 +229,38 @@ class DataFlags:
     ] = ()
 
 
-NAMES = frozenset(KINDS) | {f.name for f in fields(KernelsFlags)}
+@dataclass(frozen=True)
+class ExperimentFlags:
+    """Train what the paper trained for a table or a figure."""
+
+    names: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], flag("experiments; nothing: list them", "NAME…")
+    ] = ()
+    asked: tyro.conf.OmitArgPrefixes[AskedOptions] = field(default_factory=AskedOptions)
+    dry_run: Annotated[Switch, flag("print the plan and its cost, train nothing")] = False
+    device: Annotated[str, flag("where to compute; auto is JAX's own choice", "auto|cpu|gpu")] = (
+        "auto"
+    )
+    out: Annotated[Path, flag("folder for the results", "DIR")] = Path("figures/latest/experiments")
+    resume: Annotated[Switch, flag("go on from runs stored in DIR (the default)")] = False
+    fresh: Annotated[Switch, flag("train every network again")] = False
+
+    def options(self) -> Options:
+        """The options that these flags ask for.
+
+        Returns:
+            The options.
+
+        Raises:
+            InputError: if they cannot be used, or flags contradict each other.
+        """
+        refuse_both(self.resume, self.fresh)
+        return self.asked.options()
+
+
+NAMES = frozenset(
+    f.name for kind in (Settings, Options, KernelsFlags, ExperimentFlags) for f in fields(kind)
+)
 """Arguments that are flags, by the names that errors call them."""
 
 _registry = ConstructorRegistry()
@@ -222,22 +273,23 @@ def _typed(spec: PrimitiveConstructorSpec[object]) -> Any:
 @_registry.struct_rule
 def _flags_of_settings(info: StructTypeInfo) -> StructConstructorSpec | None:
     """One flag for each setting that help can show."""
-    if info.type is not Asked:
+    if info.type not in (Asked, AskedOptions):
         return None
-    asked = info.default if isinstance(info.default, Asked) else Asked()
+    asked = info.default if isinstance(info.default, Asked) else info.type()
+    kinds = inspect.get_annotations(asked.kind, eval_str=True)
 
     def instantiate(**values: object) -> Asked:
         given = {n: v for n, v in values.items() if not isinstance(v, NotGiven)}
-        return Asked({**asked.given, **given}, asked.base, asked.hidden)
+        return replace(asked, given={**asked.given, **given})
 
     shown = tuple(
         StructFieldSpec(
             name=setting.name,
-            type=_typed(reads(KINDS[setting.name], setting.metadata["metavar"])),
+            type=_typed(reads(kinds[setting.name], setting.metadata["metavar"])),
             default=NotGiven(asked.base.get(setting.name, setting.default)),
             helptext=setting.metadata["help"],
         )
-        for setting in fields(Settings)
+        for setting in fields(asked.kind)
         if setting.metadata["metavar"] is not None and setting.name not in asked.hidden
     )
     return StructConstructorSpec(instantiate=instantiate, fields=shown)

@@ -16,10 +16,12 @@ import jax
 import tyro
 
 from ntkalign.cli.data import run_data
+from ntkalign.cli.experiment import run_experiments
 from ntkalign.cli.flags import (
     NAMES,
     ClaimsFlags,
     DataFlags,
+    ExperimentFlags,
     KernelsFlags,
     ReportFlags,
     VerifyFlags,
@@ -34,7 +36,7 @@ from ntkalign.version import __version__
 PROGRAM = "ntkalign"
 COMMANDS = {
     "verify": VerifyFlags, "kernels": KernelsFlags, "claims": ClaimsFlags, "report": ReportFlags,
-    "data": DataFlags,
+    "data": DataFlags, "experiment": ExperimentFlags,
 }  # fmt: skip
 _ONE_OF_THEM: Any = Union[  # noqa: UP007
     tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items())
@@ -66,7 +68,7 @@ def entry() -> None:
     sys.exit(main())
 
 
-def run(flags: VerifyFlags | ClaimsFlags | ReportFlags | DataFlags) -> int:
+def run(flags: VerifyFlags | ClaimsFlags | ReportFlags | DataFlags | ExperimentFlags) -> int:
     """Do what the flags of a subcommand ask for."""
     match flags:
         case KernelsFlags():
@@ -79,6 +81,8 @@ def run(flags: VerifyFlags | ClaimsFlags | ReportFlags | DataFlags) -> int:
             return list_claims()
         case DataFlags():
             return run_data(flags.words)
+        case ExperimentFlags():
+            return run_experiments(flags)
 
 
 def rebuild(folder: Path) -> int:

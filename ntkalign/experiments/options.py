@@ -4,98 +4,121 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, no_type_check
 
+from ntkalign.data.add_task import SEEDS_END
 from ntkalign.data.training_sets import PRECISIONS
 from ntkalign.errors import InputError
 from ntkalign.experiments.experiment import SCALES, Experiment
 from ntkalign.rules import RULES, VARIANTS
-from ntkalign.values import folder, one_of, optional, positive, several, text, whole
+from ntkalign.values import (
+    Check,
+    folder,
+    one_of,
+    optional,
+    positive,
+    setting,
+    several,
+    text,
+    whole,
+)  # fmt: skip
 
 _COUNT = whole(1, "it counts something", "pass a positive number")
 
 
-def _unique(name: str, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
-    if values is not None and not values:
-        raise InputError(
-            name, values, must="not be empty", got="nothing", because="nothing would be trained",
-            do="leave it out for the experiment's own",
-        )  # fmt: skip
-    return None if values is None else tuple(dict.fromkeys(values))
+OWN = ("widths", "rules", "rates", "epochs", "batch")
+"""What an experiment says where nothing is asked."""
+
+
+def _several(check: Check, example: str) -> Check:
+    """None, or at least one of them, each once."""
+    each = several(check, "each is trained", f"pass {example}, say")
+
+    def check_all(name: str, given: Any) -> tuple[Any, ...] | None:
+        if given is None:
+            return None
+        values = tuple(dict.fromkeys(each(name, given)))
+        if not values:
+            raise InputError(
+                name, values, must="not be empty", got="nothing",
+                because="nothing would be trained", do=f"pass {example}, or leave it out",
+            )  # fmt: skip
+        return values
+
+    return check_all
 
 
 def _rule(name: str, given: Any) -> str:
     return RULES.lookup(text(name, given), "rules").name
 
 
-_CHECKS = {
-    "data_dir": optional(folder),
-    "widths": optional(several(_COUNT, "they are widths", "pass 8,16, say")),
-    "rules": optional(several(_rule, "they are names of rules", "pass normal,align-ada, say")),
-    "rates": optional(
-        several(positive("it is a learning rate", "pass 1, say"), "they are rates", "pass 1,2,5")
-    ),
-    "epochs": optional(_COUNT),
-    "train": optional(_COUNT),
-    "test": optional(_COUNT),
-    "batch": optional(_COUNT),
-    "seed": whole(0, "it is the seed of a generator", "pass 99, the paper's"),
-    "scale": one_of(SCALES, "only these are defined"),
-    "variant": one_of(VARIANTS, "only these are defined"),
-    "precision": one_of(PRECISIONS, "networks are trained in one of them"),
-    "log_steps": whole(0, "it is a number of minibatches", "pass 20, say"),
-    "workers": whole(1, "somebody has to train", "pass 1"),
-}
-
-
+@no_type_check  # of what is given: checks here say more, and take more; values are what is declared
 @dataclass(frozen=True)
 class Options:
     """What is asked of experiments; None is the experiment's own value.
-
-    Args:
-        data_dir: the folder of the images, or of folders of image sets.
-        widths: numbers of filters or of hidden units.
-        rules: names of learning rules.
-        rates: learning rates, as the released code's.
-        epochs: passes over the training points.
-        train: the first so many training points, in file order.
-        test: the first so many images of the training files are measured on.
-        batch: points of a minibatch.
-        seed: of the weights and of the order of minibatches.
-        scale: "paper", or "small" for what two cores do in minutes.
-        variant: the rules as the released code has them, or as the equations are written.
-        precision: of everything.
-        log_steps: so many first minibatches leave their loss and the norms of their updates.
-        workers: runs that are trained side by side.
 
     Raises:
         InputError: if an option cannot be used.
     """
 
-    data_dir: Path | None = None
-    widths: tuple[int, ...] | None = None
-    rules: tuple[str, ...] | None = None
-    rates: tuple[float, ...] | None = None
-    epochs: int | None = None
-    train: int | None = None
-    test: int | None = None
-    batch: int | None = None
-    seed: int = 99
-    scale: str = "paper"
-    variant: str = "published"
-    precision: str = "float32"
-    log_steps: int = 0
-    workers: int = 1
+    data_dir: Path | None = setting(
+        None, optional(folder), "folder of the images, or of a folder for each set", "DIR"
+    )
+    widths: tuple[int, ...] | None = setting(
+        None, _several(_COUNT, "8,16"), "filters or hidden units; none: the experiment's", "M,M…"
+    )
+    rules: tuple[str, ...] | None = setting(
+        None, _several(_rule, "normal,align-ada"), "learning rules; none: the experiment's",
+        "NAME,NAME…",
+    )  # fmt: skip
+    rates: tuple[float, ...] | None = setting(
+        None, _several(positive("it is a learning rate", "pass 1, say"), "1,2,5"),
+        "learning rates, as the released code's; none: the experiment's", "η,η…",
+    )  # fmt: skip
+    epochs: int | None = setting(
+        None, optional(_COUNT), "passes over the training points; none: the experiment's", "E"
+    )
+    train: int | None = setting(
+        None, optional(_COUNT), "the first N training points, in file order; none: all", "N"
+    )
+    test: int | None = setting(
+        None, optional(_COUNT), "the first N images of the files are the test part; none: 5000", "N"
+    )
+    batch: int | None = setting(
+        None, optional(_COUNT), "points of a minibatch; none: the experiment's", "B"
+    )
+    seed: int = setting(
+        99, whole(0, "it is the seed of a generator", "pass 99, the paper's"),
+        "of the weights and of the order of minibatches", "K",
+    )  # fmt: skip
+    scale: str = setting(
+        "paper", one_of(SCALES, "only these are defined"),
+        "small is what two cores do in minutes", "|".join(SCALES),
+    )  # fmt: skip
+    variant: str = setting(
+        "published", one_of(VARIANTS, "only these are defined"),
+        "rules as the released code has them, or as the equations are written",
+        "|".join(VARIANTS),
+    )  # fmt: skip
+    log_steps: int = setting(
+        0, whole(0, "it is a number of minibatches", "pass 20, say"),
+        "record losses and updates of the first K minibatches", "K",
+    )  # fmt: skip
+    precision: str = setting(
+        "float32", one_of(PRECISIONS, "networks are trained in one of them"), "of everything",
+        "|".join(PRECISIONS),
+    )  # fmt: skip
+    workers: int = setting(
+        1, whole(1, "somebody has to train", "pass 1"), "runs that are trained side by side", "N"
+    )
 
     def __post_init__(self) -> None:
         for option in fields(self):
-            value = _CHECKS[option.name](option.name, getattr(self, option.name))
-            if option.name in ("widths", "rules", "rates"):
-                value = _unique(option.name, value)
+            value = option.metadata["check"](option.name, getattr(self, option.name))
             object.__setattr__(self, option.name, value)
-        if self.seed >= 2**32:
+        if self.seed >= SEEDS_END:
             raise InputError(
-                "seed", self.seed, must="be less than 2^32", got=str(self.seed),
+                "seed", self.seed, must=f"be at most {SEEDS_END - 1}", got=str(self.seed),
                 because="the paper's generator takes no larger one", do="pass 99, the paper's",
             )  # fmt: skip
 
@@ -105,7 +128,7 @@ class Options:
         Returns:
             Options in which only ``data_dir``, ``train`` and ``test`` may be None.
         """
-        own = {name: getattr(experiment, name) for name in ("widths", "rules", "rates", "epochs", "batch")}  # fmt: skip
+        own = {name: getattr(experiment, name) for name in OWN}
         if self.scale == "small":
             own |= experiment.small
         return replace(self, **{n: v for n, v in own.items() if getattr(self, n) is None})

@@ -101,7 +101,11 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
     """
     asked, task = options.of(experiment), experiment.task
     points = task.load(asked.data_dir, asked.train, asked.test, asked.precision)
-    assert asked.batch and asked.widths and asked.rules and asked.rates and asked.epochs
+    assert asked.batch
+    assert asked.widths
+    assert asked.rules
+    assert asked.rates
+    assert asked.epochs
     order = BatchOrder(
         asked.seed, asked.batch, len(points.train), len(points.test), task.evaluates_train
     )

@@ -122,13 +122,14 @@ class LayerMap(abc.ABC):
 
     def through_weight(self, weight: Any, s: Array) -> Array:
         """(∂φ_l/∂h)ᵀ s: the error carried back by these weights."""
-        like = jax.ShapeDtypeStruct(self.activity_shape(s), s.dtype)
+        like = jax.eval_shape(lambda: jnp.zeros(self.activity_shape(s), s.dtype))
         (back,) = jax.linear_transpose(partial(self.linear, weight), like)(s)
         return back
 
     def outer(self, s: Array, h: Array) -> Layer:
         """Σ_x (∂φ_l/∂θ_l)ᵀ s(x): what signals and activities make of weights and biases."""
-        like = jax.tree.map(lambda p: jax.ShapeDtypeStruct(p.shape, s.dtype), self.parameters)
+        shapes = self.parameters
+        like = jax.eval_shape(lambda: jax.tree.map(lambda p: jnp.zeros(p.shape, s.dtype), shapes))
         (change,) = jax.linear_transpose(lambda p: self.affine(p, h), like)(s)
         return change
 
@@ -234,8 +235,8 @@ class Network(abc.ABC):
             for layer, b in zip(self.maps[:-1], matrices, strict=True)
         )
 
-    def from_output(self, l: int, projection: Any, e: Array) -> Array:
-        """B_l e, an error carried straight to hidden layer l; shaped like h_l."""
+    def from_output(self, number: int, projection: Any, e: Array) -> Array:
+        """B_l e, an error carried straight to hidden layer l (a number); shaped like h_l."""
         return jnp.tensordot(e, projection, ((-1,), (-1,)))
 
     @property
@@ -340,8 +341,8 @@ class Network(abc.ABC):
     ) -> Signals:
         """(∂ψ_l/∂u)ᵀ B_l e with B_l straight from the output; e itself at the last layer."""
         hidden = (
-            layer.through_slope(slope, self.from_output(l, projection, error))
-            for l, (layer, slope, projection) in enumerate(
+            layer.through_slope(slope, self.from_output(number, projection, error))
+            for number, (layer, slope, projection) in enumerate(
                 zip(self.maps[:-1], slopes, projections, strict=True), start=1
             )
         )

@@ -43,6 +43,9 @@ def scaling(form: Parameterisation, fan_in: int) -> tuple[float, float]:
 
     In the neural tangent form weights are N(0, 1) and the map divides by √fan-in; in the standard
     one the weights themselves are drawn so much smaller.
+
+    Returns:
+        Both numbers.
     """
     small = 1 / math.sqrt(fan_in)
     return (small, 1.0) if form == "ntk" else (1.0, small)
@@ -255,7 +258,8 @@ class Convolutional(Network):
     def maps(self) -> tuple[LayerMap, ...]:
         """L convolutions, and the dense layer that pools."""
         height, width, channels = self.image
-        image, layers = (channels, height, width), list[LayerMap]()
+        image: Shape = (channels, height, width)
+        layers: list[LayerMap] = []
         for filters, stride in zip(self.filters, self.strides, strict=True):
             layer = ConvolutionMap(image, filters, stride, self.activation, self.norm, self.form)
             layers.append(layer)
@@ -269,11 +273,12 @@ class Convolutional(Network):
     def projection_shapes(self, *, shared: bool = False) -> tuple[Shape, ...]:
         """(c_l, H, W, C), or (c_l, C) for one map at all places."""
         hidden = self.maps[:-1]
-        return tuple((*(l.outputs[:1] if shared else l.outputs), self.classes) for l in hidden)
+        reached = (layer.outputs[:1] if shared else layer.outputs for layer in hidden)
+        return tuple((*outputs, self.classes) for outputs in reached)
 
-    def from_output(self, l: int, projection: Any, e: Float[Array, "B C"]) -> Array:
+    def from_output(self, number: int, projection: Any, e: Float[Array, "B C"]) -> Array:
         """B_l e; shaped like h_l."""
         if projection.ndim == 2:
             projection = projection[:, None, None, :]
         back = projection @ e.T
-        return jnp.broadcast_to(back, (*self.maps[l - 1].outputs, len(e)))
+        return jnp.broadcast_to(back, (*self.maps[number - 1].outputs, len(e)))

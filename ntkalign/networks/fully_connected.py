@@ -130,6 +130,8 @@ class FullyConnected(Network):
             for fan_in, units in zip(self.widths[:-1], self.widths[1:], strict=True)
         )
 
-    def from_output(self, l: int, projection: Any, e: Float[Array, "P C"]) -> Float[Array, "P m"]:
+    def from_output(
+        self, number: int, projection: Any, e: Float[Array, "P C"]
+    ) -> Float[Array, "P m"]:
         """B_l e, written out because e may be the rows of many moments."""
         return e @ projection.T

@@ -53,15 +53,15 @@ def draw(network: Network, seed: int = SEED, between: Between = Between.NOTHING)
     parameters: list[Layer] = []
     constants: list[Any] = []
     recurrent = isinstance(network, Recurrent)
-    for l, layer in enumerate(network.maps, start=1):
+    for number, layer in enumerate(network.maps, start=1):
         like = layer.parameters
         weight = None if like.weight is None else _weight(stream, layer, recurrent)
         bias = None if like.bias is None else np.zeros(like.bias.shape)
         parameters.append(Layer(weight, bias))
         if between is Between.WEIGHTS:
             constants.append(None if weight is None else _weight(stream, layer, recurrent))
-        elif projected and not recurrent and l < network.depth:
-            constants.append(_projection(stream, layer, shapes[l - 1]))
+        elif projected and not recurrent and number < network.depth:
+            constants.append(_projection(stream, layer, shapes[number - 1]))
     if projected and recurrent:
         constants = [_projection(stream, network.maps[-2], shapes[0])]
     return tuple(parameters), tuple(constants)
@@ -83,7 +83,7 @@ def _weight(stream: np.random.RandomState, layer: LayerMap, recurrent: bool) -> 
 
 def _projection(
     stream: np.random.RandomState, layer: LayerMap, shape: Shape
-) -> Float[np.ndarray, "..."]:
+) -> Float[np.ndarray, ...]:
     """B_l, with the size that :meth:`~ntkalign.networks.base.Network.projections` gives it."""
     outputs, size = shape[-1], math.sqrt(math.prod(layer.outputs))
     flat = stream.normal(size=(outputs, math.prod(shape[:-1]))).T / size

@@ -26,7 +26,7 @@ from ntkalign.networks.activations import Activation, lookup
 from ntkalign.networks.base import Layer, LayerMap, Network, Parameters, Pass, Shape, Signals
 from ntkalign.networks.fully_connected import DenseMap
 from ntkalign.precision import as_given
-from ntkalign.values import flag, optional, whole
+from ntkalign.values import optional, whole
 
 _COUNT = whole(1, "it counts something", "pass a positive number")
 
@@ -224,6 +224,9 @@ class Recurrent(Network):
         Args:
             weight: the W_h that carries it.
             signals: s_k of the steps.
+
+        Returns:
+            λ, (P, K, n), zero at the last step.
         """
         later = self.maps[-2].through_weight(weight, signals[-2][:, 1:])
         return jnp.concatenate([later, jnp.zeros_like(later[:, :1])], axis=1)

@@ -15,6 +15,7 @@ times the current slope: the error of step k itself is left out.
 from __future__ import annotations
 
 from functools import singledispatch
+from itertools import pairwise
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -37,14 +38,13 @@ def align_ada(network: Network, now: Pass, start: Pass, e: Array) -> Signals:
         One signal per layer.
     """
     frozen = backpropagate(weights=start, slopes=start, error=e)
-    signals: list[Array] = [e]
-    for l in range(network.depth - 1, 0, -1):
-        layer, above = network.maps[l - 1], network.maps[l]
-        back = above.through_weight(start.weights[l], frozen[l])
-        last = l == network.depth - 1
-        back = layer.through_activation((now if last else start).slopes[l - 1], back)
-        signals.append(layer.through_norm(now.slopes[l - 1], back))
-    return tuple(reversed(signals))
+    signals: list[Array] = []
+    last = network.depth - 2
+    for at, (layer, above) in enumerate(pairwise(network.maps)):
+        back = above.through_weight(start.weights[at + 1], frozen[at + 1])
+        back = layer.through_activation((now if at == last else start).slopes[at], back)
+        signals.append(layer.through_norm(now.slopes[at], back))
+    return (*signals, e)
 
 
 @align_ada.register

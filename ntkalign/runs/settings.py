@@ -7,7 +7,7 @@ Flags of the command line are made from the same declarations (:mod:`ntkalign.cl
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, no_type_check
 
@@ -20,12 +20,12 @@ from ntkalign.networks.family import Family
 from ntkalign.networks.shared_outputs import INITIAL_OUTPUTS
 from ntkalign.rules import NORMAL, Rule
 from ntkalign.values import (
-    Check,
     folder,
     one_of,
     optional,
     positive,
     real,
+    setting,
     several,
     text,
     whole,
@@ -52,21 +52,6 @@ def _rule(name: str, given: Any) -> Rule:
             because="each is run by itself", do="pass ('align-ada',), say",
         )  # fmt: skip
     return rules.lookup(given)
-
-
-def setting(default: Any, check: Check, help: str, metavar: str | None = None) -> Any:
-    """One setting.
-
-    Args:
-        default: what it is if it is not given.
-        check: what it may be; see :mod:`ntkalign.values`.
-        help: what it is, with its unit.
-        metavar: how help shows its value; None keeps it off the command line.
-
-    Returns:
-        A dataclass field with the default; its metadata hold the rest.
-    """
-    return field(default=default, metadata={"check": check, "help": help, "metavar": metavar})
 
 
 _A_NUMBER = "it is a number of dimensions", "pass a positive number"
@@ -99,7 +84,7 @@ class Settings:
         "digits", text, "training data; the two image sets need the folder that they lie in",
         "digits|sphere|cifar10|kmnist|FILE.npz",
     )  # fmt: skip
-    data_dir: Path | None = setting(  # noqa: RUF009
+    data_dir: Path | None = setting(
         None, optional(folder), "folder of the original image files", "DIR"
     )
     points: int = setting(
@@ -118,7 +103,7 @@ class Settings:
         3, whole(2, "a network needs a hidden layer", "pass 3, say"),
         "N, number of weight layers", "N",
     )  # fmt: skip
-    activation: Any = setting(  # noqa: RUF009
+    activation: Any = setting(
         "tanh", _activation, f"nonlinearity: {', '.join(ACTIVATIONS)}", "NAME"
     )
     widths: tuple[int, ...] = setting(

@@ -24,7 +24,7 @@ from ntkalign.rules import NORMAL, Rule, random_projections, random_weights, sha
 from ntkalign.training.losses import Loss, accuracy
 from ntkalign.training.optimisers import Optimiser
 
-_DRAWN_BETWEEN = {
+_DRAWN_BETWEEN: dict[Any, Between] = {
     random_weights: Between.WEIGHTS,
     random_projections: Between.PROJECTIONS,
     shared_projections: Between.SHARED_PROJECTIONS,

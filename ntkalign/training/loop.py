@@ -60,7 +60,6 @@ def train_steps(
     Returns:
         The state after them, and what they told.
     """
-
     begin, first, last = span
 
     def body(k: Array, carried: tuple[State, Told]) -> tuple[State, Told]:

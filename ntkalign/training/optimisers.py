@@ -37,7 +37,7 @@ class Optimiser:
 
 
 class _Moments(NamedTuple):
-    count: Array
+    taken: Array  # steps
     first: Any
     second: Any
 
@@ -50,18 +50,18 @@ def tensorflow_adam(rate: Any) -> optax.GradientTransformation:
         return _Moments(jnp.zeros((), jnp.int32), zeros, zeros)
 
     def update(gradient: Any, state: _Moments, parameters: Any = None) -> tuple[Any, _Moments]:
-        count = state.count + 1
+        taken = state.taken + 1
         first = optax.tree.update_moment(gradient, state.first, B1, 1)
         second = optax.tree.update_moment(gradient, state.second, B2, 2)
 
         def step(m: Array, v: Array) -> Array:
-            t = count.astype(m.dtype)
+            t = taken.astype(m.dtype)
             size = rate * jnp.sqrt(1 - B2**t) / (1 - B1**t)
             return -size * m / (jnp.sqrt(v) + EPSILON)
 
-        return jax.tree.map(step, first, second), _Moments(count, first, second)
+        return jax.tree.map(step, first, second), _Moments(taken, first, second)
 
-    return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
+    return optax.GradientTransformation(init, update)
 
 
 OPTIMISERS: Registry[Optimiser] = Registry(

@@ -204,17 +204,17 @@ class _Training:
         losses = np.asarray(self.told.losses, float)
         self._log(losses)
         loss = float(losses.mean())
-        values = [math.nan] * 3
+        test_loss = accuracy = after = math.nan
         if math.isfinite(loss):
-            values[:2] = self._evaluate(number, self.test, order.test)
+            test_loss, accuracy = self._evaluate(number, self.test, order.test)
             if order.train_again is not None:
-                values[2], _ = self._evaluate(number, self.train, order.train_again)
+                after, _ = self._evaluate(number, self.train, order.train_again)
         else:
             step = int(np.flatnonzero(~np.isfinite(losses))[0])
             self.history.status = f"diverged in epoch {number}, step {step}"
-        self.history.epochs.append(Epoch(number, loss, *values, self.seconds))
+        self.history.epochs.append(Epoch(number, loss, test_loss, accuracy, after, self.seconds))
         self.step, self.seconds, self.told = 0, 0.0, self._blank(number + 1)
-        self._tell(Moment(number, self.run.order.steps, self.run.order.steps, loss, values[1]))
+        self._tell(Moment(number, self.run.order.steps, self.run.order.steps, loss, accuracy))
 
     def _advance(self, number: int, part: Stretch, last: int) -> None:
         """A few steps, and what they took."""
