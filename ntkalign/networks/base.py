@@ -217,6 +217,11 @@ class Network(abc.ABC):
         """Shapes of the maps B_1 … B_{N−1} of :meth:`projections`: what they reach, then C."""
         return tuple((*layer.outputs, self.outputs) for layer in self.maps[:-1])
 
+    @property
+    def projection_sizes(self) -> tuple[int, ...]:
+        """Numbers of entries of what they reach, for one point; entries of B_l are N(0, 1/size)."""
+        return tuple(math.prod(layer.outputs) for layer in self.maps[:-1])
+
     @in_float64
     def projections(self, key: Key[Array, ""], *, shared: bool = False) -> tuple[Array, ...]:
         """Fixed random maps from the output straight to h_1 … h_{N−1} (direct feedback).
@@ -231,8 +236,8 @@ class Network(abc.ABC):
         """
         matrices = normal_matrices(key, list(self.projection_shapes(shared=shared)))
         return tuple(
-            b.astype(jnp.float64) / math.sqrt(math.prod(layer.outputs))
-            for layer, b in zip(self.maps[:-1], matrices, strict=True)
+            b.astype(jnp.float64) / math.sqrt(size)
+            for size, b in zip(self.projection_sizes, matrices, strict=True)
         )
 
     def from_output(self, number: int, projection: Any, e: Array) -> Array:
@@ -312,7 +317,7 @@ class Network(abc.ABC):
 
     @as_given
     def backward(
-        self, weights: tuple[Any, ...], slopes: tuple[Any, ...], error: Float[Array, "P C"]
+        self, weights: tuple[Any, ...], slopes: tuple[Any, ...], error: Float[Array, "P *steps C"]
     ) -> Signals:
         """∇_{u_l} f(x) e(x)/α for l = 1…N, by the chain rule through these weights and slopes.
 
@@ -337,7 +342,10 @@ class Network(abc.ABC):
 
     @as_given
     def direct(
-        self, projections: tuple[Any, ...], slopes: tuple[Any, ...], error: Float[Array, "P C"]
+        self,
+        projections: tuple[Any, ...],
+        slopes: tuple[Any, ...],
+        error: Float[Array, "P *steps C"],
     ) -> Signals:
         """(∂ψ_l/∂u)ᵀ B_l e with B_l straight from the output; e itself at the last layer."""
         hidden = (
@@ -370,7 +378,7 @@ class Network(abc.ABC):
 
 @as_given
 def backpropagate(
-    weights: Pass | tuple[Any, ...], slopes: Pass, error: Float[Array, "P C"]
+    weights: Pass | tuple[Any, ...], slopes: Pass, error: Float[Array, "P *steps C"]
 ) -> Signals:
     """The error carried back through chosen weights and chosen slopes.
 

@@ -15,6 +15,7 @@ convolutions of its own.
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import jax
@@ -48,7 +49,8 @@ def convolve(
     Returns:
         The same up to rounding, whatever the form.
     """
-    form = form or _choose(h, kernel, stride)
+    windows = math.prod(kernel.shape[:2]) * h.nbytes // stride**2
+    form = form or _choose(windows)
     if form == "library":
         return jax.lax.conv_general_dilated(
             h, kernel, (stride, stride), "SAME", dimension_numbers=("CHWN", "HWIO", "CHWN")
@@ -69,11 +71,10 @@ def convolve(
     return flat.reshape(-1, *sides, h.shape[-1])
 
 
-def _choose(h: Array, kernel: Array, stride: int) -> str:
+def _choose(window_bytes: int) -> str:
     if devices()[0].platform != "cpu":
         return "library"
-    entries = kernel.shape[0] * kernel.shape[1] * h.size // stride**2
-    return "windows" if entries * h.dtype.itemsize <= WINDOW_BYTES else "shifts"
+    return "windows" if window_bytes <= WINDOW_BYTES else "shifts"
 
 
 def _same(size: int, kernel: int, stride: int) -> tuple[int, tuple[int, int]]:

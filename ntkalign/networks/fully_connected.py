@@ -74,11 +74,13 @@ class DenseMap(LayerMap):
         """As given."""
         return self.std
 
-    def linear(self, weight: Any, h: Float[Array, "P a"]) -> Float[Array, "P b"]:
+    def linear(self, weight: Any, h: Float[Array, "P *steps a"]) -> Float[Array, "P *steps b"]:
         """W h/√m_{l−1}; W may be anything that rows are multiplied with by ``@``."""
         return self.scale * (h @ weight.T)
 
-    def through_weight(self, weight: Any, s: Float[Array, "P b"]) -> Float[Array, "P a"]:
+    def through_weight(
+        self, weight: Any, s: Float[Array, "P *steps b"]
+    ) -> Float[Array, "P *steps a"]:
         """Wᵀ s/√m_{l−1}, written out because W need not be an array that JAX can transpose."""
         return self.scale * (s @ weight)
 

@@ -50,6 +50,7 @@ def draw(network: Network, seed: int = SEED, between: Between = Between.NOTHING)
     stream = np.random.RandomState(seed)
     projected = between in (Between.PROJECTIONS, Between.SHARED_PROJECTIONS)
     shapes = network.projection_shapes(shared=between is Between.SHARED_PROJECTIONS)
+    sizes = network.projection_sizes
     parameters: list[Layer] = []
     constants: list[Any] = []
     recurrent = isinstance(network, Recurrent)
@@ -61,9 +62,9 @@ def draw(network: Network, seed: int = SEED, between: Between = Between.NOTHING)
         if between is Between.WEIGHTS:
             constants.append(None if weight is None else _weight(stream, layer, recurrent))
         elif projected and not recurrent and number < network.depth:
-            constants.append(_projection(stream, layer, shapes[number - 1]))
+            constants.append(_projection(stream, shapes[number - 1], sizes[number - 1]))
     if projected and recurrent:
-        constants = [_projection(stream, network.maps[-2], shapes[0])]
+        constants = [_projection(stream, shapes[0], sizes[0])]
     return tuple(parameters), tuple(constants)
 
 
@@ -81,12 +82,10 @@ def _weight(stream: np.random.RandomState, layer: LayerMap, recurrent: bool) -> 
     return layer.initial_std * drawn
 
 
-def _projection(
-    stream: np.random.RandomState, layer: LayerMap, shape: Shape
-) -> Float[np.ndarray, ...]:
-    """B_l, with the size that :meth:`~ntkalign.networks.base.Network.projections` gives it."""
-    outputs, size = shape[-1], math.sqrt(math.prod(layer.outputs))
-    flat = stream.normal(size=(outputs, math.prod(shape[:-1]))).T / size
+def _projection(stream: np.random.RandomState, shape: Shape, size: int) -> Float[np.ndarray, ...]:
+    """B_l, with entries N(0, 1/size)."""
+    outputs = shape[-1]
+    flat = stream.normal(size=(outputs, math.prod(shape[:-1]))).T / math.sqrt(size)
     if len(shape) != 4:  # no image
         return flat.reshape(shape)
     channels, *places, _ = shape

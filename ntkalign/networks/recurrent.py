@@ -156,6 +156,11 @@ class Recurrent(Network):
         places = () if shared else (self.steps + 1,)
         return ((*places, self.width, self.targets),)
 
+    @property
+    def projection_sizes(self) -> tuple[int, ...]:
+        """(n,)."""
+        return (self.width,)
+
     @as_given
     def forward(self, parameters: Parameters, x: Float[Array, "P K d"]) -> Pass:
         """All steps, over all sequences."""
