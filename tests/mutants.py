@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import faults_of_training
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -80,8 +82,8 @@ MUTANTS = (
     Mutant(
         "bias subtracted",
         "networks/base.py",
-        "+ parameters.bias[None]",
-        "- parameters.bias[None]",
+        "return u if bias is None else u + jnp",
+        "return u if bias is None else u - jnp",
         NETWORKS,
     ),
     Mutant(
@@ -113,7 +115,11 @@ MUTANTS = (
         NETWORKS + RULES,
     ),
     Mutant(
-        "biases not scaled", "networks/fully_connected.py", "self.bias_std * bias", "bias", NETWORKS
+        "biases not scaled",
+        "networks/base.py",
+        "self.bias_std * next(biases)",
+        "next(biases)",
+        NETWORKS,
     ),
     # the network protocol: where each of three factors is taken
     Mutant(
@@ -178,8 +184,8 @@ MUTANTS = (
     Mutant(
         "Align-ada with frozen activity",
         "rules.py",
-        '"align-ada", initial_jacobian, current_activity',
-        '"align-ada", initial_jacobian, initial_activity',
+        '"align-ada",\n    initial_jacobian,\n    current_activity',
+        '"align-ada",\n    initial_jacobian,\n    initial_activity',
         RULES,
     ),
     Mutant(
@@ -206,8 +212,8 @@ MUTANTS = (
     Mutant(
         "DFA without σ′",
         "networks/base.py",
-        "layer.through_slope(slope, self.from_output(projection, error))",
-        "self.from_output(projection, error)",
+        "layer.through_slope(slope, self.from_output(number, projection, error))",
+        "self.from_output(number, projection, error)",
         RULES,
     ),
     Mutant(
@@ -679,6 +685,7 @@ MUTANTS = (
         "np.linalg.norm(a - b)",
         KERNELS,
     ),
+    *(Mutant(*row) for row in faults_of_training.ROWS),
 )
 
 
