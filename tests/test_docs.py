@@ -19,7 +19,10 @@ README_WORDS = 550
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
 SOURCE = re.compile(r"[\w./-]+\.(?:py|md|toml|cff|csv|txt)|[\w.-]+/(?:[\w.-]+/)*")
-MADE_BY_A_RUN = {"plots/", "cells/", "report.md", "measurements.csv"}
+MADE_BY_A_RUN = {
+    "plots/", "cells/", "runs/", "report.md", "measurements.csv", "history.csv", "runs.csv",
+    "train_after.csv", "steps.csv", "updates.csv",
+}  # fmt: skip
 
 
 def prose(text: str) -> str:
@@ -98,14 +101,18 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().split()) <= README_WORDS
 
 
+PAGES_OF_FLAGS = {("verify", "kernels"): "commands.md", ("experiment",): "experiments.md"}
+
+
 def flags(text: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
 
 
 def test_the_page_of_commands_has_their_flags_and_no_others(capsys):
-    for command in ("verify", "kernels"):
-        with pytest.raises(SystemExit, match="0"):
-            main([command, "--help"])
-    known = flags(capsys.readouterr().out)
-    said = flags((ROOT / "docs" / "commands.md").read_text())
-    assert said - {"--version"} == known
+    for commands, page in PAGES_OF_FLAGS.items():
+        for command in commands:
+            with pytest.raises(SystemExit, match="0"):
+                main([command, "--help"])
+        known = flags(capsys.readouterr().out) - {"--help"}
+        said = flags((ROOT / "docs" / page).read_text())
+        assert said - {"--version", "--help"} == known

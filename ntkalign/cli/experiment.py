@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,7 +16,8 @@ from rich.table import Table
 from ntkalign.cli.flags import ExperimentFlags
 from ntkalign.cli.verify import terminal
 from ntkalign.devices import use
-from ntkalign.experiments.execute import Executor, Result
+from ntkalign.errors import IncompleteRunError
+from ntkalign.experiments.execute import FAILED, Executor, Result
 from ntkalign.experiments.experiment import EXPERIMENTS
 from ntkalign.experiments.plan import Item, Plan, make_plan, product_speed
 from ntkalign.experiments.tables import HISTORY, failed, run_row, write_tables
@@ -39,6 +40,7 @@ def run_experiments(flags: ExperimentFlags) -> int:
 
     Raises:
         InputError: if something cannot be used; nothing is trained then.
+        IncompleteRunError: if a run could not be trained, for want of memory, say.
     """
     console = terminal()
     if flags.names in ((), (LIST,)):
@@ -54,18 +56,48 @@ def run_experiments(flags: ExperimentFlags) -> int:
             say_plan(plan, speed, console)
         if flags.dry_run:
             return 0
-        results: list[Result] = []
-        with progress(sum(len(plan.items) for plan in plans)) as tell:
-            executor = Executor(flags.out, options.workers, flags.fresh, tell)
-            for plan in plans:
-                results += executor.run(plan)
-                write_tables(results, flags.out)
+        results = train_plans(plans, flags)
     for plan in plans:
         own = [result for result in results if result.item.experiment is plan.experiment]
         accuracy_curves(own, flags.out / "plots")
         console.print(table_of(own))
     say_end(results, flags.out, console)
+    broken = [result for result in results if result.history.status.startswith(FAILED)]
+    if broken:
+        raise IncompleteRunError(
+            f"{len(broken)} runs failed, first: {broken[0].item}, {broken[0].history.status}; "
+            f"what is done is kept in {flags.out}"
+        )
     return 0
+
+
+def train_plans(plans: Sequence[Plan], flags: ExperimentFlags) -> list[Result]:
+    """Train what is planned; if somebody interrupts, the tables hold what is finished.
+
+    Args:
+        plans: of each experiment.
+        flags: where to and how.
+
+    Returns:
+        Results in the order of the plans.
+    """
+    items = [item for plan in plans for item in plan.items]
+    finished: dict[Item, Result] = {}
+
+    def in_order() -> list[Result]:
+        return [finished[item] for item in items if item in finished]
+
+    with progress(len(items)) as tell:
+        executor = Executor(flags.out, plans[0].options.workers, flags.fresh, tell)
+        try:
+            for plan in plans:
+                with closing(executor.run(plan)) as results:
+                    for result in results:
+                        finished[result.item] = result
+        finally:
+            if finished:
+                write_tables(in_order(), flags.out)
+    return in_order()
 
 
 def list_of_experiments() -> Table:
@@ -86,12 +118,13 @@ def say_plan(plan: Plan, speed: float, console: Console) -> None:
     """The plan of an experiment, and its cost."""
     asked, points = plan.options, plan.points
     train, test = len(points.train), len(points.test)
+    seeds = ", ".join(map(str, asked.seed))
     console.print(
         f"{plan.experiment.name}: {plan.experiment.title}\n{len(plan.items)} runs: "
         f"{len(asked.widths or ())} widths × {len(asked.rules or ())} rules × "
         f"{len(asked.rates or ())} rates, {asked.epochs} epochs of "
         f"{plan.items[0].run.order.steps} steps, batches of {asked.batch}; {train} training and "
-        f"{test} test points; rules as {asked.variant}, seed {asked.seed}, {asked.precision}",
+        f"{test} test points; rules as {asked.variant}, seed {seeds}, {asked.precision}",
         highlight=False,
     )
     table = Table(box=None, pad_edge=False)

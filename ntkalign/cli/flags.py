@@ -236,7 +236,7 @@ class ExperimentFlags:
     names: Annotated[
         tyro.conf.Positional[tuple[str, ...]], flag("experiments; nothing: list them", "NAME…")
     ] = ()
-    asked: tyro.conf.OmitArgPrefixes[AskedOptions] = field(default_factory=AskedOptions)
+    run: tyro.conf.OmitArgPrefixes[AskedOptions] = field(default_factory=AskedOptions)
     dry_run: Annotated[Switch, flag("print the plan and its cost, train nothing")] = False
     device: Annotated[str, flag("where to compute; auto is JAX's own choice", "auto|cpu|gpu")] = (
         "auto"
@@ -255,7 +255,7 @@ class ExperimentFlags:
             InputError: if they cannot be used, or flags contradict each other.
         """
         refuse_both(self.resume, self.fresh)
-        return self.asked.options()
+        return self.run.options()
 
 
 NAMES = frozenset(

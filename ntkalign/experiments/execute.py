@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import jax
 import numpy as np
 
 from ntkalign.data.training_sets import TrainingSet
@@ -26,6 +27,8 @@ from ntkalign.runs.fingerprint import DECIDING_TRAINING, computed_by
 from ntkalign.training.feed import Feed, in_memory
 from ntkalign.training.trainer import History, Keeping, Moment, Run, train
 
+FAILED = "failed"
+"""How the status of a run begins that could not be trained."""
 CHECKPOINTS = "runs"
 """The folder of the checkpoints, in that of the results."""
 
@@ -70,39 +73,33 @@ class Executor:
     fresh: bool
     tell: Telling
 
-    def run(self, plan: Plan) -> list[Result]:
+    def run(self, plan: Plan) -> Generator[Result, None, None]:
         """Train all of a plan.
 
         Args:
             plan: the runs.
 
-        Returns:
-            Results in the plan's order.
-
-        Raises:
-            KeyboardInterrupt: if somebody interrupts; every run's place is written down.
+        Yields:
+            Results, as runs end. Whoever stops listening stops the others, whose places are
+            written down.
         """
         points, batch = plan.points, plan.items[0].run.order.batch
         data, context = digest(points), computed_by(DECIDING_TRAINING)
-        feeds = (in_memory(points.train.x, points.train.y, batch),
-                 in_memory(points.test.x, points.test.y, batch))  # fmt: skip
+        training, test = (in_memory(p.x, p.y, batch) for p in (points.train, points.test))
         stop = Event()
 
         def one(item: Item) -> Result:
             path = self.folder / CHECKPOINTS / f"{name_of(item.run, data, context)}.npz"
-            return self._train(item, feeds, path, stop)
+            return self._train(item, (training, test), path, stop)
 
-        results: dict[int, Result] = {}
         with ThreadPoolExecutor(self.workers) as pool:
-            waiting = {pool.submit(one, item): n for n, item in enumerate(plan.items)}
+            waiting = [pool.submit(one, item) for item in plan.items]
             try:
                 for done in as_completed(waiting):
-                    results[waiting[done]] = done.result()
-            except BaseException:
+                    yield done.result()
+            finally:
                 stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
-                raise
-        return [results[number] for number in range(len(plan.items))]
 
     def _train(self, item: Item, feeds: tuple[Feed, Feed], path: Path, stop: Event) -> Result:
         began, reused = time.monotonic(), 0
@@ -118,7 +115,11 @@ class Executor:
             nonlocal reused
             reused = epochs
 
-        history, _ = train(item.run, *feeds, Keeping(path, found=found), tell)
+        try:
+            history, _ = train(item.run, *feeds, Keeping(path, found=found), tell)
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:  # the others go on
+            text = str(error).splitlines()[0] if str(error) else "out of memory"
+            history = History(status=f"{FAILED}: {text[:200]}")
         return Result(item, history, time.monotonic() - began, reused)
 
 

@@ -48,6 +48,16 @@ def _several(check: Check, example: str) -> Check:
     return check_all
 
 
+def _seed(name: str, given: Any) -> int:
+    seed = whole(0, "it is the seed of a generator", "pass 99, the paper's")(name, given)
+    if seed >= SEEDS_END:
+        raise InputError(
+            name, seed, must=f"be at most {SEEDS_END - 1}", got=str(seed),
+            because="the paper's generator takes no larger one", do="pass 99, the paper's",
+        )  # fmt: skip
+    return seed
+
+
 def _rule(name: str, given: Any) -> str:
     return RULES.lookup(text(name, given), "rules").name
 
@@ -87,9 +97,9 @@ class Options:
     batch: int | None = setting(
         None, optional(_COUNT), "points of a minibatch; none: the experiment's", "B"
     )
-    seed: int = setting(
-        99, whole(0, "it is the seed of a generator", "pass 99, the paper's"),
-        "of the weights and of the order of minibatches", "K",
+    seed: tuple[int, ...] = setting(
+        (99,), _several(_seed, "99"), "of weights and of the order of minibatches; one run each",
+        "K,K…",
     )  # fmt: skip
     scale: str = setting(
         "paper", one_of(SCALES, "only these are defined"),
@@ -116,11 +126,6 @@ class Options:
         for option in fields(self):
             value = option.metadata["check"](option.name, getattr(self, option.name))
             object.__setattr__(self, option.name, value)
-        if self.seed >= SEEDS_END:
-            raise InputError(
-                "seed", self.seed, must=f"be at most {SEEDS_END - 1}", got=str(self.seed),
-                because="the paper's generator takes no larger one", do="pass 99, the paper's",
-            )  # fmt: skip
 
     def of(self, experiment: Experiment) -> Options:
         """The options with the experiment's own values where nothing is asked.

@@ -50,7 +50,8 @@ class Item:
     run: Run
 
     def __str__(self) -> str:
-        return f"{self.experiment.name} ×{self.width} {self.rule} η={self.run.rate:g}"
+        run = self.run
+        return f"{self.experiment.name} ×{self.width} {self.rule} η={run.rate:g} seed {run.seed}"
 
     @property
     def operations(self) -> float:
@@ -106,20 +107,22 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
     assert asked.rules
     assert asked.rates
     assert asked.epochs
-    order = BatchOrder(
-        asked.seed, asked.batch, len(points.train), len(points.test), task.evaluates_train
-    )
+    orders = [
+        BatchOrder(seed, asked.batch, len(points.train), len(points.test), task.evaluates_train)
+        for seed in asked.seed
+    ]
     items = tuple(
         Item(
             experiment, width, rule,
             Run(
                 _learner(task, task.build(width, asked.batch), rule, asked.variant),
-                rate, asked.epochs, order, asked.seed, asked.precision, asked.log_steps,
+                rate, asked.epochs, order, order.seed, asked.precision, asked.log_steps,
             ),
         )
         for width in asked.widths
         for rule in asked.rules
         for rate in asked.rates
+        for order in orders
     )  # fmt: skip
     return Plan(experiment, asked, points, items)
 
