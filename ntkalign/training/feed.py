@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,6 +34,7 @@ class Stretch(NamedTuple):
     order: Any  # numbers of points in ``points``, a row for each step
 
 
+@runtime_checkable
 class Feed(Protocol):
     """Where points come from."""
 
