@@ -96,7 +96,7 @@ class History:
         """What a run of so many epochs and logged steps leaves behind."""
         epochs = self.epochs[: run.epochs]
         status = self.status if len(epochs) == len(self.epochs) else TRAINED
-        steps = run.log_steps
+        steps = min(run.log_steps, run.epochs * run.order.steps)
         return History(epochs, self.losses[:steps], self.update_norms[:steps], status)
 
     @classmethod
@@ -184,7 +184,8 @@ class _Training:
         """Train what is left."""
         begun = len(self.history.epochs)
         epochs = self.run.order.epochs(begun)
-        for number, order in enumerate(islice(epochs, self.run.epochs - begun), begun + 1):
+        left = max(0, self.run.epochs - begun)
+        for number, order in enumerate(islice(epochs, left), begun + 1):
             if self.history.status != TRAINED:
                 break
             self._train_epoch(number, order)
