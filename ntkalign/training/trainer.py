@@ -239,13 +239,11 @@ class _Training:
 
     def _evaluate(self, number: int, feed: Feed, order: Order) -> tuple[float, float]:
         found = [
-            (len(part.order), *evaluate(self.run.learner, self.state, self.frozen, *part[1:]))
+            evaluate(self.run.learner, self.state, self.frozen, *part[1:])
             for part in feed.stretches(number, order)
         ]
-        sizes, losses, right = (
-            np.array([float(v) for v in values]) for values in zip(*found, strict=True)
-        )
-        return float(np.average(losses, weights=sizes)), float(np.average(right, weights=sizes))
+        losses, right = (np.concatenate(parts).astype(float) for parts in zip(*found, strict=True))
+        return float(losses.mean()), float(right.mean())
 
     def _blank(self, epoch: int) -> Told:
         steps = self.run.order.steps
