@@ -42,6 +42,7 @@ SLOW = (
     "kernels/",
     "flow/spectral/test_spectral_flow.py",
     # other processes
+    "training/test_trainer.py::test_a_run_that_is_killed_goes_on",
     "test_precision.py::test_every_entry_computes_what_it_does_in_float64_for_good",
     "test_precision.py::test_the_users_own_computation_stays_as_it_is",
     "test_precision.py::test_without_scopes_every_entry_would_compute_something_else",
