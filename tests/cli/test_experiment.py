@@ -152,6 +152,15 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys, tmp_path, monkeypa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize(("name", "train"), [("table6", 1000), ("table7", 2000)])
+def test_real_images_are_planned(capsys, image_files, name, train):
+    assert experiment(name, "--scale", "small", "--data-dir", image_files, "--dry-run") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "12 runs: 2 widths × 6 rules × 1 rates, 4 epochs" in text
+    assert f"{train // 100} steps, batches of 100; {train} training and 500 test points" in text
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.1, "1 s"), (119.0, "119 s"), (120.0, "2 min"), (7199.0, "120 min"), (7200.0, "2 h"),
