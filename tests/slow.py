@@ -48,6 +48,7 @@ SLOW = (
     "flow/spectral/test_spectral_flow.py",
     # other processes
     "training/test_trainer.py::test_a_run_that_is_killed_goes_on",
+    "training/test_trainer.py::test_points_that_come_in_stretches_give_the_same_bits",
     "test_precision.py::test_every_entry_computes_what_it_does_in_float64_for_good",
     "test_precision.py::test_the_users_own_computation_stays_as_it_is",
     "test_precision.py::test_without_scopes_every_entry_would_compute_something_else",
