@@ -14,6 +14,11 @@ ORDER = ("data/test_batches",)
 LOSSES = ("training/test_losses",)
 OPTIMISERS = ("training/test_optimisers",)
 TRAINER = ("training/test_trainer",)
+LOOP = ("training/test_loop",)
+FEED = ("training/test_feed",)
+CHECKPOINTS = ("training/test_checkpoints",)
+STORE = ("experiments/test_execute",)
+TABLES = ("experiments/test_tables",)
 
 ROWS = (
     # the convolution
@@ -141,4 +146,28 @@ ROWS = (
     ("resumed: one step is taken twice", "training/trainer.py",
      'self.step, self.seconds = text["step"], text["seconds"]',
      'self.step, self.seconds = max(0, text["step"] - 1), text["seconds"]', TRAINER),
+    ("cut: the log of later epochs stays", "training/trainer.py",
+     "steps = min(run.log_steps, run.epochs * run.order.steps)", "steps = run.log_steps", TRAINER),
+    ("parts: norms are counted from the order's first row", "training/loop.py",
+     "norms.at[k].set", "norms.at[k - begin].set", LOOP),
+    ("stretches: from the epoch's first step", "training/feed.py",
+     "range(first, len(order), self.batches)", "range(0, len(order), self.batches)", FEED),
+    ("checkpoint: of whatever type", "training/checkpoints.py",
+     "array.shape != leaf.shape or array.dtype != leaf.dtype", "array.shape != leaf.shape",
+     CHECKPOINTS),
+    ("checkpoint: read by unpickling", "training/checkpoints.py",
+     "np.load(raw, allow_pickle=False)", "np.load(raw, allow_pickle=True)", CHECKPOINTS),
+    # experiments
+    ("store: runs of other lengths have other names", "experiments/execute.py",
+     '("epochs", "log_steps")', '("log_steps",)', STORE),
+    ("store: runs of other rates have the same name", "experiments/execute.py",
+     '("epochs", "log_steps")', '("epochs", "log_steps", "rate")', STORE),
+    ("store: test points are no part of the digest", "experiments/execute.py",
+     "for part in (points.train, points.test):", "for part in (points.train,):", STORE),
+    ("table: the worst epoch", "experiments/tables.py",
+     "best = max(finite, key", "best = min(finite, key", TABLES),
+    ("table: what is no number looks like what there is not", "experiments/tables.py",
+     'return "nan" if math.isnan(value) else value', "return value", TABLES),
+    ("table: losses before the update where those after it are known", "experiments/tables.py",
+     "e.train_loss_after if after else e.train_loss for", "e.train_loss for", TABLES),
 )  # fmt: skip

@@ -24,7 +24,7 @@ class EpochOrder:
     """Numbers of points, batch by batch."""
 
     train: Order
-    test: Order
+    test: Int[np.ndarray, "test_steps B"]
     train_again: Order | None  # for an evaluation after the epoch
 
 

@@ -23,13 +23,27 @@ from ntkalign.experiments.experiment import Experiment
 from ntkalign.experiments.options import Options
 from ntkalign.experiments.task import Task
 from ntkalign.networks.base import Network
-from ntkalign.rules import RULES, current_jacobian, nothing_below_the_last_layer, variant
+from ntkalign.rules import (
+    RULES,
+    current_jacobian,
+    direct,
+    nothing_below_as_released,
+    nothing_below_the_last_layer,
+    through_fixed_weights,
+    through_initial_weights,
+    variant,
+)  # fmt: skip
 from ntkalign.training.learner import Learner
 from ntkalign.training.optimisers import OPTIMISERS
 from ntkalign.training.trainer import Run
 
 ACTIVITY_OPERATIONS = 2600
 """What an entry of an activity costs in a step, in operations of a matrix product (measured)."""
+_NOT_FROZEN = (
+    current_jacobian, direct, through_fixed_weights, through_initial_weights,
+    nothing_below_the_last_layer, nothing_below_as_released,
+)  # fmt: skip
+"""Feedback that takes no pass of the frozen network."""
 _PEAK_SIZE = 1024
 
 
@@ -58,11 +72,12 @@ class Item:
         """Of the whole run, with what is paid for activities."""
         run = self.run
         network, rule = run.learner.network, run.learner.rule
-        products = 3 if rule.feedback in (current_jacobian, nothing_below_the_last_layer) else 4
+        products = 3 if rule.feedback in _NOT_FROZEN else 4
+        products += 3 if rule.error == "normal" else 0  # the network that is trained alongside
         points = run.order.batch * run.order.steps
         per_point = products * network.operations + ACTIVITY_OPERATIONS * network.entries
         tested = run.order.test + (run.order.train if run.order.evaluates_train else 0)
-        return run.epochs * (points * per_point + tested * network.operations)
+        return float(run.epochs * (points * per_point + tested * network.operations))
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ def write_tables(results: Sequence[Result], folder: Path) -> None:
         HISTORY: history_rows(results), STEPS: step_rows(results), UPDATES: update_rows(results),
         RUNS: map(run_row, results), AFTER: after_rows(results),
     }.items():  # fmt: skip
-        table = pd.DataFrame(list(rows), columns=list(COLUMNS[name]))
+        # objects, so that whole numbers stay whole beside a gap
+        table = pd.DataFrame(list(rows), columns=list(COLUMNS[name]), dtype=object)
         if table.empty:
             (folder / name).unlink(missing_ok=True)
         else:

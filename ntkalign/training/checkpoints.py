@@ -59,13 +59,15 @@ def load(path: Path, like: Any) -> Checkpoint | None:
     """
     leaves, structure = jax.tree.flatten(like)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, zipfile.ZipFile(raw):
+            raw.seek(0)
+            file = np.load(raw, allow_pickle=False)
             if len(file.files) != len(leaves) + 1:
                 return None
             text = json.loads(file[_TEXT].tobytes())
             arrays = [file[f"array-{number}"] for number in range(len(leaves))]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        return None
+    except (OSError, EOFError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile):
+        return None  # RuntimeError: a flag says encrypted, or packed in an unknown way
     for array, leaf in zip(arrays, leaves, strict=True):
         if array.shape != leaf.shape or array.dtype != leaf.dtype:
             return None

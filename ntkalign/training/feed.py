@@ -84,18 +84,20 @@ class Fetched:
         """So many batches each."""
         starts = list(range(first, len(order), self.batches))
 
-        def get(start: int) -> Stretch:
-            rows = order[start : start + self.batches]
-            x, y = self.fetch(epoch, rows.ravel())
-            local = np.arange(rows.size).reshape(rows.shape)
-            return Stretch(start, Points(jnp.asarray(x), jnp.asarray(y)), jnp.asarray(local))
+        def rows(start: int) -> Order:
+            return order[start : start + self.batches]
+
+        def get(start: int) -> tuple[np.ndarray, np.ndarray]:
+            return self.fetch(epoch, rows(start).ravel())
 
         with ThreadPoolExecutor(1) as ahead:
             coming = [ahead.submit(get, start) for start in starts[:1]]
-            for number in range(len(starts)):
-                found = coming.pop().result()
-                coming = [ahead.submit(get, start) for start in starts[number + 1 : number + 2]]
-                yield found
+            for number, start in enumerate(starts):
+                x, y = coming.pop().result()
+                coming = [ahead.submit(get, later) for later in starts[number + 1 : number + 2]]
+                local = np.arange(rows(start).size).reshape(rows(start).shape)
+                # here and not ahead: that thread is not in the scope of this one's precision
+                yield Stretch(start, Points(jnp.asarray(x), jnp.asarray(y)), jnp.asarray(local))
 
 
 def in_memory(x: np.ndarray, y: np.ndarray, batch: int) -> Feed:

@@ -46,8 +46,8 @@ def tensorflow_adam(rate: Any) -> optax.GradientTransformation:
     """Adam with ε outside the correction of the second moment."""
 
     def init(parameters: Any) -> _Moments:
-        zeros = jax.tree.map(jnp.zeros_like, parameters)
-        return _Moments(jnp.zeros((), jnp.int32), zeros, zeros)
+        first, second = (jax.tree.map(jnp.zeros_like, parameters) for _ in range(2))
+        return _Moments(jnp.zeros((), jnp.int32), first, second)  # no buffer twice: donated
 
     def update(gradient: Any, state: _Moments, parameters: Any = None) -> tuple[Any, _Moments]:
         taken = state.taken + 1

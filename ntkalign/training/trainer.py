@@ -96,7 +96,7 @@ class History:
         """What a run of so many epochs and logged steps leaves behind."""
         epochs = self.epochs[: run.epochs]
         status = self.status if len(epochs) == len(self.epochs) else TRAINED
-        steps = run.log_steps
+        steps = min(run.log_steps, run.epochs * run.order.steps)
         return History(epochs, self.losses[:steps], self.update_norms[:steps], status)
 
     @classmethod
@@ -184,7 +184,8 @@ class _Training:
         """Train what is left."""
         begun = len(self.history.epochs)
         epochs = self.run.order.epochs(begun)
-        for number, order in enumerate(islice(epochs, self.run.epochs - begun), begun + 1):
+        left = max(0, self.run.epochs - begun)
+        for number, order in enumerate(islice(epochs, left), begun + 1):
             if self.history.status != TRAINED:
                 break
             self._train_epoch(number, order)
@@ -238,13 +239,11 @@ class _Training:
 
     def _evaluate(self, number: int, feed: Feed, order: Order) -> tuple[float, float]:
         found = [
-            (len(part.order), *evaluate(self.run.learner, self.state, self.frozen, *part[1:]))
+            evaluate(self.run.learner, self.state, self.frozen, *part[1:])
             for part in feed.stretches(number, order)
         ]
-        sizes, losses, right = (
-            np.array([float(v) for v in values]) for values in zip(*found, strict=True)
-        )
-        return float(np.average(losses, weights=sizes)), float(np.average(right, weights=sizes))
+        losses, right = (np.concatenate(parts).astype(float) for parts in zip(*found, strict=True))
+        return float(losses.mean()), float(right.mean())
 
     def _blank(self, epoch: int) -> Told:
         steps = self.run.order.steps
