@@ -66,6 +66,13 @@ def test_the_readmes_examples_run():
     assert finding.question.rule == "old-slopes"
 
 
+def test_the_example_of_training_runs(capsys):
+    text = (ROOT / "docs" / "experiments.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    exec(compile(code, "experiments.md", "exec"), {})
+    assert 0 <= float(capsys.readouterr().out) <= 1
+
+
 def test_the_example_of_a_claim_of_ones_own_runs(tmp_path):
     """In a process of its own: it registers names."""
     text = (ROOT / "docs" / "your_own.md").read_text()

@@ -102,6 +102,8 @@ class Executor:
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def _train(self, item: Item, feeds: tuple[Feed, Feed], path: Path, stop: Event) -> Result:
+        if stop.is_set():
+            raise StoppedError
         began, reused = time.monotonic(), 0
         if self.fresh:
             path.unlink(missing_ok=True)

@@ -40,6 +40,8 @@ def keys(result: Result) -> tuple[Any, ...]:
 def write_tables(results: Sequence[Result], folder: Path) -> None:
     """Write them all; those that would be empty are not written.
 
+    Rows of other experiments that are there already stay.
+
     Raises:
         OSError: if the folder cannot be written.
     """
@@ -50,10 +52,22 @@ def write_tables(results: Sequence[Result], folder: Path) -> None:
     }.items():  # fmt: skip
         # objects, so that whole numbers stay whole beside a gap
         table = pd.DataFrame(list(rows), columns=list(COLUMNS[name]), dtype=object)
-        if table.empty:
+        others = _rows_of_others(folder / name, results)
+        if table.empty and others.empty:
             (folder / name).unlink(missing_ok=True)
         else:
-            table.to_csv(folder / name, index=False, na_rep="")
+            pd.concat([others, table]).to_csv(folder / name, index=False, na_rep="")
+
+
+def _rows_of_others(path: Path, results: Iterable[Result]) -> pd.DataFrame:
+    """What a table holds of experiments that were not run, as text, which is kept as it is."""
+    try:
+        stored = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError):  # none, or none that can be read
+        return pd.DataFrame()
+    if list(stored.columns) != list(COLUMNS[path.name]):
+        return pd.DataFrame()
+    return stored[~stored["experiment"].isin({r.item.experiment.name for r in results})]
 
 
 def history_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:

@@ -210,6 +210,8 @@ class _Training:
             test_loss, accuracy = self._evaluate(number, self.test, order.test)
             if order.train_again is not None:
                 after, _ = self._evaluate(number, self.train, order.train_again)
+            if not math.isfinite(test_loss):
+                self.history.status = f"diverged in epoch {number}, by its last step"
         else:
             step = int(np.flatnonzero(~np.isfinite(losses))[0])
             self.history.status = f"diverged in epoch {number}, step {step}"

@@ -182,11 +182,11 @@ def test_flags_are_the_options_with_their_defaults():
     assert flags.names == ("table7",)
     assert flags.options() == Options(
         data_dir="here", widths=(8, 16), rules=("normal", "fa"), rates=(1, 0.5), epochs=3, train=9,
-        test=8, batch=7, seed=6, scale="small", variant="written", log_steps=5,
+        test=8, batch=7, seed=(6,), scale="small", variant="written", log_steps=5,
         precision="float64", workers=2,
     )  # fmt: skip
     assert parse(ExperimentFlags, ["--train", "none"], "trial").options() == Options()
-    assert flags.asked == AskedOptions(given=flags.asked.given)
+    assert flags.run == AskedOptions(given=flags.run.given)
 
 
 # --- training -------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def test_images_are_trained_on(capsys, tmp_path, images, monkeypatch):
     runs = table(tmp_path / "out" / "runs.csv")
     assert runs[0]["status"] == "trained"
     assert re.fullmatch(r"diverged in epoch 1, step [12]", runs[1]["status"])
-    assert f"table7 ×2 normal η=1e+30: {runs[1]['status']}\n" in out
+    assert f"table7 ×2 normal η=1e+30 seed 99: {runs[1]['status']}\n" in out
     best = 100 * float(runs[0]["best_test_accuracy"])
     assert re.search(rf"Normal\W+{best:.1f} %", out)
     assert not (tmp_path / "out" / "train_after.csv").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import fields, replace
 from threading import Barrier
 
@@ -37,8 +38,11 @@ class Told(list):
 
 
 def execute(folder, plan=PLAN, *, workers=1, fresh=False, tell=None):
+    """Results in the plan's order, and what was told."""
     told = Told() if tell is None else tell
-    return Executor(folder, workers, fresh, told).run(plan), told
+    with closing(Executor(folder, workers, fresh, told).run(plan)) as results:
+        found = {result.item: result for result in results}
+    return [found[item] for item in plan.items], told
 
 
 def stored(folder):

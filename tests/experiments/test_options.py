@@ -20,7 +20,7 @@ def test_where_nothing_is_asked_the_experiment_decides():
         "rules": ("normal", "align-ada", "align-zero", "fa", "dfa", "last-layer"), "batch": 100,
     }  # fmt: skip
     assert (asked.train, asked.test, asked.data_dir) == (None, None, None)
-    assert (asked.seed, asked.precision, asked.variant) == (99, "float32", "published")
+    assert (asked.seed, asked.precision, asked.variant) == ((99,), "float32", "published")
 
 
 def test_the_small_scale_replaces_some_values_and_the_users_win():
@@ -79,8 +79,8 @@ def test_a_program_may_give_lists_and_numpys_numbers_and_twice_is_once():
         ({"batch": 0}, r"batch \(0\) must be at least 1"),
         ({"log_steps": -1}, r"log_steps \(-1\) must be at least 0; .* pass 20, say"),
         ({"workers": 0}, r"workers \(0\) must be at least 1; .* somebody has to train"),
-        ({"seed": -1}, r"seed \(-1\) must be at least 0"),
-        ({"seed": 2**32}, r"seed \(4294967296\) must be at most 4294967295; .* no larger one"),
+        ({"seed": (-1,)}, r"seed \(-1\) must be at least 0"),
+        ({"seed": (2**32,)}, r"seed \(4294967296\) must be at most 4294967295; .* no larger one"),
         ({"scale": "big"}, r"scale \(big\) must be one of small, paper"),
         ({"variant": "publshed"}, r"variant \(publshed\) .* did you mean 'published'\?"),
         ({"precision": "float16"}, r"precision \(float16\) must be one of float32, float64"),

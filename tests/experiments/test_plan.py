@@ -26,16 +26,20 @@ def folder(tmp_path_factory):
 
 
 def test_runs_are_all_combinations_narrow_networks_first():
-    asked = Options(widths=(2, 4), rules=("normal", "dfa"), rates=(0.1, 0.2))
+    asked = Options(widths=(2, 4), rules=("normal", "dfa"), rates=(0.1, 0.2), seed=(99, 5))
     plan = make_plan(TABLE8, asked)
-    assert [(i.width, i.rule, i.run.rate) for i in plan.items] == [
-        (w, r, rate) for w in (2, 4) for r in ("normal", "dfa") for rate in (0.1, 0.2)
+    assert [(i.width, i.rule, i.run.rate, i.run.seed) for i in plan.items] == [
+        (w, r, rate, seed)
+        for w in (2, 4)
+        for r in ("normal", "dfa")
+        for rate in (0.1, 0.2)
+        for seed in (99, 5)
     ]
     for item in plan.items:
         assert item.run.learner.network.width == item.width
         assert item.run.learner.rule.name == item.rule
         assert item.experiment is TABLE8
-    assert str(plan.items[3]) == "table8 ×2 dfa η=0.2"
+    assert str(plan.items[7]) == "table8 ×2 dfa η=0.2 seed 5"
 
 
 def test_the_paper_s_add_task():
@@ -108,7 +112,9 @@ def test_without_a_folder_images_are_refused():
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_the_seed_decides_the_weights_and_the_order(precision):
-    plans = [make_plan(TABLE8, Options(seed=s, widths=(2,), precision=precision)) for s in (99, 5)]
+    plans = [
+        make_plan(TABLE8, Options(seed=(s,), widths=(2,), precision=precision)) for s in (99, 5)
+    ]
     weights, orders = [], []
     for plan in plans:
         run = plan.items[0].run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -121,8 +122,27 @@ def test_epochs_that_are_no_numbers_are_never_the_best(tmp_path):
     assert failed([result, IMAGES]) == [result]
 
 
-@pytest.mark.parametrize("before", [IMAGES, SEQUENCES])
-def test_tables_that_would_be_empty_are_not_left(tmp_path, before):
-    written(tmp_path, before)
+def test_tables_that_would_be_empty_are_not_left(tmp_path):
+    written(tmp_path, IMAGES)  # of the same experiment
     plain = Result(DIVERGED.item, History(DIVERGED.history.epochs), 1.0, 0)
     assert set(written(tmp_path, plain)) == {HISTORY, RUNS}
+
+
+def test_rows_of_other_experiments_stay_and_ones_own_are_replaced(tmp_path):
+    before = written(tmp_path, IMAGES, SEQUENCES)
+    other = IMAGES.item.experiment.name
+    assert other != SEQUENCES.item.experiment.name
+    shorter = replace(SEQUENCES, history=History(SEQUENCES.history.epochs[:1]))
+    after = written(tmp_path, shorter)
+    kept = [row for row in after[HISTORY] if row["experiment"] == other]
+    assert kept == [row for row in before[HISTORY] if row["experiment"] == other]
+    assert len(after[HISTORY]) == len(kept) + 1
+    assert after[STEPS] == before[STEPS]  # numbers as they were written, to the last digit
+
+
+def test_a_table_that_is_none_is_written_anew(tmp_path):
+    (tmp_path / HISTORY).write_text("something,else\n1,2\n")
+    (tmp_path / RUNS).write_bytes(b"\xff\xfe\x00")
+    tables = written(tmp_path, SEQUENCES)
+    assert len(tables[HISTORY]) == 3
+    assert len(tables[RUNS]) == 1

@@ -344,6 +344,15 @@ def test_a_run_that_diverges_says_when_and_keeps_its_rows(precision, rate, epoch
     assert_same_history(again, history)
 
 
+def test_a_last_step_that_diverges_is_no_trained_run():
+    order = replace(small.ORDER, batch=9)  # one step an epoch
+    history, _ = trained(small.run(rate=1e308, order=order))
+    assert math.isfinite(history.epochs[0].train_loss)
+    assert not math.isfinite(history.epochs[0].test_loss)
+    assert history.status == "diverged in epoch 1, by its last step"
+    assert len(history.epochs) == 1
+
+
 def test_a_diverged_run_that_is_cut_before_is_a_trained_one(keeping):
     run = small.run(rate=1e50)
     assert trained(run, keeping)[0].status.startswith("diverged")
