@@ -22,8 +22,10 @@ TABLES = ("experiments/test_tables",)
 
 ROWS = (
     # the convolution
-    ("convolution: stride ignored", "networks/convolution.py", "(1, stride, stride, 1)",
-     "(1, 1, 1, 1)", CONVOLUTION),
+    ("convolution: stride ignored", "networks/convolution.py", "at + span, stride, axis)",
+     "at + span, 1, axis)", CONVOLUTION),
+    ("convolution: windows of stride 1 with the kernel's axes exchanged", "networks/convolution.py",
+     "down(jnp.concatenate(across(padded)))", "across(jnp.concatenate(down(padded)))", CONVOLUTION),
     ("convolution: more zeros before than after", "networks/convolution.py",
      "(zeros // 2, zeros - zeros // 2)", "(zeros - zeros // 2, zeros // 2)", CONVOLUTION),
     ("convolution: sides rounded down", "networks/convolution.py", "places = -(-size // stride)",
