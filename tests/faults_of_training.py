@@ -88,8 +88,8 @@ ROWS = (
     ("recurrence: the frozen network's own state", "networks/recurrent.py",
      "return start if self.slots is None else (now[0], *start[1:])", "return start", SEQUENCES),
     ("recurrence: the state learns nothing", "networks/recurrent.py",
-     "return self._signals(first, jnp.moveaxis(s, 0, 1), error)",
-     "return self._signals(0 * first, jnp.moveaxis(s, 0, 1), error)", SEQUENCES),
+     "return self._signals(first, _swapped(s), error)",
+     "return self._signals(0 * first, _swapped(s), error)", SEQUENCES),
     ("recurrence: direct maps one step late", "networks/recurrent.py", "(b[0], b[1:])",
      "(b[0], b[:-1])", SEQUENCES),
     # what the released code does
