@@ -482,7 +482,7 @@ def scale(flags: Flags, console: Console) -> None:
         if len(rows) > 1:
             logs = np.log([row["width"] for row in rows])
             slopes = {
-                part: np.polyfit(logs, np.log([max(row[part], 1) for row in rows]), 1)[0]
+                part: np.polyfit(logs, np.log([row[part] for row in rows]), 1)[0]
                 for part in ("seconds", "peak", "work")
             }
             told = ", ".join(f"{part} ∝ n^{slope:.2f}" for part, slope in slopes.items())
