@@ -45,7 +45,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/flow.py rules --widths 4096,16384
 	$(BIN)/python benchmarks/noise.py
 	$(BIN)/python benchmarks/training.py rules --cnn 16,32,64 --rnn 64,256,1024
-	$(BIN)/python benchmarks/training.py plain --cnn 8,16,32,64 --kmnist 8,16,32,64 --rnn 64,256,1024
+	$(BIN)/python benchmarks/training.py plain --cnn 8,16,32,64 --kmnist 8,16,32,64 --rnn 64,128,256,1024
 	$(BIN)/python benchmarks/training.py convolutions --cnn 8,16,32,64
 	$(BIN)/python benchmarks/training.py scale --cnn 8,16,32,64,128 --rnn 64,128,256,512,1024,2048
 

@@ -1,7 +1,7 @@
 """What training a network costs: against Normal, against plain JAX, against the floor, by width.
 
     python benchmarks/training.py rules --cnn 16,32,64 --rnn 64,256,1024
-    python benchmarks/training.py plain --cnn 8,16,32,64 --kmnist 8,16,32,64 --rnn 64,256,1024
+    python benchmarks/training.py plain --cnn 8,16,32,64 --kmnist 8,16,32,64 --rnn 64,128,256,1024
     python benchmarks/training.py convolutions --cnn 8,16,32,64
     python benchmarks/training.py scale --cnn 8,16,32,64,128 --rnn 64,128,256,512,1024,2048
 
