@@ -37,13 +37,17 @@ lint: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Speed beside diffrax, distance from the floor, memory; half an hour on two cores.
+# Speed beside diffrax and plain JAX, distance from the floor, memory; an hour on two cores.
 bench: .venv/ready
 	$(BIN)/python benchmarks/flow.py speed --widths 512,1024,2048
 	$(BIN)/python benchmarks/flow.py floor --widths 4096,8192
 	$(BIN)/python benchmarks/flow.py scale --widths 2048,4096,8192,16384
 	$(BIN)/python benchmarks/flow.py rules --widths 4096,16384
 	$(BIN)/python benchmarks/noise.py
+	$(BIN)/python benchmarks/training.py rules --cnn 16,32,64 --rnn 64,256,1024
+	$(BIN)/python benchmarks/training.py plain --cnn 8,16,32,64 --kmnist 8,16,32,64 --rnn 64,128,256,1024
+	$(BIN)/python benchmarks/training.py convolutions --cnn 8,16,32,64
+	$(BIN)/python benchmarks/training.py scale --cnn 8,16,32,64,128 --rnn 64,128,256,512,1024,2048
 
 # Plant faults in the mathematics one at a time: the tests must catch every one.
 mutants: .venv/ready

@@ -22,8 +22,10 @@ TABLES = ("experiments/test_tables",)
 
 ROWS = (
     # the convolution
-    ("convolution: stride ignored", "networks/convolution.py", "(1, stride, stride, 1)",
-     "(1, 1, 1, 1)", CONVOLUTION),
+    ("convolution: stride ignored", "networks/convolution.py", "at + span, stride, axis)",
+     "at + span, 1, axis)", CONVOLUTION),
+    ("convolution: windows of stride 1 with the kernel's axes exchanged", "networks/convolution.py",
+     "down(jnp.concatenate(across(padded)))", "across(jnp.concatenate(down(padded)))", CONVOLUTION),
     ("convolution: more zeros before than after", "networks/convolution.py",
      "(zeros // 2, zeros - zeros // 2)", "(zeros - zeros // 2, zeros // 2)", CONVOLUTION),
     ("convolution: sides rounded down", "networks/convolution.py", "places = -(-size // stride)",
@@ -86,8 +88,8 @@ ROWS = (
     ("recurrence: the frozen network's own state", "networks/recurrent.py",
      "return start if self.slots is None else (now[0], *start[1:])", "return start", SEQUENCES),
     ("recurrence: the state learns nothing", "networks/recurrent.py",
-     "return self._signals(first, jnp.moveaxis(s, 0, 1), error)",
-     "return self._signals(0 * first, jnp.moveaxis(s, 0, 1), error)", SEQUENCES),
+     "return self._signals(first, _swapped(s), error)",
+     "return self._signals(0 * first, _swapped(s), error)", SEQUENCES),
     ("recurrence: direct maps one step late", "networks/recurrent.py", "(b[0], b[1:])",
      "(b[0], b[:-1])", SEQUENCES),
     # what the released code does

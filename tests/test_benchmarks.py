@@ -1,4 +1,4 @@
-"""The benchmarks that say how often verdicts are wrong can say so."""
+"""The benchmarks can say what they are for: how often verdicts are wrong, what training costs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
 from ntkalign.claims.catalogue import CLAIMS
 from ntkalign.claims.claim import Question
+from ntkalign.rules import NORMAL, RULES
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,7 +26,7 @@ def load(name):
     return module
 
 
-truth, coverage = load("truth"), load("coverage")
+truth, coverage, training = load("truth"), load("coverage"), load("training")
 
 
 def test_configurations_are_the_same_each_time_and_two_halves():
@@ -95,3 +97,42 @@ def test_sweeps_of_a_wrong_claim_are_refuted_and_of_a_true_one_covered():
     assert row["power"] == pytest.approx(1.0)
     assert row["covered"] > 0.7
     assert row["false"] == 0.0
+
+
+@pytest.fixture
+def usual():
+    """JAX as it is written elsewhere, where arrays of fewer axes are broadcast."""
+    with jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.mark.usefixtures("usual")
+@pytest.mark.parametrize("kind", ["kmnist", "rnn"])
+def test_training_in_plain_jax_is_the_same_training(kind):
+    ours = training.Ours(training.EXPERIMENTS[kind], 16, NORMAL)
+    theirs = training.Plain(ours)
+    for work in (ours, theirs):
+        work(3)
+    assert np.array(theirs.losses) == pytest.approx(np.array(ours.told.losses[:3]), rel=1e-5)
+    assert set(training.in_turn({"ours": ours, "plain": theirs}, 2, 2)) == {"ours", "plain"}
+
+
+@pytest.mark.usefixtures("usual")
+def test_every_form_of_the_convolution_trains_the_same_network(monkeypatch):
+    monkeypatch.setattr(training.Ours, "batches", 1)  # the same batch again
+    ours = training.Ours(training.TABLE7, 4, NORMAL)
+    losses = []
+    for name in ("NCHW library", "HWNC windows", "NHWC shifts", "CHWN windows"):
+        formed = training.Formed(ours, *training.FORMS[name])
+        formed(2)
+        losses.append(formed.carried[1])
+    ours(2)
+    assert np.array(losses) == pytest.approx(float(ours.told.losses[1]), rel=1e-5)
+
+
+def test_operations_are_the_products_and_little_more():
+    (normal, of_normal), (zero, _) = (
+        training.counting("rnn", 64, rule) for rule in (NORMAL, RULES["align-zero"])
+    )
+    assert 3 < of_normal < 4
+    assert zero / normal == pytest.approx(4 / 3, rel=0.05)

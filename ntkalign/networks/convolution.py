@@ -5,18 +5,18 @@ kernel with all windows, each a column:
 
     (c_out × k² c_in) · (k² c_in × H′ W′ B),
 
-where the windows are k² shifted slices of the padded images. Its transposes, in the images and in
-the kernel, are again such products, and the batch norm's sums run over neighbouring numbers. Inside
-a compiled loop over minibatches this is 8 to 30 times faster on a CPU than XLA's own convolution,
-whose transposes fall back to plain loops there (``benchmarks/training.py convolutions``). Where the
-windows would take much memory, the products of the k² shifts are summed instead. A GPU has
-convolutions of its own.
+where the windows are k² shifted slices of the padded images; with stride 1 they are shifted to the
+side first, and then down by whole rows. Its transposes, in the images and in the kernel, are again
+such products, and the batch norm's sums run over neighbouring numbers. Inside a compiled loop over
+minibatches this is 4 to 100 times faster on a CPU than XLA's own convolution, whose transposes fall
+back to plain loops there (``benchmarks/training.py convolutions``). Where the windows would take
+much memory, the products of the k² shifts are summed instead. A GPU has convolutions of its own.
 """
 
 from __future__ import annotations
 
 import math
-from itertools import product
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -59,8 +59,14 @@ def convolve(
         *(_same(h.shape[i], kernel.shape[i - 1], stride) for i in (1, 2)), strict=True
     )
     padded = jnp.pad(h, ((0, 0), *pads, (0, 0)))
-    shifts = [_shifted(padded, at, sides, stride) for at in product(*map(range, kernel.shape[:2]))]
+    down, across = (
+        partial(_shifts, axis=axis, count=kernel.shape[axis - 1], side=side, stride=stride)
+        for axis, side in zip((1, 2), sides, strict=True)
+    )
+    shifts = [part for rows in down(padded) for part in across(rows)]
     if form == "windows":
+        if stride == 1:  # the same, in less time
+            shifts = down(jnp.concatenate(across(padded)))
         columns = jnp.concatenate(shifts)
         flat = kernel.reshape(-1, kernel.shape[-1]).T @ columns.reshape(len(columns), -1)
     else:
@@ -84,11 +90,7 @@ def _same(size: int, kernel: int, stride: int) -> tuple[int, tuple[int, int]]:
     return places, (zeros // 2, zeros - zeros // 2)
 
 
-def _shifted(
-    padded: Array, at: tuple[int, ...], sides: tuple[int, ...], stride: int
-) -> Float[Array, "a V X B"]:
-    """What every window has at one of its places."""
-    ends = [start + (side - 1) * stride + 1 for start, side in zip(at, sides, strict=True)]
-    return jax.lax.slice(
-        padded, (0, *at, 0), (padded.shape[0], *ends, padded.shape[3]), (1, stride, stride, 1)
-    )
+def _shifts(padded: Array, axis: int, count: int, side: int, stride: int) -> list[Array]:
+    """What every window has at each of its places along an axis."""
+    span = (side - 1) * stride + 1
+    return [jax.lax.slice_in_dim(padded, at, at + span, stride, axis) for at in range(count)]

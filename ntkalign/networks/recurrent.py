@@ -167,17 +167,19 @@ class Recurrent(Network):
         *state, inputs, recurrence, readout = parameters
         into, again, out = self.maps[-3:]
         before = state[0].bias if state else jnp.zeros((len(x), self.width), x.dtype)
-        given = jnp.moveaxis(into.affine(inputs, x), 1, 0)
+        given = into.affine(inputs, _swapped(x)) + recurrence.bias[None, None]
 
-        def step(h: Array, driven: Array) -> tuple[Array, tuple[Array, Array, Any]]:
-            z = again.affine(recurrence, h) + driven
-            after, slope = again.nonlinear(z)
-            return after, (z, after, slope)
+        def step(h: Array, driven: Array) -> tuple[Array, Array]:
+            z = again.linear(recurrence.weight, h) + driven
+            return again.nonlinear(z)[0], z
 
-        _, seen = jax.lax.scan(step, before, given)
-        z, h, slope = jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), seen)
-        earlier = jnp.concatenate([before[:, None], h[:, :-1]], axis=1)
+        _, z = jax.lax.scan(step, before, given)
+        h, slope = again.nonlinear(
+            z
+        )  # once more, for all steps at once: less time than in the scan
+        earlier = jnp.concatenate([before[None], h[:-1]])
         y = out.affine(readout, h)
+        z, h, slope, earlier, y = jax.tree.map(_swapped, (z, h, slope, earlier, y))
         first = [before] if state else []
         return Pass(
             network=self,
@@ -200,16 +202,25 @@ class Recurrent(Network):
             (λ_{−1} if the state is trained,) s for the inputs, s for the recurrence, e.
         """
         _, again, out = self.maps[-3:]
-        direct = out.through_weight(weights[-1], error)
+        direct = out.through_weight(weights[-1], _swapped(error))
 
         def step(later: Array, at: tuple[Array, Any]) -> tuple[Array, Array]:
             now, slope = at
             s = again.through_slope(slope, now + later)
             return again.through_weight(weights[-2], s), s
 
-        in_time = jax.tree.map(lambda a: jnp.moveaxis(a, 1, 0), (direct, slopes[0]))
-        first, s = jax.lax.scan(step, jnp.zeros_like(direct[:, 0]), in_time, reverse=True)
-        return self._signals(first, jnp.moveaxis(s, 0, 1), error)
+        in_time = (direct, jax.tree.map(_swapped, slopes[0]))
+        first, s = jax.lax.scan(step, jnp.zeros_like(direct[0]), in_time, reverse=True)
+        return self._signals(first, _swapped(s), error)
+
+    @as_given
+    def outer(self, signals: Signals, activities: tuple[Array, ...]) -> Parameters:
+        """Σ_x Σ_k (∂φ_l/∂θ_l)ᵀ s_{lk}(x), the steps first, as they were computed."""
+        in_time = (
+            tuple(_swapped(a) if a.ndim == 3 else a for a in arrays)
+            for arrays in (signals, activities)
+        )
+        return super().outer(*in_time)
 
     @as_given
     def direct(
@@ -238,3 +249,8 @@ class Recurrent(Network):
 
     def _signals(self, first: Array, s: Array, error: Array) -> Signals:
         return (*(() if self.slots is None else (first,)), s, s, error)
+
+
+def _swapped(a: Array) -> Array:
+    """(K, P, …) for (P, K, …), and the other way: inside, steps come first. XLA cancels pairs."""
+    return jnp.swapaxes(a, 0, 1)
