@@ -6,8 +6,6 @@ import csv
 import math
 from dataclasses import replace
 
-import pytest
-
 from ntkalign.experiments.execute import Result
 from ntkalign.experiments.tables import AFTER, HISTORY, RUNS, STEPS, UPDATES, failed, write_tables
 from ntkalign.training.trainer import Epoch, History
