@@ -70,10 +70,13 @@ from ntkalign.kernels.analytic import infinite_width_kernels  # noqa: E402
 from ntkalign.kernels.empirical import Factors, at_once, empirical, factors  # noqa: E402
 from ntkalign.kernels.prediction import predicted_outputs  # noqa: E402
 from ntkalign.kernels.training_time import choose_time  # noqa: E402
+from ntkalign.networks.convolutional import Convolutional  # noqa: E402
+from ntkalign.networks.recurrent import Recurrent  # noqa: E402
 from ntkalign.networks.shared_outputs import share_outputs  # noqa: E402
 from ntkalign.runs.sweep import specify  # noqa: E402
 
 RNG = np.random.default_rng(0)
+IMAGE = np.linspace(-1, 1, 4)[None, None, :, None]
 X, Y = RNG.standard_normal((4, 3)), RNG.standard_normal((4, 2))
 Z, TIMES = RNG.standard_normal((4, 5)), np.array([0.5, 1.0])
 NETWORK = FullyConnected((3, 6, 5, 2), ACTIVATIONS["tanh"], bias_std=0.3)
@@ -131,6 +134,19 @@ def passed():
     return start, NETWORK.forward(start, double(X))
 
 
+def of_recurrent():
+    """All that a recurrent network computes by itself, and an image's network beside it."""
+    steps, sequences, images = 3, Z[:, :3, None] * X[:, :1, None], Z[:, :4, None, None] * IMAGE
+    network = Recurrent(5, steps, ACTIVATIONS["tanh"], slots=4)
+    seen = network.forward(network.initialise(KEY), double(sequences))
+    signals = backpropagate(seen, seen, double(sequences))
+    direct = network.direct(network.projections(KEY), seen.slopes, double(sequences))
+    image = Convolutional((4, 4, 1), (2,), (2,), 2, ACTIVATIONS["tanh"])
+    seen_image = image.forward(image.initialise(KEY), double(images))
+    moves = image.outer(backpropagate(seen_image, seen_image, double(Y)), seen_image.activities)
+    return seen.output, direct, network.outer(signals, seen.activities), moves
+
+
 def entries():
     """Every entry by name, as a function without arguments."""
     biased = Family(3, ACTIVATIONS["gelu"], bias_std=0.3)
@@ -154,6 +170,7 @@ def entries():
         "update": lambda: NETWORK.update(
             backpropagate(passed()[1], passed()[1], double(Y)), passed()[1].activities
         ),
+        "recurrent": of_recurrent,
         "share_outputs": lambda: share_outputs(NETWORK, NETWORK.initialise(KEY), double(X), KEY),
         "initial state": lambda: InitialState.of(NETWORK, NETWORK.initialise(KEY), X).jacobian,
         "choose_time": lambda: choose_time(FAMILY, DATA, fall=1.0 + 1e-9),

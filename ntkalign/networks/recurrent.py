@@ -174,9 +174,7 @@ class Recurrent(Network):
             return again.nonlinear(z)[0], z
 
         _, z = jax.lax.scan(step, before, given)
-        h, slope = again.nonlinear(
-            z
-        )  # once more, for all steps at once: less time than in the scan
+        h, slope = again.nonlinear(z)  # once more, of all steps at once: quicker than in the scan
         earlier = jnp.concatenate([before[None], h[:-1]])
         y = out.affine(readout, h)
         z, h, slope, earlier, y = jax.tree.map(_swapped, (z, h, slope, earlier, y))

@@ -295,5 +295,6 @@ class _Training:
         losses, norms = (np.array(values, self.dtype) for values in text["told"])
         logged = np.array(self._blank(len(history.epochs) + 1).update_norms)
         kept = min(len(norms), len(logged))
-        logged[:kept] = norms[:kept] if kept else logged[:kept]
+        if kept:
+            logged[:kept] = norms[:kept]
         self.told = Told(jnp.asarray(losses), jnp.asarray(logged))

@@ -16,8 +16,8 @@ def finding(layer, verdict="holds", family=MAIN, rule="normal"):
 
 def test_titles_come_from_the_rules():
     assert [rule_title(name) for name in RULES] == [
-        "Normal", "Align-zero", "Align-ada", "Align-prop", "W*", "FA", "DFA", "last layer only",
-        "linearised",
+        "Normal", "Align-zero", "Align-ada", "Align-prop", "W*", "FA", "DFA", "DFA, shared",
+        "last layer only", "linearised",
     ]  # fmt: skip
     assert rule_title("my-rule") == "my-rule"
 
