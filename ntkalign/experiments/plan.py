@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -157,8 +156,3 @@ def product_speed(precision: str) -> float:
         jax.block_until_ready(multiply(a, a))
         took = min(took, time.perf_counter() - began)
     return 2 * _PEAK_SIZE**3 / took
-
-
-def total(plans: Sequence[Plan]) -> float:
-    """Operations of several plans."""
-    return sum(plan.operations for plan in plans)
