@@ -44,6 +44,7 @@ def accuracy_curves(results: Sequence[Result], folder: Path) -> Path:
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper", handlelength=2.4)
         figure.suptitle(results[0].item.experiment.title, fontsize=9)
+        figure.draw_without_rendering()  # which lays it out
         save(figure, folder / name)
     return folder / f"{name}.svg"
 
