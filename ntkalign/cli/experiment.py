@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,11 +21,13 @@ from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError
 from ntkalign.experiments.execute import FAILED, Executor, Result
 from ntkalign.experiments.experiment import EXPERIMENTS
-from ntkalign.experiments.plan import Item, Plan, make_plan, product_speed
-from ntkalign.experiments.tables import HISTORY, failed, run_row, write_tables
+from ntkalign.experiments.plan import Item, Plan, make_plans, product_speed
+from ntkalign.experiments.tables import failed, run_row, write_tables
 from ntkalign.report.accuracy_curves import accuracy_curves
+from ntkalign.report.experiment_page import Section, sections_of, write_page
 from ntkalign.report.files import prepare
 from ntkalign.rules import RULES
+from ntkalign.runs.record import Environment, Flows
 from ntkalign.training.trainer import Moment
 
 LIST = "list"
@@ -49,8 +53,9 @@ def run_experiments(flags: ExperimentFlags) -> int:
     options = flags.options()
     chosen = [EXPERIMENTS.lookup(name, "NAME") for name in dict.fromkeys(flags.names)]
     prepare(flags.out)
+    began = time.monotonic()
     with use(flags.device):
-        plans = [make_plan(experiment, options) for experiment in chosen]
+        plans = [plan for experiment in chosen for plan in make_plans(experiment, options)]
         speed = product_speed(options.precision)
         for plan in plans:
             say_plan(plan, speed, console)
@@ -58,10 +63,19 @@ def run_experiments(flags: ExperimentFlags) -> int:
             return 0
         results = train_plans(plans, flags)
     for plan in plans:
-        own = [result for result in results if result.item.experiment is plan.experiment]
+        own = [result for result in results if result.item.name == plan.name]
         accuracy_curves(own, flags.out / "plots")
         console.print(table_of(own))
-    say_end(results, flags.out, console)
+    sections = sections_of(flags.out, chosen)
+    for section in sections:
+        say_trends(section, console)
+    took = Environment.here(
+        seconds=time.monotonic() - began, flows=Flows(),
+        measured=sum(r.reused == 0 for r in results), reused=sum(r.reused > 0 for r in results),
+    )  # fmt: skip
+    took = replace(took, precision=options.precision)
+    page = write_page(flags.out, sections, flags.command, took)
+    say_end(results, page, console)
     broken = [result for result in results if result.history.status.startswith(FAILED)]
     if broken:
         raise IncompleteRunError(
@@ -106,10 +120,11 @@ def list_of_experiments() -> Table:
     for column in ("name", "what it shows", "data", "runs", "epochs"):
         table.add_column(column)
     for experiment in EXPERIMENTS.values():
-        runs = math.prod(map(len, (experiment.rules, experiment.widths, experiment.rates)))
+        tasks = dict.fromkeys(series.task.name for series in experiment.series)
+        epochs = dict.fromkeys(str(series.epochs) for series in experiment.series)
         table.add_row(
-            experiment.name, experiment.title, experiment.task.name, str(runs),
-            str(experiment.epochs),
+            experiment.name, experiment.title, ", ".join(tasks), str(experiment.runs),
+            ", ".join(epochs),
         )  # fmt: skip
     return table
 
@@ -118,9 +133,9 @@ def say_plan(plan: Plan, speed: float, console: Console) -> None:
     """The plan of an experiment, and its cost."""
     asked, points = plan.options, plan.points
     train, test = len(points.train), len(points.test)
-    seeds = ", ".join(map(str, asked.seed))
+    seeds = ", ".join(map(str, asked.seed or ()))
     console.print(
-        f"{plan.experiment.name}: {plan.experiment.title}\n{len(plan.items)} runs: "
+        f"{plan.name}: {plan.experiment.title}\n{len(plan.items)} runs: "
         f"{len(asked.widths or ())} widths × {len(asked.rules or ())} rules × "
         f"{len(asked.rates or ())} rates, {asked.epochs} epochs of "
         f"{plan.items[0].run.order.steps} steps, batches of {asked.batch}; {train} training and "
@@ -154,7 +169,7 @@ def table_of(results: Sequence[Result]) -> Table:
     """The best of each rule and width, over rates and epochs."""
     classifies = results[0].item.run.learner.loss.classifies
     what = "best test accuracy" if classifies else "lowest loss, training / test"
-    table = Table(title=f"{results[0].item.experiment.name}: {what}", title_justify="left")
+    table = Table(title=f"{results[0].item.name}: {what}", title_justify="left")
     widths = list(dict.fromkeys(r.item.width for r in results))
     table.add_column("rule")
     for width in widths:
@@ -177,13 +192,25 @@ def _best(rows: Sequence[tuple[Any, ...]], classifies: bool) -> str:
     return f"{min(train):.3f} / {min(test):.3f}" if train and test else "diverged"
 
 
-def say_end(results: Sequence[Result], folder: Path, console: Console) -> None:
+def say_trends(section: Section, console: Console) -> None:
+    """How far our numbers are from the paper's, and what became of its statements."""
+    shares = [abs(c.deviation / c.paper) for c in section.cells if c.deviation and c.paper]
+    known = [c for c in section.cells if c.paper is not None and c.ours is not None]
+    if known:
+        near = {share: len(known) - sum(s > share for s in shares) for share in (0.01, 0.05, 0.1)}
+        said = ", ".join(f"{many} within {100 * share:g} %" for share, many in near.items())
+        console.print(f"{len(known)} cells of the paper's: {said}", highlight=False)
+    for trend in section.trends:
+        console.print(f"{trend.verdict}: {trend.statement} ({trend.reason})", highlight=False)
+
+
+def say_end(results: Sequence[Result], page: Path, console: Console) -> None:
     """What did not end well, and where everything is."""
     for result in failed(results):
         console.print(f"{result.item}: {result.history.status}", highlight=False)
     reused = sum(result.reused >= len(result.history.epochs) for result in results)
     note = f" ({reused} runs reused; --fresh trains them again)" * bool(reused)
-    console.print(f"results: {folder / HISTORY}{note}", highlight=False, soft_wrap=True)
+    console.print(f"report: {page}{note}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -257,6 +257,14 @@ class ExperimentFlags:
         refuse_both(self.resume, self.fresh)
         return self.run.options()
 
+    @property
+    def command(self) -> dict[str, object]:
+        """What a report says of a run: all flags as plain values."""
+        options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(self.options()).items()}
+        names = ("device", "resume", "fresh")
+        own = {name: getattr(self, name) for name in names} | {"out": str(self.out)}
+        return {"names": list(self.names)} | options | own
+
 
 NAMES = frozenset(
     f.name for kind in (Settings, Options, KernelsFlags, ExperimentFlags) for f in fields(kind)

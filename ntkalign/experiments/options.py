@@ -9,7 +9,7 @@ from typing import Any, no_type_check
 from ntkalign.data.add_task import SEEDS_END
 from ntkalign.data.training_sets import PRECISIONS
 from ntkalign.errors import InputError
-from ntkalign.experiments.experiment import SCALES, Experiment
+from ntkalign.experiments.experiment import SCALES, Series
 from ntkalign.rules import RULES, VARIANTS
 from ntkalign.values import (
     Check,
@@ -26,8 +26,8 @@ from ntkalign.values import (
 _COUNT = whole(1, "it counts something", "pass a positive number")
 
 
-OWN = ("widths", "rules", "rates", "epochs", "batch")
-"""What an experiment says where nothing is asked."""
+OWN = ("widths", "rules", "rates", "epochs", "batch", "train", "test", "seed")
+"""What a series says where nothing is asked."""
 
 
 def _several(check: Check, example: str) -> Check:
@@ -97,8 +97,9 @@ class Options:
     batch: int | None = setting(
         None, optional(_COUNT), "points of a minibatch; none: the experiment's", "B"
     )
-    seed: tuple[int, ...] = setting(
-        (99,), _several(_seed, "99"), "of weights and of the order of minibatches; one run each",
+    seed: tuple[int, ...] | None = setting(
+        None, _several(_seed, "99"),
+        "of weights and of the order of minibatches, one run each; none: the experiment's, 99",
         "K,K…",
     )  # fmt: skip
     scale: str = setting(
@@ -127,13 +128,13 @@ class Options:
             value = option.metadata["check"](option.name, getattr(self, option.name))
             object.__setattr__(self, option.name, value)
 
-    def of(self, experiment: Experiment) -> Options:
-        """The options with the experiment's own values where nothing is asked.
+    def of(self, series: Series) -> Options:
+        """The options with the series' own values where nothing is asked.
 
         Returns:
             Options in which only ``data_dir``, ``train`` and ``test`` may be None.
         """
-        own = {name: getattr(experiment, name) for name in OWN}
+        own = {name: getattr(series, name) for name in OWN}
         if self.scale == "small":
-            own |= experiment.small
+            own |= series.small
         return replace(self, **{n: v for n, v in own.items() if getattr(self, n) is None})

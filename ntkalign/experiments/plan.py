@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from ntkalign.data.batches import BatchOrder
 from ntkalign.data.training_sets import TrainingSet
-from ntkalign.experiments.experiment import Experiment
+from ntkalign.experiments.experiment import Experiment, Series
 from ntkalign.experiments.options import Options
 from ntkalign.experiments.task import Task
 from ntkalign.networks.base import Network
@@ -52,19 +52,26 @@ class Item:
 
     Attributes:
         experiment: the table or figure.
+        series: of the experiment.
         width: of the network.
         rule: the name of its rule.
         run: all that decides its numbers, but for the points.
     """
 
     experiment: Experiment
+    series: Series
     width: int
     rule: str
     run: Run
 
     def __str__(self) -> str:
         run = self.run
-        return f"{self.experiment.name} ×{self.width} {self.rule} η={run.rate:g} seed {run.seed}"
+        return f"{self.name} ×{self.width} {self.rule} η={run.rate:g} seed {run.seed}"
+
+    @property
+    def name(self) -> str:
+        """What tables call the experiment, or the series of it."""
+        return self.experiment.name_of(self.series)
 
     @property
     def operations(self) -> float:
@@ -81,19 +88,26 @@ class Item:
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of an experiment, and its points.
+    """The runs of a series, and its points.
 
     Attributes:
         experiment: what they are for.
+        series: which they are.
         options: what was asked, with nothing left open.
         points: what they are trained on.
         items: the runs, narrow networks first.
     """
 
     experiment: Experiment
+    series: Series
     options: Options
     points: TrainingSet
     items: tuple[Item, ...]
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return self.experiment.name_of(self.series)
 
     @property
     def operations(self) -> float:
@@ -101,11 +115,33 @@ class Plan:
         return sum(item.operations for item in self.items)
 
 
-def make_plan(experiment: Experiment, options: Options) -> Plan:
-    """Plan an experiment, and read its points.
+def make_plans(experiment: Experiment, options: Options) -> list[Plan]:
+    """Plan an experiment: one plan for each of its series.
 
     Args:
         experiment: which.
+        options: what is asked of it. Where series differ in the number of training points,
+            ``train`` chooses those that have it.
+
+    Returns:
+        The plans.
+
+    Raises:
+        InputError: if points cannot be read, or are fewer than a batch has.
+    """
+    chosen = [series for series in experiment.series if series.train == options.train]
+    return [
+        make_plan(experiment, series, options)
+        for series in (chosen if options.train is not None and chosen else experiment.series)
+    ]
+
+
+def make_plan(experiment: Experiment, series: Series, options: Options) -> Plan:
+    """Plan a series of an experiment, and read its points.
+
+    Args:
+        experiment: which.
+        series: of it.
         options: what is asked of it.
 
     Returns:
@@ -114,20 +150,21 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
     Raises:
         InputError: if the points cannot be read, or are fewer than a batch has.
     """
-    asked, task = options.of(experiment), experiment.task
+    asked, task = options.of(series), series.task
     points = task.load(asked.data_dir, asked.train, asked.test, asked.precision)
     assert asked.batch
     assert asked.widths
     assert asked.rules
     assert asked.rates
     assert asked.epochs
+    assert asked.seed
     orders = [
         BatchOrder(seed, asked.batch, len(points.train), len(points.test), task.evaluates_train)
         for seed in asked.seed
     ]
     items = tuple(
         Item(
-            experiment, width, rule,
+            experiment, series, width, rule,
             Run(
                 _learner(task, task.build(width, asked.batch), rule, asked.variant),
                 rate, asked.epochs, order, order.seed, asked.precision, asked.log_steps,
@@ -138,7 +175,7 @@ def make_plan(experiment: Experiment, options: Options) -> Plan:
         for rate in asked.rates
         for order in orders
     )  # fmt: skip
-    return Plan(experiment, asked, points, items)
+    return Plan(experiment, series, asked, points, items)
 
 
 def _learner(task: Task, network: Network, rule: str, reading: str) -> Learner:

@@ -33,8 +33,8 @@ on all training points, after an epoch."""
 def keys(result: Result) -> tuple[Any, ...]:
     """What tells a run from the others."""
     item = result.item
-    network = item.experiment.task.network
-    return (item.experiment.name, network, item.width, item.rule, item.run.rate, item.run.seed)
+    network = item.series.task.network
+    return (item.name, network, item.width, item.rule, item.run.rate, item.run.seed)
 
 
 def write_tables(results: Sequence[Result], folder: Path) -> None:
@@ -67,7 +67,7 @@ def _rows_of_others(path: Path, results: Iterable[Result]) -> pd.DataFrame:
         return pd.DataFrame()
     if list(stored.columns) != list(COLUMNS[path.name]):
         return pd.DataFrame()
-    return stored[~stored["experiment"].isin({r.item.experiment.name for r in results})]
+    return stored[~stored["experiment"].isin({r.item.name for r in results})]
 
 
 def history_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:

@@ -29,7 +29,7 @@ def accuracy_curves(results: Sequence[Result], folder: Path) -> Path:
         The path of the SVG.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = results[0].item.experiment.name
+    name = results[0].item.name.replace("/", "-")
     widths = list(dict.fromkeys(r.item.width for r in results))
     with matplotlib.rc_context(STYLE):
         columns = min(4, len(widths))
@@ -43,7 +43,9 @@ def accuracy_curves(results: Sequence[Result], folder: Path) -> Path:
             axis.set_visible(False)
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper", handlelength=2.4)
-        figure.suptitle(results[0].item.experiment.title, fontsize=9)
+        item = results[0].item
+        series = f" ({item.series.label})" * bool(item.series.label)
+        figure.suptitle(item.experiment.title + series, fontsize=9)
         figure.draw_without_rendering()  # which lays it out
         save(figure, folder / name)
     return folder / f"{name}.svg"

@@ -13,7 +13,6 @@ from ntkalign.data.training_sets import Part
 from ntkalign.experiments.execute import CHECKPOINTS, Executor, as_plain, digest, name_of
 from ntkalign.experiments.experiment import TABLE7
 from ntkalign.experiments.options import Options
-from ntkalign.experiments.plan import make_plan
 from ntkalign.networks.activations import ACTIVATIONS
 from ntkalign.networks.convolutional import Convolutional
 from ntkalign.networks.normalisation import Norm
@@ -25,6 +24,7 @@ from ntkalign.training.optimisers import OPTIMISERS
 from ntkalign.training.trainer import Run
 from tests.data import made
 from tests.experiments import small
+from tests.experiments.small import planned
 from tests.training.small import ORDER, assert_same_history, run, trained
 
 PLAN = small.plan(small.item(), small.item("align-zero"), small.item(rate=0.25))
@@ -221,7 +221,7 @@ def test_names_do_not_depend_on_the_process():
 
 def test_a_digest_is_that_of_all_points(tmp_path):
     made.kmnist(tmp_path)
-    points = make_plan(TABLE7, Options(data_dir=tmp_path, test=8, train=10, batch=4)).points
+    points = planned(TABLE7, Options(data_dir=tmp_path, test=8, train=10, batch=4)).points
 
     def changed(part, array, change):
         old = getattr(points, part)

@@ -11,7 +11,7 @@ import pytest
 from ntkalign import InputError
 from ntkalign.experiments.experiment import TABLE6, TABLE7, TABLE8
 from ntkalign.experiments.options import Options
-from ntkalign.experiments.plan import make_plan, product_speed
+from ntkalign.experiments.plan import product_speed
 from ntkalign.rules import ALIGN_ADA, NORMAL
 from tests.data import made
 
@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 def test_runs_are_all_combinations_narrow_networks_first():
     asked = Options(widths=(2, 4), rules=("normal", "dfa"), rates=(0.1, 0.2), seed=(99, 5))
-    plan = make_plan(TABLE8, asked)
+    plan = planned(TABLE8, asked)
     assert [(i.width, i.rule, i.run.rate, i.run.seed) for i in plan.items] == [
         (w, r, rate, seed)
         for w in (2, 4)
@@ -43,7 +43,7 @@ def test_runs_are_all_combinations_narrow_networks_first():
 
 
 def test_the_paper_s_add_task():
-    plan = make_plan(TABLE8, Options())
+    plan = planned(TABLE8, Options())
     assert len(plan.items) == 4 * 10
     run = plan.items[0].run
     assert (run.epochs, run.rate, run.seed, run.precision) == (200, 0.001, 99, "float32")
@@ -60,7 +60,7 @@ def test_the_paper_s_add_task():
 
 def test_images_come_from_the_folder_or_one_in_it(folder):
     for place in (folder, folder / "kmnist"):
-        plan = make_plan(TABLE7, Options(data_dir=place, test=8, train=10, batch=4, widths=(2,)))
+        plan = planned(TABLE7, Options(data_dir=place, test=8, train=10, batch=4, widths=(2,)))
         assert (len(plan.points.train), len(plan.points.test)) == (10, 8)
         run = plan.items[0].run
         assert (run.order.train, run.order.test, run.order.batch, run.order.steps) == (10, 8, 4, 2)
@@ -69,13 +69,13 @@ def test_images_come_from_the_folder_or_one_in_it(folder):
         assert (network.image, network.filters, network.strides) == (
             (28, 28, 1), (2, 2, 2), (1, 2, 2),
         )  # fmt: skip
-    everything = make_plan(TABLE7, Options(data_dir=folder, test=8, batch=4))
+    everything = planned(TABLE7, Options(data_dir=folder, test=8, batch=4))
     assert len(everything.points.train) == 12
 
 
 def test_the_network_of_cifar10_is_the_papers(tmp_path):
     made.cifar_bin(tmp_path / "data_batch_1.bin", 12)
-    plan = make_plan(TABLE6, Options(data_dir=tmp_path, test=4, batch=4, widths=(3,)))
+    plan = planned(TABLE6, Options(data_dir=tmp_path, test=4, batch=4, widths=(3,)))
     network = plan.items[0].run.learner.network
     assert network.strides == (1, 1, 1, 2, 1, 2, 1)
     assert [layer.outputs[1] for layer in network.maps[:-1]] == [32, 32, 32, 16, 16, 8, 8]
@@ -84,8 +84,8 @@ def test_the_network_of_cifar10_is_the_papers(tmp_path):
 
 
 def test_the_first_sequences_are_taken_and_no_more_than_there_are():
-    plan = make_plan(TABLE8, Options(train=60, test=50, batch=20))
-    whole = make_plan(TABLE8, Options())
+    plan = planned(TABLE8, Options(train=60, test=50, batch=20))
+    whole = planned(TABLE8, Options())
     np.testing.assert_array_equal(plan.points.train.x, whole.points.train.x[:60])
     np.testing.assert_array_equal(plan.points.test.y, whole.points.test.y[:50])
     assert plan.items[0].run.order.steps == 3
@@ -96,24 +96,24 @@ def test_the_first_sequences_are_taken_and_no_more_than_there_are():
             match=rf"{name} \({most + 1}\) must be at most {most}; got {most + 1}; because the "
             rf"Add task has no more sequences; do: pass {most} or less",
         ):
-            make_plan(TABLE8, Options(**{name: most + 1}))
+            planned(TABLE8, Options(**{name: most + 1}))
 
 
 @pytest.mark.parametrize(("options", "name"), [({"batch": 101}, "test"), ({"train": 9}, "train")])
 def test_a_batch_that_is_larger_than_a_part_is_refused(options, name):
     with pytest.raises(InputError, match=rf"batch \(\d+\) must be at most .* {name} points"):
-        make_plan(TABLE8, Options(**options))
+        planned(TABLE8, Options(**options))
 
 
 def test_without_a_folder_images_are_refused():
     with pytest.raises(InputError, match=r"\(None\) must be the folder of the kmnist files"):
-        make_plan(TABLE7, Options())
+        planned(TABLE7, Options())
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_the_seed_decides_the_weights_and_the_order(precision):
     plans = [
-        make_plan(TABLE8, Options(seed=(s,), widths=(2,), precision=precision)) for s in (99, 5)
+        planned(TABLE8, Options(seed=(s,), widths=(2,), precision=precision)) for s in (99, 5)
     ]
     weights, orders = [], []
     for plan in plans:
@@ -129,7 +129,7 @@ def test_the_seed_decides_the_weights_and_the_order(precision):
 
 def test_rules_are_those_of_the_variant():
     for variant, feedback in (("published", ALIGN_ADA.published), ("written", ALIGN_ADA.feedback)):
-        plan = make_plan(TABLE8, Options(variant=variant, rules=("align-ada", "normal")))
+        plan = planned(TABLE8, Options(variant=variant, rules=("align-ada", "normal")))
         ada, normal = plan.items[:2]
         assert ada.run.learner.rule.feedback is feedback
         assert normal.run.learner.rule.feedback is NORMAL.feedback
@@ -137,7 +137,7 @@ def test_rules_are_those_of_the_variant():
 
 def test_costs_grow_with_what_is_done():
     rules = ("normal", "align-prop", "fa", "dfa", "last-layer", "align-zero", "align-ada", "w-star")
-    plan = make_plan(TABLE8, Options(rules=rules))
+    plan = planned(TABLE8, Options(rules=rules))
     by = {(i.width, i.rule): i.operations for i in plan.items}
     widths = TABLE8.widths
     for rule in ("normal", "align-zero"):
@@ -154,7 +154,7 @@ def test_costs_grow_with_what_is_done():
 
 def test_products_of_a_wide_network_are_counted():
     """2 n² a step forwards, twice that backwards, and an evaluation; activities cost little."""
-    item = make_plan(TABLE8, Options(widths=(2**20,), rules=("normal",), epochs=1)).items[0]
+    item = planned(TABLE8, Options(widths=(2**20,), rules=("normal",), epochs=1)).items[0]
     sequences = 3 * 300 + (100 + 300)
     assert item.operations == pytest.approx(sequences * 100 * 2 * 2**40, rel=0.01)
 

@@ -1,0 +1,183 @@
+"""The report of experiments: the paper's numbers beside ours, its statements tested, deviations."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from ntkalign.experiments.comparison import Cell, compare, source
+from ntkalign.experiments.experiment import Experiment
+from ntkalign.experiments.judged_trends import Tested, judge_trend
+from ntkalign.experiments.tables import AFTER, HISTORY, KEYS
+from ntkalign.report.files import HTML, JSON, MARKDOWN, SCHEMA
+from ntkalign.rules import RULES
+from ntkalign.runs.record import Environment
+
+NAMES = {"test_accuracy": "test accuracy (%)", "test_loss": "test loss", "train_loss": "train loss"}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells of one quantity as a table: a row for each rule, a column for each width.
+
+    Attributes:
+        title: what they are.
+        widths: the columns.
+        rows: for each rule, its title and its cells, None where there is none.
+        accuracy: whether the numbers are shares, shown in percent.
+    """
+
+    title: str
+    widths: tuple[int, ...]
+    rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
+    accuracy: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a report says of one experiment.
+
+    Attributes:
+        experiment: which.
+        cells: the paper's numbers and ours.
+        trends: the paper's statements, tested.
+        plots: paths of its plots.
+    """
+
+    experiment: Experiment
+    cells: tuple[Cell, ...]
+    trends: tuple[Tested, ...]
+    plots: tuple[Path, ...]
+
+    @property
+    def grids(self) -> list[Grid]:
+        """The cells as tables."""
+        found: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            rest = [str(v) for k, v in cell.key.items() if k not in ("rule", "width")]
+            title = ", ".join([NAMES.get(cell.quantity, cell.quantity), *rest])
+            found.setdefault(title, []).append(cell)
+        return [_grid(title, cells) for title, cells in found.items()]
+
+    @property
+    def paper(self) -> str:
+        """Where the paper's numbers stand."""
+        return source(self.experiment.paper) if self.experiment.paper else ""
+
+
+def _grid(title: str, cells: Sequence[Cell]) -> Grid:
+    widths = tuple(sorted({int(c.key["width"]) for c in cells}))
+    by_place = {(c.key["rule"], int(c.key["width"])): c for c in cells}
+    rules = dict.fromkeys(c.key["rule"] for c in cells)
+    rows = tuple(
+        (RULES[rule].title, tuple(by_place.get((rule, width)) for width in widths))
+        for rule in rules
+    )
+    return Grid(title, widths, rows, cells[0].quantity == "test_accuracy")
+
+
+def number(value: float | None, accuracy: bool) -> str:
+    """A number as the paper prints it."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{100 * value:.1f}" if accuracy else f"{value:.3f}"
+
+
+def signed(value: float | None, accuracy: bool) -> str:
+    """A deviation."""
+    if value is None:
+        return ""
+    return f"{100 * value:+.1f}" if accuracy else f"{value:+.3f}"
+
+
+def epochs_of(folder: Path) -> pd.DataFrame:
+    """A row for each epoch, as the tables of a folder have it."""
+    table = pd.read_csv(folder / HISTORY)
+    path = folder / AFTER
+    keys = [*KEYS, "epoch"]
+    if path.is_file():
+        return table.merge(pd.read_csv(path), how="left", on=keys)
+    return table.assign(train_loss_after=math.nan)
+
+
+def sections_of(folder: Path, experiments: Sequence[Experiment]) -> list[Section]:
+    """What the tables of a folder say of experiments.
+
+    Args:
+        folder: of the results.
+        experiments: those that are reported.
+
+    Returns:
+        A section for each.
+    """
+    epochs = epochs_of(folder)
+    found = []
+    for experiment in experiments:
+        cells = compare(experiment, epochs)
+        trends = tuple(judge_trend(trend, cells) for trend in experiment.trends)
+        names = [experiment.name_of(s).replace("/", "-") for s in experiment.series]
+        plots = (folder / "plots" / f"{name}.svg" for name in names)
+        found.append(
+            Section(experiment, tuple(cells), trends, tuple(p for p in plots if p.is_file()))
+        )
+    return found
+
+
+def write_page(
+    folder: Path, sections: Sequence[Section], config: Mapping[str, Any], environment: Environment
+) -> Path:
+    """Write the report.
+
+    Args:
+        folder: of the results.
+        sections: one for each experiment.
+        config: all flags of the command.
+        environment: where it ran and what it took.
+
+    Returns:
+        The path of the HTML page.
+    """
+    stored = {
+        "schema": SCHEMA, "config": dict(config), "environment": environment.as_json(),
+        "claims": [],
+        "experiments": [
+            {
+                "name": s.experiment.name, "title": s.experiment.title, "paper": s.paper,
+                "cells": [cell.as_json() for cell in s.cells],
+                "trends": [trend.as_json() for trend in s.trends],
+                "deviations": list(s.experiment.deviations),
+            }
+            for s in sections
+        ],
+        "cells": [
+            {"experiment": s.experiment.name} | cell.as_json() for s in sections for cell in s.cells
+        ],
+    }  # fmt: skip
+    (folder / JSON).write_text(json.dumps(stored, indent=1, allow_nan=False) + "\n")
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("ntkalign.report"),
+        autoescape=jinja2.select_autoescape(["html.j2"], default=False),
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    templates.filters |= {"number": number, "signed": signed}
+    view = {
+        "sections": sections, "config": config, "environment": environment,
+        "plots": {path: (path.relative_to(folder), _embedded(path)) for s in sections
+                  for path in s.plots},
+    }  # fmt: skip
+    for name, template in ((HTML, "experiment.html.j2"), (MARKDOWN, "experiment.md.j2")):
+        text = templates.get_template(template).render(view)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder / HTML
+
+
+def _embedded(path: Path) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
