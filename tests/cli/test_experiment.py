@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from contextlib import contextmanager
 
@@ -72,8 +73,8 @@ def test_experiments_are_listed(capsys, words):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["tabel8"], r"NAME \(tabel8\) must be one of table6, .* did you mean 'table8'\?"),
-        (["table8", "table9"], r"NAME \(table9\) must be one of"),
+        (["tabel8"], r"NAME \(tabel8\) must be one of table1, .* did you mean 'table8'\?"),
+        (["table8", "table99"], r"NAME \(table99\) must be one of"),
         (["table8", "--rules", "nromal"], r"--rules \(nromal\) .* did you mean 'normal'\?"),
         (["table7"], r"--data-dir \(None\) must be the folder of the kmnist files"),
         (["table7", "--data-dir", "absent"], r"--data-dir \(absent\) must be the folder of the"),
@@ -200,7 +201,14 @@ def test_the_add_task_leaves_its_files_with_fixed_columns(capsys, tmp_path, monk
     assert not err
     assert {p.name for p in tmp_path.iterdir()} == {
         "history.csv", "runs", "runs.csv", "steps.csv", "train_after.csv", "updates.csv",
+        "report.html", "report.json", "report.md",
     }  # fmt: skip
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["schema"] == 1
+    assert (report["config"]["widths"], report["config"]["log_steps"]) == ([2], 3)
+    assert {(c["rule"], c["width"], c["paper"]) for c in report["cells"]} == {
+        (rule, "2", None) for rule in ("align-ada", "align-zero", "last-layer", "normal")
+    }
     tables = {path.name: table(path) for path in tmp_path.glob("*.csv")}
     assert {name: list(rows[0]) for name, rows in tables.items()} == {
         "history.csv": [*KEYS, "epoch", "train_loss", "test_loss", "test_accuracy", "seconds"],
@@ -225,7 +233,7 @@ def test_the_add_task_leaves_its_files_with_fixed_columns(capsys, tmp_path, monk
     assert [bool(norm) for norm in frozen] == [False, False, True] * 3
     assert [row["status"] for row in tables["runs.csv"]] == ["trained"] * 4
     assert "table8: lowest loss, training / test" in out
-    assert f"results: {tmp_path / 'history.csv'}\n" in out
+    assert f"report: {tmp_path / 'report.html'}\n" in out
     before = (tmp_path / "history.csv").read_bytes()
     assert experiment(*words) == 0
     assert "(4 runs reused; --fresh trains them again)" in capsys.readouterr().out

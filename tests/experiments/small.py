@@ -26,7 +26,9 @@ def planned(experiment: Experiment, options: Options) -> Plan:
 def plan(*items: Item) -> Plan:
     """Of images, or what stands for them."""
     train, test = (Part(*part) for part in small.points(items[0].run))
-    return Plan(items[0].experiment, items[0].series, Options(), TrainingSet("some", train, test), items)
+    return Plan(
+        items[0].experiment, items[0].series, Options(), TrainingSet("some", train, test), items
+    )
 
 
 def with_epochs(of: Plan, epochs: int) -> Plan:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError
-from ntkalign.experiments.experiment import EXPERIMENTS, TABLE6, TABLE7, TABLE8
+from ntkalign.experiments.experiment import EXPERIMENTS
 from ntkalign.experiments.options import OWN, Options
 from ntkalign.rules import RULES
+
+TABLE6, TABLE7, TABLE8 = (EXPERIMENTS[f"table{n}"].series[0] for n in (6, 7, 8))
 
 
 def test_where_nothing_is_asked_the_experiment_decides():
@@ -18,9 +20,10 @@ def test_where_nothing_is_asked_the_experiment_decides():
     assert {name: getattr(asked, name) for name in OWN} == {
         "widths": (8, 16, 32, 64, 128, 256, 512), "rates": (1.0, 2.0, 5.0), "epochs": 100,
         "rules": ("normal", "align-ada", "align-zero", "fa", "dfa", "last-layer"), "batch": 100,
+        "train": None, "test": None, "seed": (99,),
     }  # fmt: skip
-    assert (asked.train, asked.test, asked.data_dir) == (None, None, None)
-    assert (asked.seed, asked.precision, asked.variant) == ((99,), "float32", "published")
+    assert asked.data_dir is None
+    assert (asked.precision, asked.variant) == ("float32", "published")
 
 
 def test_the_small_scale_replaces_some_values_and_the_users_win():
@@ -34,12 +37,12 @@ def test_the_small_scale_replaces_some_values_and_the_users_win():
 
 
 def test_all_that_an_experiment_decides_is_decided_and_only_by_options():
-    for experiment in EXPERIMENTS.values():
+    for series in (series for e in EXPERIMENTS.values() for series in e.series):
         for scale in ("paper", "small"):
-            asked = Options(scale=scale).of(experiment)
-            assert all(getattr(asked, name) for name in OWN)
+            asked = Options(scale=scale).of(series)
+            assert all(getattr(asked, name) for name in OWN if name not in ("train", "test"))
             assert set(asked.rules) <= set(RULES)
-        assert set(experiment.small) <= {*OWN, "train", "test"}
+        assert set(series.small) <= set(OWN)
 
 
 def test_the_papers_experiments_are_as_the_paper_has_them():

@@ -14,6 +14,7 @@ from ntkalign.experiments.options import Options
 from ntkalign.experiments.plan import product_speed
 from ntkalign.rules import ALIGN_ADA, NORMAL
 from tests.data import made
+from tests.experiments.small import planned
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +113,7 @@ def test_without_a_folder_images_are_refused():
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_the_seed_decides_the_weights_and_the_order(precision):
-    plans = [
-        planned(TABLE8, Options(seed=(s,), widths=(2,), precision=precision)) for s in (99, 5)
-    ]
+    plans = [planned(TABLE8, Options(seed=(s,), widths=(2,), precision=precision)) for s in (99, 5)]
     weights, orders = [], []
     for plan in plans:
         run = plan.items[0].run
@@ -139,7 +138,7 @@ def test_costs_grow_with_what_is_done():
     rules = ("normal", "align-prop", "fa", "dfa", "last-layer", "align-zero", "align-ada", "w-star")
     plan = planned(TABLE8, Options(rules=rules))
     by = {(i.width, i.rule): i.operations for i in plan.items}
-    widths = TABLE8.widths
+    widths = TABLE8.series[0].widths
     for rule in ("normal", "align-zero"):
         costs = [by[width, rule] for width in widths]
         assert costs == sorted(costs)

@@ -1,0 +1,84 @@
+"""The page of experiments: the paper's numbers beside ours, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ntkalign.experiments.experiment import EXPERIMENTS
+from ntkalign.report.experiment_page import sections_of, write_page
+from ntkalign.runs.record import Environment
+
+CONFIG = {"scale": "small", "variant": "published", "precision": "float32"}
+KEYS = "experiment,network,width,rule,rate,seed,epoch"
+HISTORY = f"""{KEYS},train_loss,test_loss,test_accuracy,seconds
+table6,cnn,8,normal,1.0,99,1,0.5,0.5,0.5,1.0
+table6,cnn,16,normal,1.0,99,1,0.5,0.5,0.7,1.0
+table6,cnn,8,align-ada,1.0,99,1,0.5,0.5,0.6,1.0
+table6,cnn,8,align-ada,2.0,99,1,nan,nan,,1.0
+table2,cnn,256,fa,1.0,100,1,0.5,0.5,0.4,1.0
+table2,cnn,256,fa,1.0,101,1,0.5,0.5,0.6,1.0
+table8,rnn,8,normal,0.001,99,1,0.5,1.25,,1.0
+"""
+AFTER = f"""{KEYS},train_loss_after
+table8,rnn,8,normal,0.001,99,1,1.5
+"""
+
+
+@pytest.fixture
+def page(tmp_path):
+    (tmp_path / "history.csv").write_text(HISTORY)
+    (tmp_path / "train_after.csv").write_text(AFTER)
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "table6.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    chosen = [EXPERIMENTS[name] for name in ("table6", "table2", "table8")]
+    write_page(tmp_path, sections_of(tmp_path, chosen), CONFIG, Environment())
+    return tmp_path
+
+
+def test_cells_have_the_papers_number_ours_and_the_deviation(page):
+    text = (page / "report.md").read_text()
+    assert "| Normal | 50.0 (paper 54.8, -4.8) | 70.0 (paper 61.0, +9.0) |" in text
+    assert "| FA | 50.0 ± 14.1 (paper 46.1, +3.9) |" in text
+    assert "| Normal | 1.250 (paper 1.133, +0.117) |" in text
+    assert "| Normal | 1.500 (paper 1.168, +0.332) |" in text
+    html = (page / "report.html").read_text()
+    assert '<td>50.0<span class="paper">54.8 (-4.8)</span></td>' in html
+
+
+def test_statements_of_the_paper_have_verdicts_and_deviations_are_listed(page):
+    text = (page / "report.md").read_text()
+    assert (
+        "- gradient descent is ahead of Align-ada: **does not hold**, "
+        "in 0 of 1 pairs; not at ×8 by 0.1." in text
+    )
+    assert "- Align-ada grows with width: **too few runs to say**" in text
+    assert "the official test files are not used" in text
+
+
+def test_the_small_scale_is_said_first(page):
+    for name in ("report.md", "report.html"):
+        text = (page / name).read_text()
+        assert text.index("Small scale") < text.index("Rules as published")
+
+
+def test_the_page_is_self_contained(page):
+    html = (page / "report.html").read_text()
+    assert "data:image/svg+xml;base64," in html
+    assert "http" not in html.replace("<!doctype html>", "")
+    assert "![CIFAR-10: best test accuracy of six methods](plots/table6.svg)" in (
+        (page / "report.md").read_text()
+    )
+
+
+def test_programs_read_the_same(page):
+    report = json.loads((page / "report.json").read_text())
+    assert report["schema"] == 1
+    first = report["cells"][0]
+    assert first == {
+        "experiment": "table6", "rule": "align-ada", "width": 8, "quantity": "test_accuracy",
+        "paper": 0.337, "ours": 0.6, "deviation": pytest.approx(0.263), "spread": None,
+    }  # fmt: skip
+    assert [e["name"] for e in report["experiments"]] == ["table6", "table2", "table8"]
+    assert report["experiments"][0]["trends"][0].keys() == {"statement", "verdict", "reason"}
