@@ -16,7 +16,7 @@ import jax
 import tyro
 
 from ntkalign.cli.data import run_data
-from ntkalign.cli.experiment import run_experiments
+from ntkalign.cli.experiment import run_experiments, say_trends
 from ntkalign.cli.flags import (
     NAMES,
     ClaimsFlags,
@@ -29,8 +29,10 @@ from ntkalign.cli.flags import (
 )  # fmt: skip
 from ntkalign.cli.verify import run_kernels, run_verification, say_where, terminal
 from ntkalign.errors import IncompleteRunError, InputError, unknown_name
+from ntkalign.experiments.tables import HISTORY
 from ntkalign.report import load_report, print_verdicts, write_report
 from ntkalign.report.claim_list import print_claims
+from ntkalign.report.experiment_page import rebuild_page
 from ntkalign.version import __version__
 
 PROGRAM = "ntkalign"
@@ -87,7 +89,14 @@ def run(flags: VerifyFlags | ClaimsFlags | ReportFlags | DataFlags | ExperimentF
 
 def rebuild(folder: Path) -> int:
     """Write the report of a folder anew from its stored results."""
-    console, result = terminal(), load_report(folder)
+    console = terminal()
+    if (folder / HISTORY).is_file():
+        page, sections = rebuild_page(folder)
+        for section in sections:
+            say_trends(section, console)
+        console.print(f"report: {page}", highlight=False, soft_wrap=True)
+        return 0
+    result = load_report(folder)
     page = write_report(result, folder)
     print_verdicts(result, console)
     say_where(console, result, page)

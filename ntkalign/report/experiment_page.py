@@ -13,8 +13,9 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from ntkalign.errors import InputError
 from ntkalign.experiments.comparison import Cell, compare, source
-from ntkalign.experiments.experiment import Experiment
+from ntkalign.experiments.experiment import EXPERIMENTS, Experiment
 from ntkalign.experiments.judged_trends import Tested, judge_trend
 from ntkalign.experiments.tables import AFTER, HISTORY, KEYS
 from ntkalign.report.files import HTML, JSON, MARKDOWN, SCHEMA
@@ -177,6 +178,44 @@ def write_page(
         text = templates.get_template(template).render(view)
         (folder / name).write_text(text, encoding="utf-8")
     return folder / HTML
+
+
+def rebuild_page(folder: Path) -> tuple[Path, list[Section]]:
+    """Write the report of experiments anew from the tables that their runs left.
+
+    Args:
+        folder: of the results.
+
+    Returns:
+        The path of the HTML page, and what it says.
+
+    Raises:
+        InputError: if the folder has no such report, or one that cannot be read.
+    """
+
+    def bad(got: str) -> InputError:
+        return InputError(
+            "DIR", folder, must=f"hold {JSON} and {HISTORY} of schema {SCHEMA}", got=got,
+            because="a report is rebuilt from stored results",
+            do="let ntkalign experiment write into it first",
+        )  # fmt: skip
+
+    try:
+        stored = json.loads((folder / JSON).read_text())
+        if stored["schema"] != SCHEMA:
+            raise bad("another schema")
+        chosen = [EXPERIMENTS.lookup(entry["name"], "NAME") for entry in stored["experiments"]]
+        sections = sections_of(folder, chosen)
+        page = write_page(
+            folder, sections, stored["config"], Environment.from_json(stored["environment"])
+        )
+    except FileNotFoundError as error:
+        raise bad(f"no {Path(str(error.filename)).name}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise bad(f"a damaged one ({type(error).__name__}: {str(error)[:80]})") from None
+    return page, sections
 
 
 def _embedded(path: Path) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from ntkalign.cli.main import main
 from ntkalign.experiments.experiment import EXPERIMENTS
 from ntkalign.report.experiment_page import sections_of, write_page
 from ntkalign.runs.record import Environment
@@ -82,3 +84,31 @@ def test_programs_read_the_same(page):
     }  # fmt: skip
     assert [e["name"] for e in report["experiments"]] == ["table6", "table2", "table8"]
     assert report["experiments"][0]["trends"][0].keys() == {"statement", "verdict", "reason"}
+
+
+def test_a_page_is_rebuilt_from_its_tables(page, capsys):
+    before = {name: (page / name).read_text() for name in ("report.md", "report.json")}
+    for name in before:
+        if name != "report.json":
+            (page / name).unlink()
+    assert main(["report", str(page)]) == 0
+    assert {name: (page / name).read_text() for name in before} == before
+    assert "does not hold: gradient descent is ahead of Align-ada" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda page: (page / "report.json").unlink(), r"got no report\.json"),
+        (lambda page: (page / "report.json").write_text("{"), r"got a damaged one \(JSONDecode"),
+        (lambda page: (page / "report.json").write_text('{"schema": 9}'), r"got another schema"),
+        (lambda page: (page / "report.json").write_text('{"schema": 1}'), r"damaged one \(KeyErr"),
+        (lambda page: (page / "history.csv").write_text("a,b\n1,2\n"), r"got a damaged one"),
+    ],
+)
+def test_what_cannot_be_rebuilt_is_one_line(page, break_it, message, capsys):
+    break_it(page)
+    assert main(["report", str(page)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert re.search(message, err)
