@@ -83,13 +83,20 @@ def compare(experiment: Experiment, epochs: pd.DataFrame) -> list[Cell]:
     Returns:
         Cells in the paper's order, then ours that the paper lacks.
     """
-    if experiment.paper is None:
-        return []
-    paper = paper_table(experiment.paper)
+    found: list[Cell] = []
+    for name in dict.fromkeys(series.paper for series in experiment.series if series.paper):
+        labels = {experiment.name_of(s): s.label for s in experiment.series if s.paper == name}
+        own = epochs[epochs["experiment"].isin(list(labels))]
+        found += _beside(paper_table(name), own, labels)
+    return found
+
+
+def _beside(paper: pd.DataFrame, epochs: pd.DataFrame, labels: dict[str, str]) -> list[Cell]:
+    """One table of the paper's, and our runs for it."""
     keys = [key for key in KEYS if key in paper]
     found: list[Cell] = []
     for quantity in (name for name in BEST if name in paper):
-        ours = _ours(experiment, epochs, quantity, keys)
+        ours = _ours(epochs, labels, quantity, keys)
         for row in paper.to_dict("records"):
             key = {name: row[name] for name in keys}
             values = ours.pop(tuple(map(str, key.values())), None)
@@ -101,16 +108,15 @@ def compare(experiment: Experiment, epochs: pd.DataFrame) -> list[Cell]:
 
 
 def _ours(
-    experiment: Experiment, epochs: pd.DataFrame, quantity: str, keys: list[str]
+    epochs: pd.DataFrame, labels: dict[str, str], quantity: str, keys: list[str]
 ) -> dict[tuple[str, ...], list[float]]:
     """Values by key, one a seed."""
     column, best = BEST[quantity]
-    own = epochs[epochs["experiment"].str.partition("/")[0] == experiment.name]
     found: dict[tuple[str, ...], list[float]] = {}
-    for (name, rule, width, _), rows in own.groupby(
+    for (name, rule, width, _), rows in epochs.groupby(
         ["experiment", "rule", "width", "seed"], sort=False
     ):
-        label = str(name).partition("/")[2]
+        label = labels[str(name)]
         said = {"rule": str(rule), "width": str(width), "train": label, "setting": label}
         value = float(pd.to_numeric(rows[column], errors="coerce").agg(best))
         found.setdefault(tuple(said[key] for key in keys), []).append(value)

@@ -42,7 +42,7 @@ def accuracy_curves(results: Sequence[Result], folder: Path) -> Path:
         for axis in axes[len(widths) :]:
             axis.set_visible(False)
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right upper", handlelength=2.4)
+        figure.legend(handles, labels, loc="outside right center", handlelength=2.4)
         item = results[0].item
         series = f" ({item.series.label})" * bool(item.series.label)
         figure.suptitle(item.experiment.title + series, fontsize=9)

@@ -19,6 +19,7 @@ from ntkalign.experiments.experiment import EXPERIMENTS, Experiment
 from ntkalign.experiments.judged_trends import Tested, judge_trend
 from ntkalign.experiments.tables import AFTER, HISTORY, KEYS
 from ntkalign.report.files import HTML, JSON, MARKDOWN, SCHEMA
+from ntkalign.report.width_curves import width_curves
 from ntkalign.rules import RULES
 from ntkalign.runs.record import Environment
 
@@ -71,7 +72,8 @@ class Section:
     @property
     def paper(self) -> str:
         """Where the paper's numbers stand."""
-        return source(self.experiment.paper) if self.experiment.paper else ""
+        tables = dict.fromkeys(s.paper for s in self.experiment.series if s.paper)
+        return "; ".join(map(source, tables))
 
 
 def _grid(title: str, cells: Sequence[Cell]) -> Grid:
@@ -124,8 +126,10 @@ def sections_of(folder: Path, experiments: Sequence[Experiment]) -> list[Section
     for experiment in experiments:
         cells = compare(experiment, epochs)
         trends = tuple(judge_trend(trend, cells) for trend in experiment.trends)
+        drawn = folder / "plots" / f"{experiment.name}-widths"
+        width_curves(cells, experiment.title, drawn)
         names = [experiment.name_of(s).replace("/", "-") for s in experiment.series]
-        plots = (folder / "plots" / f"{name}.svg" for name in names)
+        plots = (folder / "plots" / f"{name}.svg" for name in (drawn.name, *names))
         found.append(
             Section(experiment, tuple(cells), trends, tuple(p for p in plots if p.is_file()))
         )
