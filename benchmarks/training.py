@@ -39,7 +39,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from ntkalign.experiments.experiment import TABLE6, TABLE7, TABLE8, Experiment
+from ntkalign.experiments.experiment import TABLE6, TABLE7, TABLE8, Series
 from ntkalign.experiments.plan import product_speed
 from ntkalign.networks.convolution import convolve
 from ntkalign.networks.convolutional import Convolutional
@@ -50,7 +50,7 @@ from ntkalign.training.learner import Learner
 from ntkalign.training.loop import Points, Told, train_steps
 from ntkalign.training.optimisers import OPTIMISERS
 
-EXPERIMENTS = {"cnn": TABLE6, "kmnist": TABLE7, "rnn": TABLE8}
+SERIES = {"cnn": TABLE6.series[0], "kmnist": TABLE7.series[0], "rnn": TABLE8.series[0]}
 ROUND_SECONDS = 0.5
 """A round takes as many steps as this is enough for, epoch by epoch."""
 SLOW_SECONDS, VERY_SLOW_SECONDS = 5.0, 10.0
@@ -71,26 +71,26 @@ def rules_of(names: str) -> dict[str, Rule]:
     return found
 
 
-def learner_of(experiment: Experiment, width: int, rule: Rule) -> Learner:
-    """What the experiment trains."""
-    task = experiment.task
-    network = task.build(width, experiment.batch)
+def learner_of(series: Series, width: int, rule: Rule) -> Learner:
+    """What the series trains."""
+    task = series.task
+    network = task.build(width, series.batch)
     return Learner(network, rule, task.loss, OPTIMISERS[task.optimiser])
 
 
-def steps_of(experiment: Experiment) -> int:
+def steps_of(series: Series) -> int:
     """Steps of an epoch."""
-    return experiment.task.train // experiment.batch
+    return series.task.train // series.batch
 
 
 @functools.cache
-def points_of(experiment: Experiment, batches: int) -> Points:
+def points_of(series: Series, batches: int) -> Points:
     """Sequences of the Add task, or noise in the shape of images with as noisy targets."""
-    count = experiment.batch * batches
-    if not experiment.task.images:
-        part = experiment.task.load(None, None, None, "float32").train
+    count = series.batch * batches
+    if not series.task.images:
+        part = series.task.load(None, None, None, "float32").train
         return Points(jnp.asarray(part.x[:count]), jnp.asarray(part.y[:count]))
-    network, rng = experiment.task.build(1, experiment.batch), np.random.default_rng(0)
+    network, rng = series.task.build(1, series.batch), np.random.default_rng(0)
     shapes = (count, *network.image), (count, network.classes)
     return Points(*(jnp.asarray(rng.standard_normal(s).astype("float32")) for s in shapes))
 
@@ -100,12 +100,12 @@ class Ours:
 
     batches = 6
 
-    def __init__(self, experiment: Experiment, width: int, rule: Rule) -> None:
-        self.points = points_of(experiment, self.batches)
-        self.learner = learner_of(experiment, width, rule)
+    def __init__(self, series: Series, width: int, rule: Rule) -> None:
+        self.points = points_of(series, self.batches)
+        self.learner = learner_of(series, width, rule)
         self.state, self.frozen = self.learner.start(0, jnp.float32)
-        self.steps, self.rate = steps_of(experiment), experiment.rates[0]
-        self.order = jnp.arange(len(self.points.x)).reshape(-1, experiment.batch)
+        self.steps, self.rate = steps_of(series), series.rates[0]
+        self.order = jnp.arange(len(self.points.x)).reshape(-1, series.batch)
         self.order = jnp.tile(self.order, (-(-self.steps // self.batches), 1))[: self.steps]
         layers = sum(layer.weight is not None for layer in self.state.parameters)
         self.told = Told.blank(self.steps, 0, layers, jnp.float32)
@@ -169,9 +169,9 @@ def rules(flags: Flags, console: Console) -> None:
         table.add_column(heading, justify="right")
     chosen = {"normal": NORMAL} | rules_of(flags.rules)
     for kind, width in flags.networks("cnn", "rnn"):
-        experiment = EXPERIMENTS[kind]
-        works = {name: Ours(experiment, width, rule) for name, rule in chosen.items()}
-        seconds = in_turn(works, flags.rounds, steps_of(experiment))
+        series = SERIES[kind]
+        works = {name: Ours(series, width, rule) for name, rule in chosen.items()}
+        seconds = in_turn(works, flags.rounds, steps_of(series))
         counted = {name: counting(kind, width, rule) for name, rule in chosen.items()}
         for name in chosen:
             operations, products = counted[name]
@@ -191,14 +191,14 @@ COUNTED_STEPS = 10
 
 def counting(kind: str, width: int, rule: Rule) -> tuple[float, float]:
     """Operations of one step, and how many forward passes have as many products."""
-    ours = Ours(EXPERIMENTS[kind], width, rule)
+    ours = Ours(SERIES[kind], width, rule)
     network = ours.learner.network
     if isinstance(network, Recurrent):
         network = dataclasses.replace(network, steps=COUNTED_STEPS)
         ours.learner = dataclasses.replace(ours.learner, network=network)
         ours.points = Points(*(values[:, :COUNTED_STEPS] for values in ours.points))
     operations = ours.operations()
-    return operations, operations / (network.operations * EXPERIMENTS[kind].batch)
+    return operations, operations / (network.operations * SERIES[kind].batch)
 
 
 # --- plain ----------------------------------------------------------------------------------
@@ -271,15 +271,15 @@ def plain(flags: Flags, console: Console) -> None:
     for heading in ("network", "width", "ours", "plain JAX", "ours / plain", "losses differ by"):
         table.add_column(heading, justify="right")
     for kind, width in flags.networks("cnn", "kmnist", "rnn"):
-        experiment = EXPERIMENTS[kind]
-        ours = Ours(experiment, width, NORMAL)
+        series = SERIES[kind]
+        ours = Ours(series, width, NORMAL)
         theirs = Plain(ours)
         for work in (ours, theirs):
             work(3)
         losses = np.array(ours.told.losses[:3]), np.array(theirs.losses)
         apart = np.abs(losses[0] / losses[1] - 1).max()
-        seconds = in_turn({"ours": ours, "plain": theirs}, flags.rounds, steps_of(experiment))
-        epoch = {name: steps_of(experiment) * statistics.median(s) for name, s in seconds.items()}
+        seconds = in_turn({"ours": ours, "plain": theirs}, flags.rounds, steps_of(series))
+        epoch = {name: steps_of(series) * statistics.median(s) for name, s in seconds.items()}
         table.add_row(
             kind, str(width), f"{epoch['ours']:.3g}", f"{epoch['plain']:.3g}",
             f"{ratio(seconds['ours'], seconds['plain']):.2f}", f"{apart:.0e}",
@@ -442,14 +442,14 @@ def convolutions(flags: Flags, console: Console) -> None:
 def alone(flags: Flags) -> None:
     """One network and rule in this very process; prints a line of JSON."""
     ((kind, width),) = flags.networks("cnn", "kmnist", "rnn")
-    ours = Ours(EXPERIMENTS[kind], width, variant(RULES[flags.rules], "published"))
+    ours = Ours(SERIES[kind], width, variant(RULES[flags.rules], "published"))
     jax.block_until_ready((ours.state, ours.points))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     began = time.perf_counter()
     compiled = train_steps.lower(*ours.arguments(1)).compile()
     took = time.perf_counter() - began
     memory = compiled.memory_analysis()
-    seconds = in_turn({"": ours}, flags.rounds, steps_of(EXPERIMENTS[kind]))[""]
+    seconds = in_turn({"": ours}, flags.rounds, steps_of(SERIES[kind]))[""]
     print(json.dumps({
         "width": width, "compile": took, "before": before,
         "seconds": statistics.median(seconds), "work": memory.temp_size_in_bytes,
@@ -467,7 +467,7 @@ def scale(flags: Flags, console: Console) -> None:
     for kind, name in itertools.product(("cnn", "rnn"), ("normal", "align-ada")):
         rows = []
         for width in flags.widths(kind):
-            others = itertools.chain(*((f"--{k}", "") for k in EXPERIMENTS if k != kind))
+            others = itertools.chain(*((f"--{k}", "") for k in SERIES if k != kind))
             command = [sys.executable, __file__, "scale", "--alone", f"--{kind}", str(width),
                        *others, "--rules", name, "--rounds", str(flags.rounds)]  # fmt: skip
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)

@@ -109,7 +109,7 @@ def usual():
 @pytest.mark.usefixtures("usual")
 @pytest.mark.parametrize("kind", ["kmnist", "rnn"])
 def test_training_in_plain_jax_is_the_same_training(kind):
-    ours = training.Ours(training.EXPERIMENTS[kind], 16, NORMAL)
+    ours = training.Ours(training.SERIES[kind], 16, NORMAL)
     theirs = training.Plain(ours)
     for work in (ours, theirs):
         work(3)
@@ -120,7 +120,7 @@ def test_training_in_plain_jax_is_the_same_training(kind):
 @pytest.mark.usefixtures("usual")
 def test_every_form_of_the_convolution_trains_the_same_network(monkeypatch):
     monkeypatch.setattr(training.Ours, "batches", 1)  # the same batch again
-    ours = training.Ours(training.TABLE7, 4, NORMAL)
+    ours = training.Ours(training.SERIES["kmnist"], 4, NORMAL)
     losses = []
     for name in ("NCHW library", "HWNC windows", "NHWC shifts", "CHWN windows"):
         formed = training.Formed(ours, *training.FORMS[name])
