@@ -69,6 +69,7 @@ BEST = {
     "test_accuracy": ("test_accuracy", "max"),
     "test_loss": ("test_loss", "min"),
     "train_loss": ("train_loss_after", "min"),
+    "score": ("score", "last"),
 }
 """By the paper's column: which of ours, and what is taken over rates and epochs."""
 
@@ -78,12 +79,14 @@ def compare(experiment: Experiment, epochs: pd.DataFrame) -> list[Cell]:
 
     Args:
         experiment: which.
-        epochs: a row for each epoch of its runs: HISTORY, with ``train_loss_after`` where there is.
+        epochs: a row for each epoch of its runs, HISTORY with ``train_loss_after`` where there is;
+            and for each epoch and layer of ALIGNMENT.
 
     Returns:
         Cells in the paper's order, then ours that the paper lacks.
     """
     found: list[Cell] = []
+    epochs = epochs if "layer" in epochs else epochs.assign(layer=math.nan)
     for name in dict.fromkeys(series.paper for series in experiment.series if series.paper):
         labels = {experiment.name_of(s): s.label for s in experiment.series if s.paper == name}
         own = epochs[epochs["experiment"].isin(list(labels))]
@@ -94,6 +97,9 @@ def compare(experiment: Experiment, epochs: pd.DataFrame) -> list[Cell]:
 def _beside(paper: pd.DataFrame, epochs: pd.DataFrame, labels: dict[str, str]) -> list[Cell]:
     """One table of the paper's, and our runs for it."""
     keys = [key for key in KEYS if key in paper]
+    told = {"train", "setting"}.intersection(keys)  # the table itself tells series apart
+    label = "".join(labels.values()) if not told else ""
+    extra = {"series": label} if label else {}
     found: list[Cell] = []
     for quantity in (name for name in BEST if name in paper):
         ours = _ours(epochs, labels, quantity, keys)
@@ -101,9 +107,10 @@ def _beside(paper: pd.DataFrame, epochs: pd.DataFrame, labels: dict[str, str]) -
             key = {name: row[name] for name in keys}
             values = ours.pop(tuple(map(str, key.values())), None)
             if values is not None:
-                found.append(_cell(key, quantity, float(row[quantity]), values))
+                found.append(_cell(extra | key, quantity, float(row[quantity]), values))
         for text, values in ours.items():
-            found.append(_cell(dict(zip(keys, text, strict=True)), quantity, None, values))
+            key = extra | dict(zip(keys, text, strict=True))
+            found.append(_cell(key, quantity, None, values))
     return found
 
 
@@ -113,12 +120,15 @@ def _ours(
     """Values by key, one a seed."""
     column, best = BEST[quantity]
     found: dict[tuple[str, ...], list[float]] = {}
-    for (name, rule, width, _), rows in epochs.groupby(
-        ["experiment", "rule", "width", "seed"], sort=False
+    told = epochs[epochs["layer"].notna() == (quantity == "score")]
+    for (name, rule, width, layer, _), rows in told.groupby(
+        ["experiment", "rule", "width", "layer", "seed"], sort=False, dropna=False
     ):
         label = labels[str(name)]
         said = {"rule": str(rule), "width": str(width), "train": label, "setting": label}
-        value = float(pd.to_numeric(rows[column], errors="coerce").agg(best))
+        said["layer"] = str(layer).partition(".")[0]
+        values = pd.to_numeric(rows[column], errors="coerce")
+        value = float(values.iloc[-1] if best == "last" else values.agg(best))
         found.setdefault(tuple(said[key] for key in keys), []).append(value)
     return found
 

@@ -136,7 +136,7 @@ def digest(points: TrainingSet) -> str:
 
 
 def name_of(run: Run, data: str, context: dict[str, Any]) -> str:
-    """A name for a run's numbers, whatever the number of its epochs and of its logged steps.
+    """A name for a run's numbers, whatever the number of its epochs, and what is told of them.
 
     Args:
         run: all that decides them, but for the points.
@@ -147,7 +147,7 @@ def name_of(run: Run, data: str, context: dict[str, Any]) -> str:
         20 hexadecimal digits.
     """
     settings = as_plain(run)
-    for told in ("epochs", "log_steps"):
+    for told in ("epochs", "log_steps", "scored"):
         del settings[told]
     text = json.dumps([settings, data, context], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -168,6 +168,7 @@ def make_plan(experiment: Experiment, series: Series, options: Options) -> Plan:
             Run(
                 _learner(task, task.build(width, asked.batch), rule, asked.variant),
                 rate, asked.epochs, order, order.seed, asked.precision, asked.log_steps,
+                scored=_scored(series, asked.epochs),
             ),
         )
         for width in asked.widths
@@ -180,6 +181,12 @@ def make_plan(experiment: Experiment, series: Series, options: Options) -> Plan:
 
 def _learner(task: Task, network: Network, rule: str, reading: str) -> Learner:
     return Learner(network, variant(RULES[rule], reading), task.loss, OPTIMISERS[task.optimiser])
+
+
+def _scored(series: Series, epochs: int) -> tuple[int, ...]:
+    if not series.scored:
+        return ()
+    return (epochs,) if series.scored == "last" else tuple(range(1, epochs + 1))
 
 
 def product_speed(precision: str) -> float:

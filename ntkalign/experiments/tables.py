@@ -13,8 +13,8 @@ from ntkalign.experiments.execute import Result
 from ntkalign.training.trainer import TRAINED
 
 KEYS = ("experiment", "network", "width", "rule", "rate", "seed")
-HISTORY, STEPS, UPDATES, RUNS, AFTER = (
-    "history.csv", "steps.csv", "updates.csv", "runs.csv", "train_after.csv",
+HISTORY, STEPS, UPDATES, RUNS, AFTER, ALIGNMENT = (
+    "history.csv", "steps.csv", "updates.csv", "runs.csv", "train_after.csv", "alignment.csv",
 )  # fmt: skip
 COLUMNS = {
     HISTORY: (*KEYS, "epoch", "train_loss", "test_loss", "test_accuracy", "seconds"),
@@ -25,6 +25,9 @@ COLUMNS = {
         "best_epoch", "seconds",
     ),
     AFTER: (*KEYS, "epoch", "train_loss_after"),
+    ALIGNMENT: (
+        *KEYS, "epoch", "layer", "score", "score_sampled", "standard_error", "score_permuted",
+    ),
 }  # fmt: skip
 """Columns by file. In RUNS the lowest training loss is that of AFTER where the experiment has one:
 on all training points, after an epoch."""
@@ -49,6 +52,7 @@ def write_tables(results: Sequence[Result], folder: Path) -> None:
     for name, rows in {
         HISTORY: history_rows(results), STEPS: step_rows(results), UPDATES: update_rows(results),
         RUNS: map(run_row, results), AFTER: after_rows(results),
+        ALIGNMENT: alignment_rows(results),
     }.items():  # fmt: skip
         # objects, so that whole numbers stay whole beside a gap
         table = pd.DataFrame(list(rows), columns=list(COLUMNS[name]), dtype=object)
@@ -86,6 +90,15 @@ def after_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:
         if result.item.run.order.evaluates_train:
             for e in result.history.epochs:
                 yield (*keys(result), e.epoch, _told(e.train_loss_after))
+
+
+def alignment_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:
+    """A row for each layer and epoch with a score, of the network that drives W*: ``normal``."""
+    for result in results:
+        name, network, width, _, *rest = keys(result)
+        for epoch, score in result.history.scores:
+            values = (_told(v) for v in score[1:])
+            yield (name, network, width, "normal", *rest, epoch, score.layer, *values)
 
 
 def step_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:

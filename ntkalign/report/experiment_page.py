@@ -17,13 +17,15 @@ from ntkalign.errors import InputError
 from ntkalign.experiments.comparison import Cell, compare, source
 from ntkalign.experiments.experiment import EXPERIMENTS, Experiment
 from ntkalign.experiments.judged_trends import Tested, judge_trend
-from ntkalign.experiments.tables import AFTER, HISTORY, KEYS
+from ntkalign.experiments.tables import AFTER, ALIGNMENT, HISTORY, KEYS
 from ntkalign.report.files import HTML, JSON, MARKDOWN, SCHEMA
-from ntkalign.report.width_curves import width_curves
-from ntkalign.rules import RULES
+from ntkalign.report.width_curves import line_of, width_curves
 from ntkalign.runs.record import Environment
 
-NAMES = {"test_accuracy": "test accuracy (%)", "test_loss": "test loss", "train_loss": "train loss"}
+NAMES = {
+    "test_accuracy": "test accuracy (%)", "test_loss": "test loss", "train_loss": "train loss",
+    "score": "alignment score",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Section:
         """The cells as tables."""
         found: dict[str, list[Cell]] = {}
         for cell in self.cells:
-            rest = [str(v) for k, v in cell.key.items() if k not in ("rule", "width")]
+            rest = [str(v) for k, v in cell.key.items() if k not in ("rule", "layer", "width")]
             title = ", ".join([NAMES.get(cell.quantity, cell.quantity), *rest])
             found.setdefault(title, []).append(cell)
         return [_grid(title, cells) for title, cells in found.items()]
@@ -78,12 +80,9 @@ class Section:
 
 def _grid(title: str, cells: Sequence[Cell]) -> Grid:
     widths = tuple(sorted({int(c.key["width"]) for c in cells}))
-    by_place = {(c.key["rule"], int(c.key["width"])): c for c in cells}
-    rules = dict.fromkeys(c.key["rule"] for c in cells)
-    rows = tuple(
-        (RULES[rule].title, tuple(by_place.get((rule, width)) for width in widths))
-        for rule in rules
-    )
+    by_place = {(line_of(c), int(c.key["width"])): c for c in cells}
+    names = dict.fromkeys(map(line_of, cells))
+    rows = tuple((name, tuple(by_place.get((name, width)) for width in widths)) for name in names)
     return Grid(title, widths, rows, cells[0].quantity == "test_accuracy")
 
 
@@ -102,13 +101,14 @@ def signed(value: float | None, accuracy: bool) -> str:
 
 
 def epochs_of(folder: Path) -> pd.DataFrame:
-    """A row for each epoch, as the tables of a folder have it."""
+    """A row for each epoch, and for each layer that was scored after one, as tables have them."""
     table = pd.read_csv(folder / HISTORY)
-    path = folder / AFTER
-    keys = [*KEYS, "epoch"]
-    if path.is_file():
-        return table.merge(pd.read_csv(path), how="left", on=keys)
-    return table.assign(train_loss_after=math.nan)
+    after, scores = folder / AFTER, folder / ALIGNMENT
+    if after.is_file():
+        table = table.merge(pd.read_csv(after), how="left", on=[*KEYS, "epoch"])
+    parts = [table, pd.read_csv(scores)] if scores.is_file() else [table]
+    wanted = [*KEYS, "epoch", "test_loss", "test_accuracy", "train_loss_after", "layer", "score"]
+    return pd.concat(parts).reindex(columns=wanted)
 
 
 def sections_of(folder: Path, experiments: Sequence[Experiment]) -> list[Section]:

@@ -32,7 +32,7 @@ def width_curves(cells: Sequence[Cell], title: str, path: Path) -> Path | None:
     """
     panels: dict[str, list[Cell]] = {}
     for cell in cells:
-        rest = [str(v) for k, v in cell.key.items() if k not in ("rule", "width")]
+        rest = [str(v) for k, v in cell.key.items() if k not in ("rule", "layer", "width")]
         panels.setdefault(", ".join(rest), []).append(cell)
     if not any(cell.ours is not None for cell in cells):
         return None
@@ -42,15 +42,13 @@ def width_curves(cells: Sequence[Cell], title: str, path: Path) -> Path | None:
         rows = -(-len(panels) // columns)
         figure = Figure(figsize=(3.0 * columns + 1.6, 2.7 * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        rules = list(dict.fromkeys(cell.key["rule"] for cell in cells))
+        rules = list(dict.fromkeys(line_of(cell) for cell in cells))
         for axis, (name, own) in zip(axes, panels.items(), strict=False):
             _panel(axis, own, rules)
-            axis.set_title(name and f"{name} images")
+            axis.set_title(f"{name} images" if name.isdigit() else name)
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
-        handles = [
-            Line2D([], [], color=_colour(rules, rule), label=RULES[rule].title) for rule in rules
-        ]
+        handles = [Line2D([], [], color=_colour(rules, rule), label=rule) for rule in rules]
         paper = Line2D([], [], color="0.3", linestyle="", marker="o", fillstyle="none",
                        label="the paper's")  # fmt: skip
         figure.legend(handles=[*handles, paper], loc="outside right center")
@@ -66,7 +64,7 @@ def _panel(axis: Axes, cells: Sequence[Cell], rules: Sequence[str]) -> None:
         scale = 100 if quantity == "test_accuracy" else 1
         for rule in rules:
             own = sorted(
-                (c for c in cells if (c.key["rule"], c.quantity) == (rule, quantity)),
+                (c for c in cells if (line_of(c), c.quantity) == (rule, quantity)),
                 key=lambda c: int(c.key["width"]),
             )
             colour = _colour(rules, rule)
@@ -91,7 +89,13 @@ def _panel(axis: Axes, cells: Sequence[Cell], rules: Sequence[str]) -> None:
         axis.yaxis.set_major_formatter(ScalarFormatter())
         axis.set_ylabel("lowest loss (dashed: training)")
     else:
-        axis.set_ylabel("best test accuracy (%)")
+        score = any(cell.quantity == "score" for cell in cells)
+        axis.set_ylabel("alignment score" if score else "best test accuracy (%)")
+
+
+def line_of(cell: Cell) -> str:
+    """The rule's title, or the layer."""
+    return RULES[cell.key["rule"]].title if "rule" in cell.key else f"layer {cell.key['layer']}"
 
 
 def _colour(rules: Sequence[str], rule: str) -> str:

@@ -21,8 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkalign.data.batches import BatchOrder, EpochOrder, Order
+from ntkalign.networks.randomness import of_seed
 from ntkalign.precision import float64
 from ntkalign.training import checkpoints
+from ntkalign.training.alignment import Score, alignment_scores
 from ntkalign.training.checkpoints import Checkpoint
 from ntkalign.training.feed import Feed, Stretch
 from ntkalign.training.learner import Learner, State
@@ -46,6 +48,8 @@ class Run:
         precision: of everything.
         log_steps: of so many first steps losses and update norms are kept.
         legacy: draw as the paper's code does, in NumPy; else by JAX's keys.
+        scored: epochs after which alignment scores are measured: of the network whose error drives
+            W*, which is the network that the rule ``w-star`` trains.
     """
 
     learner: Learner
@@ -56,6 +60,7 @@ class Run:
     precision: str = "float32"
     log_steps: int = 0
     legacy: bool = True
+    scored: tuple[int, ...] = ()
 
 
 class Epoch(NamedTuple):
@@ -78,18 +83,21 @@ class History:
         losses: of the first steps.
         update_norms: of the first steps, layer by layer.
         status: how it ended.
+        scores: after an epoch, of each layer.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     update_norms: list[list[float]] = field(default_factory=list)
     status: str = TRAINED
+    scores: list[tuple[int, Score]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """As plain values; NaN and infinities are JSON's usual extensions."""
         return {
             "epochs": [list(epoch) for epoch in self.epochs], "losses": self.losses,
             "update_norms": self.update_norms, "status": self.status,
+            "scores": [[epoch, *score] for epoch, score in self.scores],
         }  # fmt: skip
 
     def until(self, run: Run) -> History:
@@ -97,13 +105,15 @@ class History:
         epochs = self.epochs[: run.epochs]
         status = self.status if len(epochs) == len(self.epochs) else TRAINED
         steps = min(run.log_steps, run.epochs * run.order.steps)
-        return History(epochs, self.losses[:steps], self.update_norms[:steps], status)
+        scores = [s for s in self.scores if s[0] <= run.epochs and s[0] in run.scored]
+        return History(epochs, self.losses[:steps], self.update_norms[:steps], status, scores)
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> History:
         """The same again."""
         epochs = [Epoch(*values) for values in stored["epochs"]]
-        return cls(epochs, stored["losses"], stored["update_norms"], stored["status"])
+        scores = [(int(epoch), Score(*values)) for epoch, *values in stored["scores"]]
+        return cls(epochs, stored["losses"], stored["update_norms"], stored["status"], scores)
 
 
 @dataclass(frozen=True)
@@ -215,9 +225,20 @@ class _Training:
         else:
             step = int(np.flatnonzero(~np.isfinite(losses))[0])
             self.history.status = f"diverged in epoch {number}, step {step}"
+        if number in self.run.scored and self.history.status == TRAINED:
+            self._score(number)
         self.history.epochs.append(Epoch(number, loss, test_loss, accuracy, after, self.seconds))
         self.step, self.seconds, self.told = 0, 0.0, self._blank(number + 1)
         self._tell(Moment(number, self.run.order.steps, self.run.order.steps, loss, accuracy))
+
+    def _score(self, number: int) -> None:
+        """Alignment scores of the network that drives W*."""
+        key = jax.random.fold_in(of_seed(self.run.seed), number)
+        scores = alignment_scores(
+            self.run.learner.network, self.frozen.start, self.state.teacher.parameters,
+            self.state.parameters, key,
+        )  # fmt: skip
+        self.history.scores += [(number, score) for score in scores]
 
     def _advance(self, number: int, part: Stretch, last: int) -> None:
         """A few steps, and what they took."""
@@ -271,7 +292,7 @@ class _Training:
             return
         text = {
             "step": self.step, "seconds": self.seconds, "history": self.history.as_json(),
-            "log_steps": self.run.log_steps,
+            "log_steps": self.run.log_steps, "scored": self.run.scored,
             "told": [np.asarray(values, float).tolist() for values in self.told],
         }  # fmt: skip
         checkpoints.save(keeping.path, Checkpoint(self.state, text))
@@ -288,6 +309,9 @@ class _Training:
         history = History.from_json(text["history"])
         begun = len(history.epochs) * self.run.order.steps + text["step"]
         if text["log_steps"] < min(self.run.log_steps, begun):  # they are not to be had again
+            return
+        epochs = range(1, len(history.epochs) + 1)
+        if set(self.run.scored).intersection(epochs) - set(text["scored"]):
             return
         self.state, self.history = state, history
         self.step, self.seconds = text["step"], text["seconds"]

@@ -1,0 +1,212 @@
+"""The alignment score (9) of a layer as an operator, exact and sampled.
+
+A layer's change is a linear map A from activities to preactivations, A* that of W*. The score is
+
+    S = ‖A* Aᵀ‖_F² / (‖A Aᵀ‖_F ‖A* A*ᵀ‖_F) = ⟨AᵀA, A*ᵀA*⟩ / (‖AᵀA‖_F ‖A*ᵀA*‖_F),
+
+1 where AᵀA and A*ᵀA* agree up to a factor. Of a dense or a recurrent layer A is the weights'
+change itself. Of a convolution it is the whole operator on images, with its stride and padding: the
+cosine of kernels written as matrices is another number. The operator is never formed: two places of
+the output meet in the input at most k² times, so that a block of A* Aᵀ is a sum of products of the
+kernels' taps, and it depends on where the two places are to one another, and on which taps fall
+outside the image. Blocks that are equal are computed once and counted.
+
+Sampled (10), noise z ~ N(0, I) on the layer's input makes v = AᵀA z and v* = A*ᵀA* z, and the score
+is Σ v·v* / √(Σ v·v Σ v*·v*).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from functools import partial
+from itertools import product
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from ntkalign.networks.base import LayerMap, Network, Parameters
+
+
+def operator_product(
+    a: Float[np.ndarray, ...], b: Float[np.ndarray, ...], layer: LayerMap, stride: int = 1
+) -> float:
+    """⟨AᵀA, BᵀB⟩ = ‖A Bᵀ‖_F² of two kernels, or of two matrices.
+
+    Args:
+        a: (k, k, c_in, c_out), or (units, fan-in).
+        b: the same shape.
+        layer: whose weights they are.
+        stride: of the convolution.
+
+    Returns:
+        The product; the layer's factor before the weights is not in it.
+    """
+    if a.ndim == 2:
+        return float(np.sum((a @ b.T) ** 2))
+    rows, columns = (
+        meetings(size, kernel, stride)
+        for size, kernel in zip(layer.inputs[1:], a.shape[:2], strict=True)
+    )
+    taps = np.einsum("hwic,klid->hwklcd", a, b, optimize=True)
+    total = 0.0
+    for (row, many), (column, times) in product(rows.items(), columns.items()):
+        block = sum(taps[h, w, k, m] for (h, k), (w, m) in product(row, column))
+        total += many * times * float(np.sum(np.square(block)))
+    return total
+
+
+def meetings(size: int, kernel: int, stride: int) -> Counter[tuple[tuple[int, int], ...]]:
+    """Along one axis: which taps of two places of the output read the same place of the input.
+
+    Args:
+        size: places of the input.
+        kernel: taps.
+        stride: of the convolution, padded as SAME.
+
+    Returns:
+        For each list of (tap of the first place, tap of the second), how many pairs have it.
+    """
+    places = -(-size // stride)
+    before = max((places - 1) * stride + kernel - size, 0) // 2
+    found: Counter[tuple[tuple[int, int], ...]] = Counter()
+    for first in range(places):
+        for second in range(places):
+            shift = (second - first) * stride
+            inside = (
+                (tap, tap - shift)
+                for tap in range(kernel)
+                if 0 <= tap - shift < kernel and 0 <= first * stride + tap - before < size
+            )
+            if met := tuple(inside):
+                found[met] += 1
+    return found
+
+
+def exact_score(
+    change: Float[np.ndarray, ...], star: Float[np.ndarray, ...], layer: LayerMap
+) -> float:
+    """S of a layer; NaN if one of the changes is zero.
+
+    Args:
+        change: W^t − W^0, or what is put in its place.
+        star: W* − W^0.
+        layer: whose weights they are.
+
+    Returns:
+        A number from 0 to 1.
+    """
+    stride = getattr(layer, "stride", 1)
+    a, b = np.asarray(change, float), np.asarray(star, float)
+    both, one, other = (operator_product(*pair, layer, stride) for pair in ((a, b), (a, a), (b, b)))
+    return both / math.sqrt(one * other) if one * other > 0 else math.nan
+
+
+class Sampled(NamedTuple):
+    """A score by sampling."""
+
+    score: float  # Σ v·v* / √(Σ v·v Σ v*·v*)
+    standard_error: float  # of it, by leaving out one batch of noise at a time
+
+
+def sampled_score(
+    change: Array, star: Array, layer: LayerMap, key: Key[Array, ""], batches: int = 20
+) -> Sampled:
+    """The sampled score (10) of a layer.
+
+    Args:
+        change: W^t − W^0.
+        star: W* − W^0.
+        layer: whose weights they are.
+        key: of the noise.
+        batches: of 50 samples each.
+
+    Returns:
+        The score and its standard error.
+    """
+    sums = np.array(
+        [_products(layer, change, star, jax.random.fold_in(key, n)) for n in range(batches)], float
+    )
+    without = sums.sum(axis=0) - sums
+    left = _ratio(without)
+    spread = (batches - 1) / batches * np.sum((left - left.mean()) ** 2)
+    return Sampled(float(_ratio(sums.sum(axis=0))), math.sqrt(spread))
+
+
+def permuted(weights: Iterable[np.ndarray], seed: int = 99) -> list[np.ndarray]:
+    """Weights whose entries are shuffled, layer by layer from one stream: a baseline for scores."""
+    stream = np.random.RandomState(seed)
+    return [stream.permutation(w.ravel()).reshape(w.shape) for w in weights]
+
+
+class Score(NamedTuple):
+    """How far the change of a layer is aligned with that of W*."""
+
+    layer: int  # from 1, among those that have weights
+    exact: float
+    sampled: float
+    standard_error: float  # of the sampled one
+    permuted: float  # exact, with the trained weights' entries shuffled: a baseline
+
+
+def alignment_scores(
+    network: Network, start: Parameters, now: Parameters, star: Parameters, key: Key[Array, ""]
+) -> list[Score]:
+    """The scores of all layers that have weights.
+
+    Args:
+        network: whose layers they are.
+        start: parameters of time 0.
+        now: those of the network that was trained, W^t.
+        star: those of W*, from the same start.
+        key: of the noise of sampled scores.
+
+    Returns:
+        A score for each layer.
+    """
+    kept = [at for at, layer in enumerate(start) if layer.weight is not None]
+    maps = [network.maps[at] for at in kept]
+    before, after, other = (
+        [np.asarray(parameters[at].weight, float) for at in kept]
+        for parameters in (start, now, star)
+    )
+    found = []
+    for number, (layer, w0, w, shuffled, w_star) in enumerate(
+        zip(maps, before, after, permuted(after), other, strict=True), start=1
+    ):
+        change, along = w - w0, w_star - w0
+        kind = start[kept[number - 1]].weight.dtype
+        sampled = sampled_score(
+            jnp.asarray(change, kind), jnp.asarray(along, kind), layer,
+            jax.random.fold_in(key, number),
+        )  # fmt: skip
+        found.append(
+            Score(
+                number, exact_score(change, along, layer), *sampled,
+                exact_score(shuffled - w0, along, layer),
+            )
+        )  # fmt: skip
+    return found
+
+
+_SAMPLES = 50
+"""Of a batch of noise."""
+
+
+@partial(jax.jit, static_argnums=0)
+def _products(layer: LayerMap, change: Array, star: Array, key: Array) -> Float[Array, " 3"]:
+    """Σ v·v*, Σ v·v and Σ v*·v* over a batch of noise."""
+    image = len(layer.inputs) == 3  # images have their points last
+    shape = (*layer.inputs, _SAMPLES) if image else (_SAMPLES, *layer.inputs)
+    z = jax.random.normal(key, shape, change.dtype)
+    v, w = (layer.through_weight(a, layer.linear(a, z)) for a in (change, star))
+    v, w = v / jnp.mean(jnp.abs(v)), w / jnp.mean(jnp.abs(w))
+    return jnp.stack([jnp.vdot(v, w), jnp.vdot(v, v), jnp.vdot(w, w)])
+
+
+def _ratio(sums: np.ndarray) -> Any:
+    return sums[..., 0] / np.sqrt(sums[..., 1] * sums[..., 2])
