@@ -13,6 +13,7 @@ DRAWS = ("networks/test_numpy_draws",)
 ORDER = ("data/test_batches",)
 LOSSES = ("training/test_losses",)
 OPTIMISERS = ("training/test_optimisers",)
+ALIGNMENT = ("training/test_alignment",)
 TRAINER = ("training/test_trainer",)
 LOOP = ("training/test_loop",)
 FEED = ("training/test_feed",)
@@ -105,6 +106,15 @@ ROWS = (
     ("as released: the state is not trained with the readout", "networks/released_code.py",
      "return (*exact[:-3], zero, zero, e)",
      "return (*(0 * s for s in exact[:-3]), zero, zero, e)", SEQUENCES),
+    # alignment scores
+    ("scores: padding counts as image", "training/alignment.py",
+     " and 0 <= first * stride + tap - before < size", "", ALIGNMENT),
+    ("scores: taps of the other side", "training/alignment.py", "shift = (second - first) * stride",
+     "shift = (first - second) * stride", ALIGNMENT),
+    ("scores: stride ignored", "training/alignment.py", "shift = (second - first) * stride",
+     "shift = second - first", ALIGNMENT),
+    ("scores: shuffled weights without their start", "training/alignment.py",
+     "exact_score(shuffled - w0, along, layer)", "exact_score(shuffled, along, layer)", ALIGNMENT),
     # the paper's draws and batches
     ("draws: channels before the window", "networks/numpy_draws.py",
      "drawn = flat.T.reshape(*window, channels, filters)",
@@ -161,9 +171,9 @@ ROWS = (
      "np.load(raw, allow_pickle=False)", "np.load(raw, allow_pickle=True)", CHECKPOINTS),
     # experiments
     ("store: runs of other lengths have other names", "experiments/execute.py",
-     '("epochs", "log_steps")', '("log_steps",)', STORE),
+     '("epochs", "log_steps", "scored")', '("log_steps",)', STORE),
     ("store: runs of other rates have the same name", "experiments/execute.py",
-     '("epochs", "log_steps")', '("epochs", "log_steps", "rate")', STORE),
+     '("epochs", "log_steps", "scored")', '("epochs", "log_steps", "rate")', STORE),
     ("store: test points are no part of the digest", "experiments/execute.py",
      "for part in (points.train, points.test):", "for part in (points.train,):", STORE),
     ("table: the worst epoch", "experiments/tables.py",

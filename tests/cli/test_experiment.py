@@ -201,7 +201,7 @@ def test_the_add_task_leaves_its_files_with_fixed_columns(capsys, tmp_path, monk
     assert not err
     assert {p.name for p in tmp_path.iterdir()} == {
         "history.csv", "runs", "runs.csv", "steps.csv", "train_after.csv", "updates.csv",
-        "report.html", "report.json", "report.md",
+        "report.html", "report.json", "report.md", "plots",
     }  # fmt: skip
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["schema"] == 1
@@ -339,4 +339,9 @@ def test_plots_are_drawn(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(command, "product_speed", lambda precision: 1e9)
     assert experiment(*ADD, "--out", tmp_path) == 0
-    assert {p.name for p in (tmp_path / "plots").iterdir()} == {"table8.png", "table8.svg"}
+    assert {p.name for p in (tmp_path / "plots").iterdir()} == {
+        "table8.png",
+        "table8.svg",
+        "table8-widths.png",
+        "table8-widths.svg",
+    }
