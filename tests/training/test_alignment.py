@@ -93,6 +93,12 @@ def test_every_layer_with_weights_has_a_score(case):
     scores = alignment_scores(network, start, now, star, jax.random.key(0))
     assert [s.layer for s in scores] == list(range(1, len(scores) + 1))
     assert len(scores) == sum(layer.weight is not None for layer in start)
+    kept = [at for at, layer in enumerate(start) if layer.weight is not None]
+    shuffled = permuted([np.asarray(now[at].weight) for at in kept])
+    for s, at, w in zip(scores, kept, shuffled, strict=True):
+        before, along = (np.asarray(p[at].weight) for p in (start, star))
+        expected = exact_score(w - before, along - before, network.maps[at])
+        np.testing.assert_allclose(s.permuted, expected)
     for s in scores:
         np.testing.assert_allclose(s.exact, 1)
         np.testing.assert_allclose(s.sampled, 1)
