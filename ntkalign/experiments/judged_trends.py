@@ -8,12 +8,12 @@ error bar, so that few that fail by little may be a matter of chance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 from ntkalign.experiments.comparison import Cell
-from ntkalign.experiments.trends import Ahead, Grows
+from ntkalign.experiments.trends import Ahead, Closes, Grows, Trend
 
 HOLDS, DOES_NOT, TOO_FEW = "holds", "does not hold", "too few runs to say"
 
@@ -37,7 +37,7 @@ class Tested:
         return {"statement": self.statement, "verdict": self.verdict, "reason": self.reason}
 
 
-def judge_trend(trend: Ahead | Grows, cells: Sequence[Cell]) -> Tested:
+def judge_trend(trend: Trend, cells: Sequence[Cell]) -> Tested:
     """Test a statement.
 
     Args:
@@ -47,8 +47,9 @@ def judge_trend(trend: Ahead | Grows, cells: Sequence[Cell]) -> Tested:
     Returns:
         What became of it.
     """
-    sign = -1.0 if "loss" in trend.quantity else 1.0
-    pairs = list(_pairs(trend, cells))
+    own = [c for c in cells if c.quantity == trend.quantity and c.ours is not None]
+    pairs = list(_PAIRS[type(trend)](trend, own))
+    sign = -1.0 if "loss" in trend.quantity or isinstance(trend, Closes) else 1.0
     wrong = [(where, sign * (b - a)) for where, a, b in pairs if sign * (a - b) < 0]
     if not pairs:
         return Tested(trend.statement, TOO_FEW, "no two cells of it were trained")
@@ -60,28 +61,60 @@ def judge_trend(trend: Ahead | Grows, cells: Sequence[Cell]) -> Tested:
     return Tested(trend.statement, DOES_NOT, right)
 
 
-def _pairs(trend: Ahead | Grows, cells: Sequence[Cell]) -> Iterator[tuple[str, float, float]]:
-    """Where, what should not be below, and below what."""
-    own = [c for c in cells if c.quantity == trend.quantity and c.ours is not None]
-    if isinstance(trend, Grows):
-        mine = sorted(
-            (c for c in own if c.key.get("rule") == trend.rule), key=lambda c: int(c.key["width"])
-        )
-        for narrow, wide in pairwise(mine):
-            assert narrow.ours is not None
-            assert wide.ours is not None
-            yield _place(wide), wide.ours, narrow.ours
-        return
-    others = {_place(c): c.ours for c in own if c.key["rule"] == trend.behind}
-    for cell in (c for c in own if c.key["rule"] == trend.ahead):
+Pairs = Iterator[tuple[str, float, float]]
+"""Where; what should be at least as good; as what."""
+
+
+def _ahead(trend: Ahead, cells: Sequence[Cell]) -> Pairs:
+    others = {_place(c): c.ours for c in cells if c.key["rule"] == trend.behind}
+    for cell in (c for c in cells if c.key["rule"] == trend.ahead):
         meant = all(str(cell.key.get(name)) == str(value) for name, value in trend.among)
         other = others.get(_place(cell))
-        if meant and int(cell.key["width"]) >= trend.widths and other is not None:
-            assert cell.ours is not None
+        if meant and _width(cell) >= trend.widths and other is not None and cell.ours is not None:
             yield _place(cell), cell.ours, other
+
+
+def _grows(trend: Grows, cells: Sequence[Cell]) -> Pairs:
+    for place, values in _by_width(c for c in cells if c.key.get("rule") == trend.rule).items():
+        narrow, wide = min(values), max(values)
+        if narrow < wide:
+            yield f"×{wide} {place}".strip(), values[wide], values[narrow]
+
+
+def _closes(trend: Closes, cells: Sequence[Cell]) -> Pairs:
+    """Gaps, which should be smaller."""
+    own, other = (
+        _by_width(c for c in cells if c.key.get("rule") == rule) for rule in (trend.rule, trend.to)
+    )
+    for place in own.keys() & other.keys():
+        widths = own[place].keys() & other[place].keys()
+        gaps = {m: abs(own[place][m] - other[place][m]) for m in widths}
+        if len(gaps) > 1:
+            yield f"×{max(gaps)} {place}".strip(), gaps[max(gaps)], gaps[min(gaps)]
+
+
+_PAIRS: dict[type, Callable[[Any, Sequence[Cell]], Pairs]] = {
+    Ahead: _ahead, Grows: _grows, Closes: _closes,
+}  # fmt: skip
+
+
+def _by_width(cells: Iterable[Cell]) -> dict[str, dict[int, float]]:
+    found: dict[str, dict[int, float]] = {}
+    for cell in cells:
+        if cell.ours is not None:
+            found.setdefault(_rest(cell), {})[_width(cell)] = cell.ours
+    return found
+
+
+def _width(cell: Cell) -> int:
+    return int(cell.key["width"])
+
+
+def _rest(cell: Cell) -> str:
+    """The cell without its rule and its width."""
+    return " ".join(f"{k} {v}" for k, v in cell.key.items() if k not in ("rule", "width"))
 
 
 def _place(cell: Cell) -> str:
     """The cell without its rule."""
-    rest = [f"{k} {v}" for k, v in cell.key.items() if k not in ("rule", "width")]
-    return " ".join([f"×{cell.key['width']}", *rest])
+    return f"×{_width(cell)} {_rest(cell)}".strip()

@@ -136,5 +136,5 @@ class Options:
         """
         own = {name: getattr(series, name) for name in OWN}
         if self.scale == "small":
-            own |= series.small
+            own |= series.small or {}
         return replace(self, **{n: v for n, v in own.items() if getattr(self, n) is None})

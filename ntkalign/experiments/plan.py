@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from ntkalign.data.batches import BatchOrder
 from ntkalign.data.training_sets import TrainingSet
+from ntkalign.errors import InputError
 from ntkalign.experiments.experiment import Experiment, Series
 from ntkalign.experiments.options import Options
 from ntkalign.experiments.task import Task
@@ -37,7 +38,11 @@ from ntkalign.training.optimisers import OPTIMISERS
 from ntkalign.training.trainer import Run
 
 ACTIVITY_OPERATIONS = 2600
-"""What an entry of an activity costs in a step, in operations of a matrix product (measured)."""
+"""What an entry of an activity costs in a step, in operations of a matrix product.
+
+Chosen so that the milliseconds a step that ``benchmarks/training.py scale`` measured for CIFAR-10
+on two cores are met within a factor of two; other machines have other ones.
+"""
 _NOT_FROZEN = (
     current_jacobian, direct, through_fixed_weights, through_initial_weights,
     nothing_below_the_last_layer, nothing_below_as_released,
@@ -127,13 +132,20 @@ def make_plans(experiment: Experiment, options: Options) -> list[Plan]:
         The plans.
 
     Raises:
-        InputError: if points cannot be read, or are fewer than a batch has.
+        InputError: if points cannot be read, are fewer than a batch has, or no series has as many.
     """
-    chosen = [series for series in experiment.series if series.train == options.train]
-    return [
-        make_plan(experiment, series, options)
-        for series in (chosen if options.train is not None and chosen else experiment.series)
-    ]
+    small = options.scale == "small"
+    chosen = [s for s in experiment.series if not small or s.small is not None]
+    sizes = {s.train for s in chosen}
+    if options.train is not None and len(sizes) > 1:
+        chosen = [s for s in chosen if s.train == options.train]
+        if not chosen:
+            known = ", ".join(map(str, sorted(size for size in sizes if size is not None)))
+            raise InputError(
+                "train", options.train, must=f"be one of {known}", got=str(options.train),
+                because=f"{experiment.name} has a series for each", do="pass one of them, or none",
+            )  # fmt: skip
+    return [make_plan(experiment, series, options) for series in chosen]
 
 
 def make_plan(experiment: Experiment, series: Series, options: Options) -> Plan:

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Ahead:
-    """One rule ahead of another, cell by cell.
+    """One rule at least as good as another, cell by cell.
 
     Args:
         statement: what the paper says.
@@ -29,14 +29,36 @@ class Ahead:
 
 @dataclass(frozen=True)
 class Grows:
-    """A quantity of a rule that grows with width, from each width to the next.
+    """Better at the widest network than at the narrowest; in between nothing is said.
+
+    (The paper ascribes what is not monotonic in width to statistical fluctuations.)
+
+    Args:
+        statement: what the paper says.
+        rule: whose; None for numbers that belong to no rule, such as a layer's score.
+        quantity: an accuracy or a score; a loss should fall.
+    """
+
+    statement: str
+    rule: str | None = None
+    quantity: str = "test_accuracy"
+
+
+@dataclass(frozen=True)
+class Closes:
+    """A rule closer to another at the widest network than at the narrowest.
 
     Args:
         statement: what the paper says.
         rule: whose.
-        quantity: an accuracy; a loss should fall.
+        to: the rule it comes closer to.
+        quantity: an accuracy or a loss.
     """
 
     statement: str
     rule: str
+    to: str
     quantity: str = "test_accuracy"
+
+
+Trend = Ahead | Grows | Closes

@@ -160,14 +160,14 @@ class Network(abc.ABC):
         """The layers l = 1…N."""
 
     @property
-    @abc.abstractmethod
     def output_scale(self) -> float:
         """α, the factor on the output."""
+        return 1.0
 
     @property
-    @abc.abstractmethod
     def bias_std(self) -> float:
         """β, the standard deviation of the biases at time 0."""
+        return 0.0
 
     @in_float64
     def initialise(self, key: Key[Array, ""], dtype: Any = jnp.float64) -> Parameters:

@@ -8,7 +8,7 @@ kernel with all windows, each a column:
 where the windows are k² shifted slices of the padded images; with stride 1 they are shifted to the
 side first, and then down by whole rows. Its transposes, in the images and in the kernel, are again
 such products, and the batch norm's sums run over neighbouring numbers. Inside a compiled loop over
-minibatches this is 4 to 100 times faster on a CPU than XLA's own convolution, whose transposes fall
+minibatches this is 3 to 100 times faster on a CPU than XLA's own convolution, whose transposes fall
 back to plain loops there (``benchmarks/training.py convolutions``). Where the windows would take
 much memory, the products of the k² shifts are summed instead. A GPU has convolutions of its own.
 """

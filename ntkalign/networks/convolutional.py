@@ -11,6 +11,7 @@ last, (c, H, W, B), see :mod:`ntkalign.networks.convolution`.
 
 from __future__ import annotations
 
+import abc
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,8 +52,35 @@ def scaling(form: Parameterisation, fan_in: int) -> tuple[float, float]:
     return (small, 1.0) if form == "ntk" else (1.0, small)
 
 
+class ImageMap(LayerMap):
+    """What the layers of images share: their input's shape, and how their weights are scaled."""
+
+    image: Shape
+    form: Parameterisation
+
+    @property
+    @abc.abstractmethod
+    def fan_in(self) -> int:
+        """Activities that an entry of u_l is made of."""
+
+    @property
+    def inputs(self) -> Shape:
+        """(c_{l−1}, H, W)."""
+        return self.image
+
+    @property
+    def scale(self) -> float:
+        """1/√fan-in, or 1 in the standard parameterisation."""
+        return scaling(self.form, self.fan_in)[0]
+
+    @property
+    def initial_std(self) -> float:
+        """1, or 1/√fan-in in the standard parameterisation."""
+        return scaling(self.form, self.fan_in)[1]
+
+
 @dataclass(frozen=True)
-class ConvolutionMap(LayerMap):
+class ConvolutionMap(ImageMap):
     """φ(θ, h) = conv(h; W)/√(k² c_{l−1}) + b and ψ = σ ∘ norm, for one layer.
 
     Args:
@@ -72,11 +100,6 @@ class ConvolutionMap(LayerMap):
     form: Parameterisation
 
     @property
-    def inputs(self) -> Shape:
-        """(c_{l−1}, H, W)."""
-        return self.image
-
-    @property
     def outputs(self) -> Shape:
         """(c_l, H′, W′), the sides divided by the stride and rounded up."""
         _, height, width = self.image
@@ -92,16 +115,6 @@ class ConvolutionMap(LayerMap):
     def fan_in(self) -> int:
         """k² c_{l−1}."""
         return KERNEL**2 * self.image[0]
-
-    @property
-    def scale(self) -> float:
-        """1/√(k² c_{l−1}), or 1 in the standard parameterisation."""
-        return scaling(self.form, self.fan_in)[0]
-
-    @property
-    def initial_std(self) -> float:
-        """1, or 1/√(k² c_{l−1}) in the standard parameterisation."""
-        return scaling(self.form, self.fan_in)[1]
 
     @property
     def products(self) -> int:
@@ -138,7 +151,7 @@ class ConvolutionMap(LayerMap):
 
 
 @dataclass(frozen=True)
-class PooledMap(LayerMap):
+class PooledMap(ImageMap):
     """φ(θ, h) = W p/√c + b, p the mean of h over its places: the last layer.
 
     Args:
@@ -152,11 +165,6 @@ class PooledMap(LayerMap):
     form: Parameterisation
 
     @property
-    def inputs(self) -> Shape:
-        """(c, H, W)."""
-        return self.image
-
-    @property
     def outputs(self) -> Shape:
         """(C,)."""
         return (self.units,)
@@ -168,14 +176,9 @@ class PooledMap(LayerMap):
         return jax.eval_shape(lambda: Layer(jnp.zeros(shape), jnp.zeros(self.units)))
 
     @property
-    def scale(self) -> float:
-        """1/√c, or 1 in the standard parameterisation."""
-        return scaling(self.form, self.image[0])[0]
-
-    @property
-    def initial_std(self) -> float:
-        """1, or 1/√c in the standard parameterisation."""
-        return scaling(self.form, self.image[0])[1]
+    def fan_in(self) -> int:
+        """The channels c."""
+        return self.image[0]
 
     def linear(self, weight: Any, h: Float[Array, "c H W B"]) -> Float[Array, "B C"]:
         """W p/√c."""
@@ -190,7 +193,7 @@ class PooledMap(LayerMap):
         return u, u
 
     def through_slope(self, slope: Array, g: Array) -> Array:
-        """G."""
+        """The signal as it is."""
         return g
 
 
@@ -243,16 +246,6 @@ class Convolutional(Network):
                 got=f"{len(self.strides)} for {len(self.filters)}",
                 because="each convolution has its own", do="pass one stride for each",
             )  # fmt: skip
-
-    @property
-    def output_scale(self) -> float:
-        """1."""
-        return 1.0
-
-    @property
-    def bias_std(self) -> float:
-        """0: biases start at zero."""
-        return 0.0
 
     @cached_property
     def maps(self) -> tuple[LayerMap, ...]:

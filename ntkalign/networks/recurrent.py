@@ -72,7 +72,7 @@ class StateMap(LayerMap):
         return u, u
 
     def through_slope(self, slope: Array, g: Array) -> Array:
-        """G."""
+        """The signal as it is."""
         return g
 
 
@@ -114,16 +114,6 @@ class Recurrent(Network):
             object.__setattr__(self, name, _COUNT(name, getattr(self, name)))
         object.__setattr__(self, "slots", optional(_COUNT)("slots", self.slots))
         object.__setattr__(self, "activation", lookup(self.activation))
-
-    @property
-    def output_scale(self) -> float:
-        """1."""
-        return 1.0
-
-    @property
-    def bias_std(self) -> float:
-        """0: biases and the state start at zero."""
-        return 0.0
 
     @cached_property
     def maps(self) -> tuple[LayerMap, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from ntkalign.errors import InputError
@@ -19,6 +17,7 @@ from ntkalign.experiments.experiment import EXPERIMENTS, Experiment
 from ntkalign.experiments.judged_trends import Tested, judge_trend
 from ntkalign.experiments.tables import AFTER, ALIGNMENT, HISTORY, KEYS
 from ntkalign.report.files import HTML, JSON, MARKDOWN, SCHEMA
+from ntkalign.report.pages import embedded, templates
 from ntkalign.report.width_curves import line_of, width_curves
 from ntkalign.runs.record import Environment
 
@@ -167,19 +166,15 @@ def write_page(
         ],
     }  # fmt: skip
     (folder / JSON).write_text(json.dumps(stored, indent=1, allow_nan=False) + "\n")
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("ntkalign.report"),
-        autoescape=jinja2.select_autoescape(["html.j2"], default=False),
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    templates.filters |= {"number": number, "signed": signed}
+    pages = templates()
+    pages.filters |= {"number": number, "signed": signed}
     view = {
         "sections": sections, "config": config, "environment": environment,
-        "plots": {path: (path.relative_to(folder), _embedded(path)) for s in sections
+        "plots": {path: (path.relative_to(folder), embedded(path)) for s in sections
                   for path in s.plots},
     }  # fmt: skip
     for name, template in ((HTML, "experiment.html.j2"), (MARKDOWN, "experiment.md.j2")):
-        text = templates.get_template(template).render(view)
+        text = pages.get_template(template).render(view)
         (folder / name).write_text(text, encoding="utf-8")
     return folder / HTML
 
@@ -220,7 +215,3 @@ def rebuild_page(folder: Path) -> tuple[Path, list[Section]]:
             raise
         raise bad(f"a damaged one ({type(error).__name__}: {str(error)[:80]})") from None
     return page, sections
-
-
-def _embedded(path: Path) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
@@ -11,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from ntkalign.claims.catalogue import CLAIMS
@@ -19,6 +17,7 @@ from ntkalign.claims.claim import MAIN, Claim, Kind, Question
 from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.errors import InputError
+from ntkalign.report.pages import embedded, templates
 from ntkalign.report.rows import rows
 from ntkalign.report.scaling_plots import scaling_plots
 from ntkalign.report.terminal import held_out, regime, seeds, summary, warnings
@@ -47,13 +46,7 @@ def write_report(result: Verification, folder: Path) -> Path:
     (folder / JSON).write_text(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
     plots = scaling_plots(result.findings, folder / PLOTS)
     curve = training_curve(result, folder / PLOTS)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ntkalign.report"),
-        autoescape=jinja2.select_autoescape(["html.j2"], default=False),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters["cell"] = lambda text: text.replace("|", r"\|")  # of a Markdown table
     view: dict[str, Any] = {
         "result": result,
@@ -66,8 +59,8 @@ def write_report(result: Verification, folder: Path) -> Path:
         "controls": rows(result.controls),
         "findings": result.findings,
         "plots": {claim: path.relative_to(folder) for claim, path in plots.items()},
-        "curve": curve and (curve.relative_to(folder), _embedded(curve)),
-        "images": {claim: _embedded(path) for claim, path in plots.items()},
+        "curve": curve and (curve.relative_to(folder), embedded(curve)),
+        "images": {claim: embedded(path) for claim, path in plots.items()},
     }
     for name in (HTML, MARKDOWN):
         text = environment.get_template(f"{name}.j2").render(view)
@@ -208,7 +201,3 @@ def _claim(entry: dict[str, Any]) -> Claim:
     if known is not None and replace(stored, rules=known.rules, controls=known.controls) == known:
         return known
     return stored
-
-
-def _embedded(path: Path) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -12,7 +12,7 @@ import pytest
 from ntkalign.experiments.comparison import BEST, KEYS, compare, paper_table, source
 from ntkalign.experiments.experiment import EXPERIMENTS
 from ntkalign.experiments.judged_trends import DOES_NOT, HOLDS, TOO_FEW, judge_trend
-from ntkalign.experiments.trends import Ahead, Grows
+from ntkalign.experiments.trends import Ahead, Closes, Grows
 from ntkalign.rules import RULES
 
 TABLES = {1: 21, 2: 5, 3: 49, 4: 21, 5: 49, 6: 42, 7: 42, 8: 40, 9: 245, 10: 63}
@@ -176,12 +176,40 @@ def test_widths_that_are_not_meant_do_not_count_and_nothing_trained_says_nothing
     assert (found.verdict, found.reason) == (TOO_FEW, "no two cells of it were trained")
 
 
-def test_growth_is_from_each_width_to_the_next():
+def test_growth_is_from_the_narrowest_network_to_the_widest():
     grows = Grows("ada grows", "align-ada")
-    assert judge_trend(grows, accuracies(align_ada=[0.1, 0.2, 0.3])).verdict == HOLDS
-    found = judge_trend(grows, accuracies(align_ada=[0.3, 0.2, 0.25]))
-    assert (found.verdict, found.reason) == (DOES_NOT, "in 1 of 2 pairs; not at ×16 by 0.1")
+    assert judge_trend(grows, accuracies(align_ada=[0.2, 0.1, 0.3])).verdict == HOLDS
+    found = judge_trend(grows, accuracies(align_ada=[0.3, 0.4, 0.25]))
+    assert (found.verdict, found.reason) == (DOES_NOT, "in 0 of 1 pairs; not at ×32 by 0.05")
+    assert judge_trend(grows, accuracies(align_ada=[0.3])).verdict == TOO_FEW
     assert judge_trend(grows, accuracies(fa=[0.3, 0.2])).verdict == TOO_FEW
+
+
+def test_scores_of_each_layer_grow_by_themselves():
+    rows = epochs()
+    for layer, values in ((1, [0.4, 0.6]), (2, [0.5, 0.3])):
+        for width, score in zip((8, 16), values, strict=True):
+            for epoch, value in ((1, 0.9), (2, score)):  # the last one counts
+                row = {"experiment": "table3", "rule": "normal", "width": width, "rate": 1.0,
+                       "seed": 99, "epoch": epoch, "layer": layer, "score": value}  # fmt: skip
+                rows = pd.concat([rows.astype(object), pd.DataFrame([row])])
+    cells = compare(EXPERIMENTS["table3"], rows)
+    assert cell_of(cells, layer=2, width=16).ours == 0.3
+    assert cell_of(cells, layer=2, width=16).paper == 0.433
+    (found,) = (judge_trend(trend, cells) for trend in EXPERIMENTS["table3"].trends)
+    assert (found.verdict, found.reason) == (
+        DOES_NOT, "in 1 of 2 pairs; not at ×16 layer 2 by 0.2"
+    )  # fmt: skip
+
+
+def test_a_gap_closes_from_the_narrowest_network_to_the_widest():
+    closes = Closes("the gap closes", "align-ada", "normal")
+    near = accuracies(align_ada=[0.1, 0.4], normal=[0.5, 0.5])
+    assert judge_trend(closes, near).verdict == HOLDS
+    far = accuracies(align_ada=[0.4, 0.1], normal=[0.5, 0.5])
+    found = judge_trend(closes, far)
+    assert (found.verdict, found.reason) == (DOES_NOT, "in 0 of 1 pairs; not at ×16 by 0.3")
+    assert judge_trend(closes, accuracies(align_ada=[0.1, 0.4])).verdict == TOO_FEW
 
 
 def test_a_loss_is_better_where_it_is_lower():
@@ -192,13 +220,12 @@ def test_a_loss_is_better_where_it_is_lower():
 
 
 def test_trends_on_the_papers_own_numbers():
-    """Which of the paper's statements its own tables bear out, cell by cell."""
-    for name in ("table1", "table6", "table7"):
+    """The paper's statements hold on its own tables."""
+    for name in ("table1", "table2", "table6", "table7"):
         table = paper_table(name)
         rows = [(name, r.rule, r.width, 1.0, 99, 1, 0.5, r.test_accuracy, NAN)
                 for r in table.itertuples()]  # fmt: skip
         cells = compare(EXPERIMENTS[name], epochs(*rows))
         assert all(c.deviation == 0 for c in cells)
-        verdicts = {judge_trend(t, cells).verdict for t in EXPERIMENTS[name].trends}
-        assert TOO_FEW not in verdicts
-        assert HOLDS in verdicts
+        for trend in EXPERIMENTS[name].trends:
+            assert judge_trend(trend, cells).verdict == HOLDS, trend

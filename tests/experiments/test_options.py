@@ -42,7 +42,7 @@ def test_all_that_an_experiment_decides_is_decided_and_only_by_options():
             asked = Options(scale=scale).of(series)
             assert all(getattr(asked, name) for name in OWN if name not in ("train", "test"))
             assert set(asked.rules) <= set(RULES)
-        assert set(series.small) <= set(OWN)
+        assert set(series.small or {}) <= set(OWN)
 
 
 def test_the_papers_experiments_are_as_the_paper_has_them():

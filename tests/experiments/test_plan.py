@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError
-from ntkalign.experiments.experiment import TABLE6, TABLE7, TABLE8
+from ntkalign.experiments.experiment import EXPERIMENTS, TABLE6, TABLE7, TABLE8
 from ntkalign.experiments.options import Options
-from ntkalign.experiments.plan import product_speed
+from ntkalign.experiments.plan import make_plans, product_speed
 from ntkalign.rules import ALIGN_ADA, NORMAL
 from tests.data import made
 from tests.experiments.small import planned
@@ -160,3 +160,15 @@ def test_products_of_a_wide_network_are_counted():
 
 def test_the_speed_of_a_product_is_that_of_a_computer():
     assert 1e8 < product_speed("float32") < 1e17
+
+
+def test_sizes_that_no_series_has_are_refused_and_one_that_has_is_chosen(tmp_path):
+    made.cifar_bin(tmp_path / "data_batch_1.bin", 90)
+    with pytest.raises(InputError, match=r"train \(46\) must be one of 45, 150, .*, 45000; got 46"):
+        make_plans(EXPERIMENTS["table9"], Options(data_dir=tmp_path, train=46))
+    with pytest.raises(InputError, match=r"train \(1500\) must be one of 45, 150, 450; got 1500"):
+        make_plans(EXPERIMENTS["table9"], Options(data_dir=tmp_path, train=1500, scale="small"))
+    (plan,) = make_plans(EXPERIMENTS["table9"], Options(data_dir=tmp_path, train=45))
+    assert (plan.name, len(plan.points.train), plan.items[0].run.order.batch) == (
+        "table9/45", 45, 45,
+    )  # fmt: skip
