@@ -39,7 +39,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from ntkalign.experiments.experiment import TABLE6, TABLE7, TABLE8, Series
+from ntkalign.experiments.catalogue import TABLE6, TABLE7, TABLE8
+from ntkalign.experiments.experiment import Series
 from ntkalign.experiments.plan import product_speed
 from ntkalign.networks.convolution import convolve
 from ntkalign.networks.convolutional import Convolutional
@@ -403,7 +404,7 @@ def convolutions(flags: Flags, console: Console) -> None:
     speed, operations = product_speed("float32"), {}
     seconds: dict[int, dict[str, float]] = {}
     for width in flags.widths("cnn"):
-        ours = Ours(TABLE6, width, NORMAL)
+        ours = Ours(SERIES["cnn"], width, NORMAL)
         works: dict[str, Work] = {"one NHWC step a call": Plain(ours)}
         works |= {name: Formed(ours, *form) for name, form in FORMS.items()}
         once: dict[str, float] = {}
@@ -416,9 +417,9 @@ def convolutions(flags: Flags, console: Console) -> None:
                     break
             console.print(f"[dim]{width} {name}: {1e3 * once[name]:.0f} ms", highlight=False)
         quick = {name: work for name, work in works.items() if once[name] <= SLOW_SECONDS}
-        found = in_turn(quick, flags.rounds, steps_of(TABLE6))
+        found = in_turn(quick, flags.rounds, steps_of(SERIES["cnn"]))
         seconds[width] = once | {name: statistics.median(s) for name, s in found.items()}
-        operations[width] = 3 * ours.learner.network.operations * TABLE6.batch
+        operations[width] = 3 * ours.learner.network.operations * SERIES["cnn"].batch
         speed = max(speed, product_speed("float32"))
     table = Table(
         title=f"ms a step in a compiled loop (× floor, at {speed / 1e9:.0f} GFLOP/s)", min_width=72

@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from rich import progress as bars
 from rich.console import Console
@@ -19,14 +18,15 @@ from ntkalign.cli.flags import ExperimentFlags
 from ntkalign.cli.verify import terminal
 from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError
+from ntkalign.experiments.catalogue import EXPERIMENTS
+from ntkalign.experiments.comparison import Cell
 from ntkalign.experiments.execute import FAILED, Executor, Result
-from ntkalign.experiments.experiment import EXPERIMENTS
-from ntkalign.experiments.plan import Item, Plan, make_plans, product_speed
-from ntkalign.experiments.tables import failed, run_row, write_tables
+from ntkalign.experiments.experiment import SCALES
+from ntkalign.experiments.plan import Item, Plan, make_plans, nominal_operations, product_speed
+from ntkalign.experiments.tables import failed, write_tables
 from ntkalign.report.accuracy_curves import accuracy_curves
-from ntkalign.report.experiment_page import Section, sections_of, write_page
+from ntkalign.report.experiment_page import Grid, Section, sections_of, write_page
 from ntkalign.report.files import prepare
-from ntkalign.rules import RULES
 from ntkalign.runs.record import Environment, Flows
 from ntkalign.training.trainer import Moment
 
@@ -48,7 +48,8 @@ def run_experiments(flags: ExperimentFlags) -> int:
     """
     console = terminal()
     if flags.names in ((), (LIST,)):
-        console.print(list_of_experiments())
+        console.print(list_of_experiments(product_speed("float32")))
+        console.print("times are guesses for this machine, within a factor of three", style="dim")
         return 0
     options = flags.options()
     chosen = [EXPERIMENTS.lookup(name, "NAME") for name in dict.fromkeys(flags.names)]
@@ -65,10 +66,9 @@ def run_experiments(flags: ExperimentFlags) -> int:
     for plan in plans:
         own = [result for result in results if result.item.name == plan.name]
         accuracy_curves(own, flags.out / "plots")
-        console.print(table_of(own))
     sections = sections_of(flags.out, chosen)
     for section in sections:
-        say_trends(section, console)
+        say_section(section, console)
     took = Environment.here(
         seconds=time.monotonic() - began, flows=Flows(),
         measured=sum(r.reused == 0 for r in results), reused=sum(r.reused > 0 for r in results),
@@ -114,17 +114,30 @@ def train_plans(plans: Sequence[Plan], flags: ExperimentFlags) -> list[Result]:
     return in_order()
 
 
-def list_of_experiments() -> Table:
-    """What there is."""
+def list_of_experiments(speed: float) -> Table:
+    """What there is, and what each costs.
+
+    Args:
+        speed: operations a second.
+
+    Returns:
+        A row for each.
+    """
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "what it shows", "data", "runs", "epochs"):
+    for column in ("name", "what it shows", "data"):
         table.add_column(column)
+    for column in ("runs", "epochs", *(f"{scale} scale" for scale in reversed(SCALES))):
+        table.add_column(column, justify="right")
     for experiment in EXPERIMENTS.values():
         tasks = dict.fromkeys(series.task.name for series in experiment.series)
         epochs = dict.fromkeys(str(series.epochs) for series in experiment.series)
+        costs = (
+            sum(nominal_operations(series, scale) for series in experiment.series)
+            for scale in reversed(SCALES)
+        )
         table.add_row(
             experiment.name, experiment.title, ", ".join(tasks), str(experiment.runs),
-            ", ".join(epochs),
+            ", ".join(epochs), *(duration(cost / speed) for cost in costs),
         )  # fmt: skip
     return table
 
@@ -165,43 +178,33 @@ def duration(seconds: float) -> str:
     return f"{max(1, round(seconds))} s"
 
 
-def table_of(results: Sequence[Result]) -> Table:
-    """The best of each rule and width, over rates and epochs."""
-    classifies = results[0].item.run.learner.loss.classifies
-    what = "best test accuracy" if classifies else "lowest loss, training / test"
-    table = Table(title=f"{results[0].item.name}: {what}", title_justify="left")
-    widths = list(dict.fromkeys(r.item.width for r in results))
-    table.add_column("rule")
-    for width in widths:
-        table.add_column(f"×{width}", justify="right")
-    for rule in dict.fromkeys(r.item.rule for r in results):
-        cells = []
-        for width in widths:
-            rows = [run_row(r) for r in results if (r.item.rule, r.item.width) == (rule, width)]
-            cells.append(_best(rows, classifies))
-        table.add_row(RULES[rule].title, *cells)
-    return table
-
-
-def _best(rows: Sequence[tuple[Any, ...]], classifies: bool) -> str:
-    train, test, accuracy = (
-        [row[at] for row in rows if math.isfinite(row[at])] for at in (8, 9, 10)
-    )
-    if classifies:
-        return f"{100 * max(accuracy):.1f} %" if accuracy else "diverged"
-    return f"{min(train):.3f} / {min(test):.3f}" if train and test else "diverged"
-
-
-def say_trends(section: Section, console: Console) -> None:
-    """How far our numbers are from the paper's, and what became of its statements."""
-    shares = [abs(c.deviation / c.paper) for c in section.cells if c.deviation and c.paper]
-    known = [c for c in section.cells if c.paper is not None and c.ours is not None]
-    if known:
-        near = {share: len(known) - sum(s > share for s in shares) for share in (0.01, 0.05, 0.1)}
-        said = ", ".join(f"{many} within {100 * share:g} %" for share, many in near.items())
-        console.print(f"{len(known)} cells of the paper's: {said}", highlight=False)
+def say_section(section: Section, console: Console) -> None:
+    """Our numbers, the paper's below, how far they are apart, and what became of its statements."""
+    for grid in section.grids:
+        console.print(f"{section.experiment.name}: {grid.title}", highlight=False)
+        table = Table()
+        table.add_column("ours; the paper's" if section.known else "ours")
+        for column in grid.columns:
+            table.add_column(column, justify="right")
+        for name, cells in grid.rows:
+            table.add_row(name, *(_told(grid, cell) for cell in cells))
+        console.print(table)
+    if section.known:
+        near = ", ".join(f"{many} within {100 * s:g} %" for s, many in section.near.items())
+        console.print(f"{section.known} numbers of the paper's: {near}", highlight=False)
+    if section.remark:
+        console.print(section.remark, highlight=False)
+    for difference in section.differences:
+        console.print(f"this run: {difference}", highlight=False, style="dim")
     for trend in section.trends:
         console.print(f"{trend.verdict}: {trend.statement} ({trend.reason})", highlight=False)
+
+
+def _told(grid: Grid, cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    ours = "diverged" if cell.ours is None else grid.quantity.number(cell.ours)
+    return ours + ("" if cell.paper is None else f"; {grid.quantity.number(cell.paper)}")
 
 
 def say_end(results: Sequence[Result], page: Path, console: Console) -> None:

@@ -16,7 +16,7 @@ import jax
 import tyro
 
 from ntkalign.cli.data import run_data
-from ntkalign.cli.experiment import run_experiments, say_trends
+from ntkalign.cli.experiment import run_experiments, say_section
 from ntkalign.cli.flags import (
     NAMES,
     ClaimsFlags,
@@ -93,7 +93,7 @@ def rebuild(folder: Path) -> int:
     if (folder / HISTORY).is_file():
         page, sections = rebuild_page(folder)
         for section in sections:
-            say_trends(section, console)
+            say_section(section, console)
         console.print(f"report: {page}", highlight=False, soft_wrap=True)
         return 0
     result = load_report(folder)

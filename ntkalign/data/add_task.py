@@ -60,6 +60,14 @@ def add_task(
     return TrainingSet(NAME, train=Part(x[:TRAIN], y[:TRAIN]), test=Part(x[TRAIN:], y[TRAIN:]))
 
 
+def chance_losses() -> tuple[float, float]:
+    """What always answering 0.5 costs: Σ_t mean (y − 0.5)² of the training and of the test part."""
+    points = add_task(dtype="float64")
+    train, test = (float(np.mean((part.y - 0.5) ** 2, axis=0).sum())
+                   for part in (points.train, points.test))  # fmt: skip
+    return train, test
+
+
 def coin_flips(seed: int, steps: int) -> Int[np.ndarray, "sequences steps"]:
     """The inputs, 0 or 1, as the paper's code draws them."""
     return np.random.RandomState(seed).binomial(1, 0.5, size=(TRAIN + TEST, steps))

@@ -2,8 +2,7 @@
 
 The paper's numbers are files of this package, one a table, with the columns that tell a cell (rule,
 width, layer, a setting) and the values. Ours are read from the tables that runs leave, so that a
-report is made from what is stored. As in the paper, an accuracy is the best over rates and epochs,
-and a loss the lowest over epochs; where there are several seeds, their mean.
+report is made from what is stored. Where there are several seeds, ours is their mean.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from ntkalign.experiments.experiment import Experiment
+from ntkalign.experiments.experiment import COLUMNS, Experiment, Series
+from ntkalign.experiments.quantities import QUANTITIES, Quantity
 
-KEYS = ("train", "setting", "rule", "layer", "width")
-"""Columns of the paper's tables that tell a cell."""
+Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,12 @@ class Cell:
 
     Attributes:
         key: what tells it, by column.
-        quantity: what it is, such as "test_accuracy".
+        quantity: the name of what it is.
         paper: the paper's; None where it has none.
-        ours: ours; None where nothing was trained for it, or every run diverged.
-        spread: standard deviation over seeds, where there are several.
+        ours: ours; None where every run diverged.
+        spread: standard deviation over seeds, or other trials, where there are several.
+        trials: how many there are.
+        points: of the part it was measured on, if it is a share of them.
     """
 
     key: dict[str, Any]
@@ -38,17 +39,28 @@ class Cell:
     paper: float | None
     ours: float | None
     spread: float | None = None
+    trials: int = 1
+    points: int | None = None
 
     @property
     def deviation(self) -> float | None:
         """Ours minus the paper's."""
         return None if self.paper is None or self.ours is None else self.ours - self.paper
 
+    @property
+    def error(self) -> float:
+        """The standard error of ours: over trials, or of a share of so many points; else 0."""
+        if self.spread is not None:
+            return self.spread / math.sqrt(self.trials)
+        if self.points is not None and self.ours is not None:
+            return math.sqrt(self.ours * (1 - self.ours) / self.points)
+        return 0.0
+
     def as_json(self) -> dict[str, Any]:
         """As plain values."""
         return self.key | {
             "quantity": self.quantity, "paper": self.paper, "ours": self.ours,
-            "deviation": self.deviation, "spread": self.spread,
+            "deviation": self.deviation, "spread": self.spread, "trials": self.trials,
         }  # fmt: skip
 
 
@@ -65,76 +77,83 @@ def source(name: str) -> str:
     return path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
 
 
-BEST = {
-    "test_accuracy": ("test_accuracy", "max"),
-    "test_loss": ("test_loss", "min"),
-    "train_loss": ("train_loss_after", "min"),
-    "score": ("score", "last"),
-}
-"""By the paper's column: which of ours, and what is taken over rates and epochs."""
-
-
-def compare(experiment: Experiment, epochs: pd.DataFrame) -> list[Cell]:
-    """Cells of the paper's table for which something was trained.
+def compare(experiment: Experiment, rows: pd.DataFrame) -> list[Cell]:
+    """Cells for which something was trained, and the paper's numbers for them.
 
     Args:
         experiment: which.
-        epochs: a row for each epoch of its runs, HISTORY with ``train_loss_after`` where there is;
-            and for each epoch and layer of ALIGNMENT.
+        rows: of its runs' tables: one for each epoch, layer or step, with ``row`` saying which, and
+            ``test_points``.
 
     Returns:
-        Cells in the paper's order, then ours that the paper lacks.
+        Cells, series by series and quantity by quantity: those of the paper in its order, then ours
+        that it lacks.
     """
     found: list[Cell] = []
-    epochs = epochs if "layer" in epochs else epochs.assign(layer=math.nan)
-    for name in dict.fromkeys(series.paper for series in experiment.series if series.paper):
-        labels = {experiment.name_of(s): s.label for s in experiment.series if s.paper == name}
-        own = epochs[epochs["experiment"].isin(list(labels))]
-        found += _beside(paper_table(name), own, labels)
+    for series in experiment.series:
+        own = rows[rows["experiment"] == experiment.name_of(series)]
+        for name in experiment.shown.quantities:
+            paper = paper_numbers(experiment, series, name)
+            ours = _ours(experiment, series, own, QUANTITIES[name])
+            for key in [
+                *(key for key in paper if key in ours),
+                *(k for k in ours if k not in paper),
+            ]:
+                found.append(_cell(experiment, key, name, paper.get(key), ours[key]))
     return found
 
 
-def _beside(paper: pd.DataFrame, epochs: pd.DataFrame, labels: dict[str, str]) -> list[Cell]:
-    """One table of the paper's, and our runs for it."""
-    keys = [key for key in KEYS if key in paper]
-    told = {"train", "setting"}.intersection(keys)  # the table itself tells series apart
-    label = "".join(labels.values()) if not told else ""
-    extra = {"series": label} if label else {}
-    found: list[Cell] = []
-    for quantity in (name for name in BEST if name in paper):
-        ours = _ours(epochs, labels, quantity, keys)
-        for row in paper.to_dict("records"):
-            key = {name: row[name] for name in keys}
-            values = ours.pop(tuple(map(str, key.values())), None)
-            if values is not None:
-                found.append(_cell(extra | key, quantity, float(row[quantity]), values))
-        for text, values in ours.items():
-            key = extra | dict(zip(keys, text, strict=True))
-            found.append(_cell(key, quantity, None, values))
-    return found
+def paper_numbers(experiment: Experiment, series: Series, quantity: str) -> dict[Key, float]:
+    """The paper's numbers of a series: by the values of the experiment's keys."""
+    if series.paper is None:
+        return {}
+    table = paper_table(series.paper)
+    if quantity not in table:
+        return {}
+    shown = experiment.shown
+    if shown.label in table:
+        table = table[table[shown.label].astype(str) == series.label]
+    said = table.to_dict("records")
+    return {
+        tuple(as_key(name, row.get(name, series.label)) for name in shown.keys): row[quantity]
+        for row in said
+    }
 
 
 def _ours(
-    epochs: pd.DataFrame, labels: dict[str, str], quantity: str, keys: list[str]
-) -> dict[tuple[str, ...], list[float]]:
-    """Values by key, one a seed."""
-    column, best = BEST[quantity]
-    found: dict[tuple[str, ...], list[float]] = {}
-    told = epochs[epochs["layer"].notna() == (quantity == "score")]
-    for (name, rule, width, layer, _), rows in told.groupby(
-        ["experiment", "rule", "width", "layer", "seed"], sort=False, dropna=False
-    ):
-        label = labels[str(name)]
-        said = {"rule": str(rule), "width": str(width), "train": label, "setting": label}
-        said["layer"] = str(layer).partition(".")[0]
-        values = pd.to_numeric(rows[column], errors="coerce")
-        value = float(values.iloc[-1] if best == "last" else values.agg(best))
-        found.setdefault(tuple(said[key] for key in keys), []).append(value)
+    experiment: Experiment, series: Series, rows: pd.DataFrame, quantity: Quantity
+) -> dict[Key, tuple[list[float], int | None]]:
+    """Values by key, one a seed or trial, and the points they were measured on."""
+    shown = experiment.shown
+    names = [name for name in shown.keys if name in COLUMNS]
+    told = rows[rows["row"] == quantity.row]
+    found: dict[Key, tuple[list[float], int | None]] = {}
+    for values, group in told.groupby([*names, "seed"], sort=False):
+        said = dict(zip(names, values, strict=False))
+        key = tuple(as_key(name, said.get(name, series.label)) for name in shown.keys)
+        points = group["test_points"].iloc[0] if quantity.percent else math.nan
+        column = pd.to_numeric(group[quantity.column], errors="coerce")
+        kept, _ = found.setdefault(key, ([], None if math.isnan(points) else int(points)))
+        kept += quantity.taken(column)
     return found
 
 
-def _cell(key: dict[str, Any], quantity: str, paper: float | None, values: list[float]) -> Cell:
+def as_key(name: str, value: Any) -> Any:
+    """A key's value: a rule or a label is text, a rate a number, all others count something."""
+    if name == "rate":
+        return float(value)
+    if name in COLUMNS - {"rule"} or str(value).isdigit():
+        return int(float(value))
+    return str(value)
+
+
+def _cell(
+    experiment: Experiment, key: Key, quantity: str, paper: float | None,
+    ours: tuple[list[float], int | None],
+) -> Cell:  # fmt: skip
+    values, points = ours
     finite = [value for value in values if math.isfinite(value)]
-    ours = sum(finite) / len(finite) if finite else None
+    mean = sum(finite) / len(finite) if finite else None
     spread = float(pd.Series(finite).std()) if len(finite) > 1 else None
-    return Cell(key, quantity, paper, ours, spread)
+    told = dict(zip(experiment.shown.keys, key, strict=True))
+    return Cell(told, quantity, paper, mean, spread, len(finite), points)

@@ -129,7 +129,7 @@ class Options:
             object.__setattr__(self, option.name, value)
 
     def of(self, series: Series) -> Options:
-        """The options with the series' own values where nothing is asked.
+        """The options with the series' own values where nothing is asked, or nothing may be.
 
         Returns:
             Options in which only ``data_dir``, ``train`` and ``test`` may be None.
@@ -137,4 +137,5 @@ class Options:
         own = {name: getattr(series, name) for name in OWN}
         if self.scale == "small":
             own |= series.small or {}
-        return replace(self, **{n: v for n, v in own.items() if getattr(self, n) is None})
+        kept = {n: v for n, v in own.items() if n in series.fixed or getattr(self, n) is None}
+        return replace(self, **kept)

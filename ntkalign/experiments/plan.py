@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from ntkalign.data.batches import BatchOrder
 from ntkalign.data.training_sets import TrainingSet
 from ntkalign.errors import InputError
 from ntkalign.experiments.experiment import Experiment, Series
-from ntkalign.experiments.options import Options
+from ntkalign.experiments.options import OWN, Options
 from ntkalign.experiments.task import Task
 from ntkalign.networks.base import Network
 from ntkalign.rules import (
@@ -125,8 +126,8 @@ def make_plans(experiment: Experiment, options: Options) -> list[Plan]:
 
     Args:
         experiment: which.
-        options: what is asked of it. Where series differ in the number of training points,
-            ``train`` chooses those that have it.
+        options: what is asked of it. A setting by which its series differ chooses those that have
+            it.
 
     Returns:
         The plans.
@@ -136,16 +137,23 @@ def make_plans(experiment: Experiment, options: Options) -> list[Plan]:
     """
     small = options.scale == "small"
     chosen = [s for s in experiment.series if not small or s.small is not None]
-    sizes = {s.train for s in chosen}
-    if options.train is not None and len(sizes) > 1:
-        chosen = [s for s in chosen if s.train == options.train]
-        if not chosen:
-            known = ", ".join(map(str, sorted(size for size in sizes if size is not None)))
-            raise InputError(
-                "train", options.train, must=f"be one of {known}", got=str(options.train),
-                because=f"{experiment.name} has a series for each", do="pass one of them, or none",
-            )  # fmt: skip
+    for name in (n for n in OWN if all(n in s.fixed for s in chosen)):
+        chosen = _having(experiment, chosen, name, getattr(options, name))
     return [make_plan(experiment, series, options) for series in chosen]
+
+
+def _having(experiment: Experiment, series: list[Series], name: str, asked: Any) -> list[Series]:
+    """Those with a setting by which series differ, if it is asked for."""
+    if asked is None:
+        return series
+    found = [s for s in series if getattr(s, name) == asked]
+    if not found:
+        known = ", ".join(map(str, sorted({getattr(s, name) for s in series})))
+        raise InputError(
+            name, asked, must=f"be one of {known}", got=str(asked),
+            because=f"{experiment.name} has a series for each", do="pass one of them, or none",
+        )  # fmt: skip
+    return found
 
 
 def make_plan(experiment: Experiment, series: Series, options: Options) -> Plan:
@@ -212,3 +220,7 @@ def product_speed(precision: str) -> float:
         jax.block_until_ready(multiply(a, a))
         took = min(took, time.perf_counter() - began)
     return 2 * _PEAK_SIZE**3 / took
+
+
+def nominal_operations(series: Series, scale: str) -> float:
+    return 0.0

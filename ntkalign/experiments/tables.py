@@ -22,7 +22,7 @@ COLUMNS = {
     UPDATES: (*KEYS, "step", "layer", "update_norm"),
     RUNS: (
         *KEYS, "status", "epochs", "lowest_train_loss", "lowest_test_loss", "best_test_accuracy",
-        "best_epoch", "seconds",
+        "best_epoch", "seconds", "batch", "train_points", "test_points",
     ),
     AFTER: (*KEYS, "epoch", "train_loss_after"),
     ALIGNMENT: (
@@ -118,8 +118,8 @@ def update_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:
 
 def run_row(result: Result) -> tuple[Any, ...]:
     """How a run ended, and its best epoch: by accuracy, or by the loss where there is none."""
-    epochs = result.history.epochs
-    after = result.item.run.order.evaluates_train
+    epochs, order = result.history.epochs, result.item.run.order
+    after = order.evaluates_train
     trained = [e.train_loss_after if after else e.train_loss for e in epochs]
     accuracy = [e.test_accuracy for e in epochs]
     scores = accuracy if result.item.run.learner.loss.classifies else [-e.test_loss for e in epochs]
@@ -130,6 +130,7 @@ def run_row(result: Result) -> tuple[Any, ...]:
         _lowest([e.test_loss for e in epochs]),
         math.nan if best is None else accuracy[best],
         None if best is None else epochs[best].epoch, round(sum(e.seconds for e in epochs), 3),
+        order.batch, order.train, order.test,
     )  # fmt: skip
 
 
@@ -145,3 +146,44 @@ def _told(value: float) -> float | str:
 def failed(results: Iterable[Result]) -> list[Result]:
     """Runs whose loss was no longer finite."""
     return [result for result in results if result.history.status != TRAINED]
+
+
+def read_rows(folder: Path) -> pd.DataFrame:
+    """What the tables of a folder tell, for :func:`ntkalign.experiments.comparison.compare`.
+
+    Args:
+        folder: of the results.
+
+    Returns:
+        A row for each "epoch", and for each "layer" that was scored after one.
+
+    Raises:
+        OSError: if there are none.
+    """
+    runs = read_runs(folder)
+    epochs = pd.read_csv(folder / HISTORY).merge(
+        runs[[*KEYS, "test_points"]], how="left", on=list(KEYS)
+    )
+    if (folder / AFTER).is_file():
+        epochs = epochs.merge(pd.read_csv(folder / AFTER), how="left", on=[*KEYS, "epoch"])
+    parts = {"epoch": epochs}
+    if (folder / ALIGNMENT).is_file():
+        parts["layer"] = pd.read_csv(folder / ALIGNMENT)
+    told = pd.concat([part.assign(row=name) for name, part in parts.items()])
+    columns = {c for names in COLUMNS.values() for c in names}
+    return told.reindex(columns=[*sorted(columns | {"row"})])
+
+
+def read_runs(folder: Path) -> pd.DataFrame:
+    """The table of runs.
+
+    Args:
+        folder: of the results.
+
+    Returns:
+        A row for each; columns that were not written are empty.
+
+    Raises:
+        OSError: if there is none.
+    """
+    return pd.read_csv(folder / RUNS).reindex(columns=list(COLUMNS[RUNS]))

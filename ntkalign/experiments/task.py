@@ -95,6 +95,11 @@ def _cifar10_tanh(width: int, batch: int) -> Network:
     return Convolutional((32, 32, 3), filters, CIFAR10_STRIDES, 10, ACTIVATIONS["tanh"])
 
 
+def _cifar10_standard(width: int, batch: int) -> Network:
+    filters = (width,) * len(CIFAR10_STRIDES)
+    return Convolutional((32, 32, 3), filters, CIFAR10_STRIDES, 10, RELU, form="standard")
+
+
 def _kmnist(width: int, batch: int) -> Network:
     filters = (width,) * len(KMNIST_STRIDES)
     return Convolutional((28, 28, 1), filters, KMNIST_STRIDES, 10, RELU)
@@ -105,8 +110,10 @@ def _add(width: int, batch: int) -> Network:
 
 
 CIFAR10 = Task("cifar10", "cnn", _cifar10, MEAN_SQUARE, images=True, train=45000, test=5000)
+CIFAR10_STANDARD = replace(CIFAR10, build=_cifar10_standard, optimiser="adam")
 CIFAR10_TANH = replace(CIFAR10, build=_cifar10_tanh)
 KMNIST = Task("kmnist", "cnn", _kmnist, MEAN_SQUARE, images=True, train=55000, test=5000)
 ADD = Task(
     "add", "rnn", _add, SQUARE_OVER_TIME, images=False, train=300, test=100, evaluates_train=True
 )
+IMAGENET = replace(CIFAR10, name="imagenet")

@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
 from ntkalign.errors import InputError
+from ntkalign.experiments.catalogue import EXPERIMENTS
 from ntkalign.experiments.comparison import Cell, compare, source
-from ntkalign.experiments.experiment import EXPERIMENTS, Experiment
+from ntkalign.experiments.experiment import Experiment
 from ntkalign.experiments.judged_trends import Tested, judge_trend
-from ntkalign.experiments.tables import AFTER, ALIGNMENT, HISTORY, KEYS
+from ntkalign.experiments.quantities import QUANTITIES, Quantity
+from ntkalign.experiments.settings import differences
+from ntkalign.experiments.tables import HISTORY, read_rows, read_runs
 from ntkalign.report.files import HTML, JSON, MARKDOWN, SCHEMA
 from ntkalign.report.pages import embedded, templates
-from ntkalign.report.width_curves import line_of, width_curves
+from ntkalign.report.paper_figures import line_of, paper_figure, said
 from ntkalign.runs.record import Environment
 
-NAMES = {
-    "test_accuracy": "test accuracy (%)", "test_loss": "test loss", "train_loss": "train loss",
-    "score": "alignment score",
-}  # fmt: skip
+COLUMNS_SHOWN = 10
+"""Of a table over epochs or steps, which has hundreds; the first and the last are among them."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Cells of one quantity as a table: a row for each rule, a column for each width.
+    """Cells of one quantity as a table: a row for each rule or layer, a column for each width.
 
     Attributes:
         title: what they are.
-        widths: the columns.
-        rows: for each rule, its title and its cells, None where there is none.
-        accuracy: whether the numbers are shares, shown in percent.
+        columns: what stands above them.
+        rows: for each, what it is and its cells, None where there is none.
+        quantity: how numbers are written.
     """
 
     title: str
-    widths: tuple[int, ...]
+    columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
-    accuracy: bool
+    quantity: Quantity
 
 
 @dataclass(frozen=True)
@@ -52,23 +52,30 @@ class Section:
         experiment: which.
         cells: the paper's numbers and ours.
         trends: the paper's statements, tested.
+        differences: where the runs are not the paper's, in sentences.
+        remark: what helps to read the numbers; empty if there is nothing.
         plots: paths of its plots.
     """
 
     experiment: Experiment
     cells: tuple[Cell, ...]
     trends: tuple[Tested, ...]
+    differences: tuple[str, ...]
+    remark: str
     plots: tuple[Path, ...]
 
     @property
     def grids(self) -> list[Grid]:
         """The cells as tables."""
+        shown = self.experiment.shown
+        column = "width" if shown.x == "train" else shown.x
+        apart = {"rule", "layer", "width", column}
         found: dict[str, list[Cell]] = {}
         for cell in self.cells:
-            rest = [str(v) for k, v in cell.key.items() if k not in ("rule", "layer", "width")]
-            title = ", ".join([NAMES.get(cell.quantity, cell.quantity), *rest])
+            rest = [said(k, v) for k, v in cell.key.items() if k not in apart]
+            title = ", ".join([QUANTITIES[cell.quantity].title, *rest])
             found.setdefault(title, []).append(cell)
-        return [_grid(title, cells) for title, cells in found.items()]
+        return [_grid(title, cells, column) for title, cells in found.items()]
 
     @property
     def paper(self) -> str:
@@ -76,38 +83,39 @@ class Section:
         tables = dict.fromkeys(s.paper for s in self.experiment.series if s.paper)
         return "; ".join(map(source, tables))
 
+    @property
+    def near(self) -> dict[float, int]:
+        """Of the paper's numbers that we have, how many are within 1, 5 and 10 % of ours."""
+        known = [c for c in self.cells if c.paper and c.ours is not None]
+        shares = [abs(c.ours - c.paper) / c.paper for c in known if c.ours is not None and c.paper]
+        return {share: sum(s <= share for s in shares) for share in SHARES} if known else {}
 
-def _grid(title: str, cells: Sequence[Cell]) -> Grid:
-    widths = tuple(sorted({int(c.key["width"]) for c in cells}))
-    by_place = {(line_of(c), int(c.key["width"])): c for c in cells}
-    names = dict.fromkeys(map(line_of, cells))
-    rows = tuple((name, tuple(by_place.get((name, width)) for width in widths)) for name in names)
-    return Grid(title, widths, rows, cells[0].quantity == "test_accuracy")
-
-
-def number(value: float | None, accuracy: bool) -> str:
-    """A number as the paper prints it."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{100 * value:.1f}" if accuracy else f"{value:.3f}"
+    @property
+    def known(self) -> int:
+        """How many of the paper's numbers we have."""
+        return sum(c.paper is not None and c.ours is not None for c in self.cells)
 
 
-def signed(value: float | None, accuracy: bool) -> str:
-    """A deviation."""
-    if value is None:
-        return ""
-    return f"{100 * value:+.1f}" if accuracy else f"{value:+.3f}"
+SHARES = (0.01, 0.05, 0.1)
 
 
-def epochs_of(folder: Path) -> pd.DataFrame:
-    """A row for each epoch, and for each layer that was scored after one, as tables have them."""
-    table = pd.read_csv(folder / HISTORY)
-    after, scores = folder / AFTER, folder / ALIGNMENT
-    if after.is_file():
-        table = table.merge(pd.read_csv(after), how="left", on=[*KEYS, "epoch"])
-    parts = [table, pd.read_csv(scores)] if scores.is_file() else [table]
-    wanted = [*KEYS, "epoch", "test_loss", "test_accuracy", "train_loss_after", "layer", "score"]
-    return pd.concat(parts).reindex(columns=wanted)
+def _grid(title: str, cells: Sequence[Cell], column: str) -> Grid:
+    values = sorted({cell.key[column] for cell in cells})
+    if len(values) > COLUMNS_SHOWN and column in ("epoch", "step"):
+        at = np.linspace(0, len(values) - 1, COLUMNS_SHOWN).round().astype(int)
+        values = [values[n] for n in at]
+    several = len({cell.key.get("width") for cell in cells}) > 1 and column != "width"
+
+    def row_of(cell: Cell) -> str:
+        return line_of(cell) + (f" ×{cell.key['width']}" if several else "")
+
+    by_place = {(row_of(c), c.key[column]): c for c in cells}
+    rows = tuple(
+        (name, tuple(by_place.get((name, value)) for value in values))
+        for name in dict.fromkeys(map(row_of, cells))
+    )
+    above = tuple(f"×{v}" if column == "width" else f"{column} {v:g}" for v in values)
+    return Grid(title, above, rows, QUANTITIES[cells[0].quantity])
 
 
 def sections_of(folder: Path, experiments: Sequence[Experiment]) -> list[Section]:
@@ -120,18 +128,22 @@ def sections_of(folder: Path, experiments: Sequence[Experiment]) -> list[Section
     Returns:
         A section for each.
     """
-    epochs = epochs_of(folder)
+    rows, runs = read_rows(folder), read_runs(folder)
     found = []
     for experiment in experiments:
-        cells = compare(experiment, epochs)
+        cells = compare(experiment, rows)
         trends = tuple(judge_trend(trend, cells) for trend in experiment.trends)
-        drawn = folder / "plots" / f"{experiment.name}-widths"
-        width_curves(cells, experiment.title, drawn)
+        drawn = folder / "plots" / f"{experiment.name}-paper"
+        paper_figure(experiment, cells, drawn)
         names = [experiment.name_of(s).replace("/", "-") for s in experiment.series]
         plots = (folder / "plots" / f"{name}.svg" for name in (drawn.name, *names))
         found.append(
-            Section(experiment, tuple(cells), trends, tuple(p for p in plots if p.is_file()))
-        )
+            Section(
+                experiment, tuple(cells), trends, tuple(differences(experiment, runs)),
+                experiment.remark() if experiment.remark else "",
+                tuple(path for path in plots if path.is_file()),
+            )
+        )  # fmt: skip
     return found
 
 
@@ -158,6 +170,7 @@ def write_page(
                 "cells": [cell.as_json() for cell in s.cells],
                 "trends": [trend.as_json() for trend in s.trends],
                 "deviations": list(s.experiment.deviations),
+                "differences": list(s.differences), "remark": s.remark,
             }
             for s in sections
         ],
@@ -167,7 +180,6 @@ def write_page(
     }  # fmt: skip
     (folder / JSON).write_text(json.dumps(stored, indent=1, allow_nan=False) + "\n")
     pages = templates()
-    pages.filters |= {"number": number, "signed": signed}
     view = {
         "sections": sections, "config": config, "environment": environment,
         "plots": {path: (path.relative_to(folder), embedded(path)) for s in sections

@@ -12,7 +12,7 @@ import pytest
 from ntkalign.cli import experiment as command
 from ntkalign.cli.flags import AskedOptions, ExperimentFlags, parse
 from ntkalign.cli.main import main
-from ntkalign.experiments.experiment import EXPERIMENTS
+from ntkalign.experiments.catalogue import EXPERIMENTS
 from ntkalign.experiments.options import Options
 from tests.data import made
 
@@ -207,7 +207,7 @@ def test_the_add_task_leaves_its_files_with_fixed_columns(capsys, tmp_path, monk
     assert report["schema"] == 1
     assert (report["config"]["widths"], report["config"]["log_steps"]) == ([2], 3)
     assert {(c["rule"], c["width"], c["paper"]) for c in report["cells"]} == {
-        (rule, "2", None) for rule in ("align-ada", "align-zero", "last-layer", "normal")
+        (rule, 2, None) for rule in ("align-ada", "align-zero", "last-layer", "normal")
     }
     tables = {path.name: table(path) for path in tmp_path.glob("*.csv")}
     assert {name: list(rows[0]) for name, rows in tables.items()} == {
@@ -215,7 +215,8 @@ def test_the_add_task_leaves_its_files_with_fixed_columns(capsys, tmp_path, monk
         "steps.csv": [*KEYS, "step", "train_loss"],
         "updates.csv": [*KEYS, "step", "layer", "update_norm"],
         "runs.csv": [*KEYS, "status", "epochs", "lowest_train_loss", "lowest_test_loss",
-                     "best_test_accuracy", "best_epoch", "seconds"],
+                     "best_test_accuracy", "best_epoch", "seconds", "batch", "train_points",
+                     "test_points"],
         "train_after.csv": [*KEYS, "epoch", "train_loss_after"],
     }  # fmt: skip
     rules = ["align-ada", "align-zero", "last-layer", "normal"]
@@ -232,7 +233,8 @@ def test_the_add_task_leaves_its_files_with_fixed_columns(capsys, tmp_path, monk
     frozen = [float(r["update_norm"]) for r in tables["updates.csv"] if r["rule"] == "last-layer"]
     assert [bool(norm) for norm in frozen] == [False, False, True] * 3
     assert [row["status"] for row in tables["runs.csv"]] == ["trained"] * 4
-    assert "table8: lowest loss, training / test" in out
+    assert "table8: lowest test loss\n" in out
+    assert "this run: epochs 2; the paper: 200.\n" in out
     assert f"report: {tmp_path / 'report.html'}\n" in out
     before = (tmp_path / "history.csv").read_bytes()
     assert experiment(*words) == 0
@@ -261,7 +263,7 @@ def test_images_are_trained_on(capsys, tmp_path, images, monkeypatch):
     assert re.fullmatch(r"diverged in epoch 1, step [12]", runs[1]["status"])
     assert f"table7 ×2 normal η=1e+30 seed 99: {runs[1]['status']}\n" in out
     best = 100 * float(runs[0]["best_test_accuracy"])
-    assert re.search(rf"Normal\W+{best:.1f} %", out)
+    assert re.search(rf"Normal\W+{best:.1f}\W", out)
     assert not (tmp_path / "out" / "train_after.csv").exists()
 
 
@@ -277,7 +279,7 @@ def test_two_experiments_in_one_command(capsys, tmp_path, images):
     assert [row["experiment"] for row in rows] == ["table8", "table7"]
     out = capsys.readouterr().out
     assert "table7: best test accuracy" in out
-    assert "table8: lowest loss, training / test" in out
+    assert "table8: lowest training loss" in out
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 2
 
 
@@ -342,6 +344,6 @@ def test_plots_are_drawn(tmp_path, monkeypatch):
     assert {p.name for p in (tmp_path / "plots").iterdir()} == {
         "table8.png",
         "table8.svg",
-        "table8-widths.png",
-        "table8-widths.svg",
+        "table8-paper.png",
+        "table8-paper.svg",
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ntkalign.data.training_sets import Part, TrainingSet
-from ntkalign.experiments.experiment import TABLE7, TABLE8, Experiment
+from ntkalign.experiments.catalogue import TABLE7, TABLE8
+from ntkalign.experiments.experiment import Experiment
 from ntkalign.experiments.options import Options
 from ntkalign.experiments.plan import Item, Plan, make_plans
 from tests.training import small

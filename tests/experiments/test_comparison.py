@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ntkalign.experiments.comparison import BEST, KEYS, compare, paper_table, source
-from ntkalign.experiments.experiment import EXPERIMENTS
-from ntkalign.experiments.judged_trends import DOES_NOT, HOLDS, TOO_FEW, judge_trend
-from ntkalign.experiments.trends import Ahead, Closes, Grows
+from ntkalign.experiments.catalogue import EXPERIMENTS
+from ntkalign.experiments.comparison import compare, paper_numbers, paper_table, source
+from ntkalign.experiments.quantities import QUANTITIES
+from ntkalign.experiments.tables import COLUMNS
 from ntkalign.rules import RULES
 
 TABLES = {1: 21, 2: 5, 3: 49, 4: 21, 5: 49, 6: 42, 7: 42, 8: 40, 9: 245, 10: 63}
@@ -20,11 +20,20 @@ TABLES = {1: 21, 2: 5, 3: 49, 4: 21, 5: 49, 6: 42, 7: 42, 8: 40, 9: 245, 10: 63}
 NAN = math.nan
 
 
-def epochs(*rows):
-    """(experiment, rule, width, rate, seed, epoch, test loss, accuracy, loss after)."""
-    names = ["experiment", "rule", "width", "rate", "seed", "epoch", "test_loss", "test_accuracy",
-             "train_loss_after"]  # fmt: skip
-    return pd.DataFrame(rows, columns=names)
+def rows(*told, row="epoch"):
+    """Rows of tables: (experiment, rule, width, rate, seed, epoch) and other columns by name."""
+    names = ["experiment", "rule", "width", "rate", "seed", "epoch"]
+    made = [dict(zip(names, values, strict=False)) | rest for *values, rest in told]
+    columns = {column for names in COLUMNS.values() for column in names}
+    return pd.DataFrame([{"row": row} | m for m in made], columns=[*sorted(columns), "row"])
+
+
+def accuracy(value, **rest):
+    return {"test_accuracy": value} | rest
+
+
+def losses(test, train):
+    return {"test_loss": test, "train_loss_after": train}
 
 
 def cell_of(cells, **key):
@@ -40,7 +49,7 @@ def test_a_table_is_whole_and_says_where_it_is_from(number, cells):
     table = paper_table(f"table{number}")
     assert len(table) == cells
     assert not table.isna().any().any()
-    keys = [key for key in KEYS if key in table]
+    keys = [key for key in table if key not in QUANTITIES and key != "standard_deviation"]
     assert not table.duplicated(keys).any()
     assert source(f"table{number}").startswith(f"Table {number} of Boopathy & Fiete, ICML 2022: ")
     if "rule" in table:
@@ -63,7 +72,7 @@ def test_the_numbers_are_the_papers_in_its_order(paper, number):
     """Every number of the table stands in the text after its caption, rule by rule."""
     text = paper[paper.index(f"\nTable {number}:") :][:20000]
     table = paper_table(f"table{number}")
-    values = [name for name in (*BEST, "score") if name in table]
+    values = [name for name in QUANTITIES if name in table]
     rows = ["rule"] if "rule" in table else ["layer"]
     rows += [key for key in ("train", "setting") if key in table]
     for _, group in table.groupby(rows, sort=False):
@@ -78,13 +87,33 @@ def test_the_numbers_are_the_papers_in_its_order(paper, number):
 
 
 def test_every_compared_experiment_trains_what_the_table_has():
-    for series in (series for e in EXPERIMENTS.values() for series in e.series):
-        table = paper_table(series.paper)
-        own = table[table["train"] == series.train] if "train" in table else table
-        assert set(own.get("rule", ["w-star"])) == set(series.rules)
-        assert bool(series.scored) == ("score" in table)
-        assert set(own["width"]) == set(series.widths)
-        assert series.label == str(series.train) or "train" not in table
+    for experiment in EXPERIMENTS.values():
+        for series in (series for series in experiment.series if series.paper):
+            found = {
+                name: values
+                for name in experiment.shown.quantities
+                if (values := paper_numbers(experiment, series, name))
+            }
+            assert set(found) == set(experiment.shown.quantities)
+            for values in found.values():
+                for name, own in (("rule", series.rules), ("width", series.widths)):
+                    at = experiment.shown.keys.index(name) if name in experiment.shown.keys else -1
+                    assert name == "rule" or at >= 0
+                    assert at < 0 or {key[at] for key in values} <= set(own), series
+                if experiment.shown.label:
+                    at = experiment.shown.keys.index(experiment.shown.label)
+                    assert {str(key[at]) for key in values} == {series.label}
+            assert bool(series.scored) == ("score" in found)
+
+
+def test_the_paper_s_numbers_of_a_figure_are_those_of_its_tables():
+    for figure, tables in (("figure1", (3, 4)), ("figure4", (6, 7)), ("figure9", (8,))):
+        experiment = EXPERIMENTS[figure]
+        for series, number in zip(experiment.series, tables, strict=True):
+            for name in experiment.shown.quantities:
+                table = paper_table(f"table{number}")
+                values = paper_numbers(experiment, series, name)
+                assert list(values.values()) == table[name].tolist()
 
 
 # --- ours beside them -----------------------------------------------------------------------
@@ -93,139 +122,127 @@ def test_every_compared_experiment_trains_what_the_table_has():
 def test_an_accuracy_is_the_best_over_rates_and_epochs():
     cells = compare(
         EXPERIMENTS["table6"],
-        epochs(
-            ("table6", "normal", 8, 1.0, 99, 1, 0.5, 0.3, NAN),
-            ("table6", "normal", 8, 1.0, 99, 2, 0.5, 0.5, NAN),
-            ("table6", "normal", 8, 2.0, 99, 1, 0.5, 0.6, NAN),
-            ("table6", "normal", 8, 5.0, 99, 1, 0.5, NAN, NAN),
-            ("table6", "w-star", 8, 5.0, 99, 1, 0.5, 0.2, NAN),
-            ("table7", "normal", 8, 1.0, 99, 1, 0.5, 0.9, NAN),
+        rows(
+            ("table6", "normal", 8, 1.0, 99, 1, accuracy(0.3)),
+            ("table6", "normal", 8, 1.0, 99, 2, accuracy(0.5)),
+            ("table6", "normal", 8, 2.0, 99, 1, accuracy(0.6, test_points=400)),
+            ("table6", "normal", 8, 5.0, 99, 1, accuracy(NAN)),
+            ("table6", "w-star", 8, 5.0, 99, 1, accuracy(0.2)),
+            ("table7", "normal", 8, 1.0, 99, 1, accuracy(0.9)),
         ),
     )
     assert len(cells) == 2
     found = cell_of(cells, rule="normal", width=8)
-    assert (found.paper, found.ours, found.spread) == (0.548, 0.6, None)
+    assert (found.paper, found.ours, found.spread, found.trials) == (0.548, 0.6, None, 1)
     assert found.deviation == pytest.approx(0.052)
     assert found.as_json()["deviation"] == found.deviation
     own = cell_of(cells, rule="w-star")
     assert (own.paper, own.ours, own.deviation) == (None, 0.2, None)
 
 
+def test_an_accuracy_has_the_error_of_a_share_of_so_many_points():
+    table = rows(("table6", "normal", 8, 1.0, 99, 1, accuracy(0.2, test_points=400)))
+    (cell,) = compare(EXPERIMENTS["table6"], table)
+    assert cell.points == 400
+    assert cell.error == pytest.approx(0.02)
+    (unknown,) = compare(EXPERIMENTS["table6"], table.assign(test_points=NAN))
+    assert unknown.error == 0
+
+
 def test_losses_are_the_lowest_and_those_of_training_are_taken_after_an_epoch():
     cells = compare(
         EXPERIMENTS["table8"],
-        epochs(
-            ("table8", "normal", 8, 0.001, 99, 1, 3.0, NAN, 2.0),
-            ("table8", "normal", 8, 0.001, 99, 2, 2.0, NAN, 4.0),
-            ("table8", "normal", 8, 0.001, 99, 3, NAN, NAN, NAN),
-            ("table8", "align-ada", 8, 0.001, 99, 1, NAN, NAN, NAN),
+        rows(
+            ("table8", "normal", 8, 0.001, 99, 1, losses(3.0, 2.0)),
+            ("table8", "normal", 8, 0.001, 99, 2, losses(2.0, 4.0)),
+            ("table8", "normal", 8, 0.001, 99, 3, losses(NAN, NAN)),
+            ("table8", "align-ada", 8, 0.001, 99, 1, losses(NAN, NAN)),
         ),
     )
     assert cell_of(cells, rule="normal", quantity="test_loss").ours == 2.0
     assert cell_of(cells, rule="normal", quantity="train_loss").ours == 2.0
     diverged = cell_of(cells, rule="align-ada", quantity="test_loss")
-    assert (diverged.ours, diverged.deviation) == (None, None)
+    assert (diverged.ours, diverged.deviation, diverged.trials) == (None, None, 0)
+    assert diverged.error == 0
 
 
-def test_seeds_have_a_mean_and_a_spread():
-    rows = [("table2", "fa", 256, 1.0, 100 + s, 1, 0.5, a, NAN) for s, a in enumerate((0.4, 0.6))]
-    found = cell_of(compare(EXPERIMENTS["table2"], epochs(*rows)), rule="fa")
+def test_seeds_have_a_mean_a_spread_and_an_error():
+    told = [("table2", "fa", 256, 1.0, 100 + s, 1, accuracy(a)) for s, a in enumerate((0.4, 0.6))]
+    found = cell_of(compare(EXPERIMENTS["table2"], rows(*told)), rule="fa")
     assert found.ours == pytest.approx(0.5)
     assert found.spread == pytest.approx(0.1414, abs=1e-4)
+    assert found.error == pytest.approx(0.1)
 
 
 def test_series_are_cells_of_their_own():
-    cells = compare(
-        EXPERIMENTS["table9"],
-        epochs(
-            ("table9/45", "normal", 8, 1.0, 99, 1, 0.5, 0.2, NAN),
-            ("table9/150", "normal", 8, 1.0, 99, 1, 0.5, 0.3, NAN),
-        ),
-    )
-    assert [(c.key["train"], c.ours, c.paper) for c in cells] == [
-        (45, 0.2, 0.244), (150, 0.3, cells[1].paper),
+    for name in ("table9", "figure6"):
+        cells = compare(
+            EXPERIMENTS[name],
+            rows(
+                (f"{name}/45", "normal", 8, 1.0, 99, 1, accuracy(0.2)),
+                (f"{name}/150", "normal", 8, 1.0, 99, 1, accuracy(0.3)),
+            ),
+        )
+        assert [(c.key["train"], c.ours, c.paper) for c in cells] == [
+            (45, 0.2, 0.244), (150, 0.3, 0.22),
+        ]  # fmt: skip
+
+
+def test_settings_of_table_10_are_cells_of_their_own():
+    labels = ("150 epochs", "1 epoch", "1 epoch at a small rate")
+    told = [(f"table10/{label}", "normal", 8, 0.1, 99, 1, accuracy(0.5)) for label in labels]
+    cells = compare(EXPERIMENTS["table10"], rows(*told))
+    assert [(c.key["setting"], c.paper) for c in cells] == [
+        (labels[0], 0.609), (labels[1], 0.373), (labels[2], 0.179),
     ]  # fmt: skip
 
 
-# --- what the paper says --------------------------------------------------------------------
-
-
-def accuracies(**by_rule):
-    rows = [
-        ("table6", rule.replace("_", "-"), 8 * 2**n, 1.0, 99, 1, 1 - a, a, NAN)
-        for rule, values in by_rule.items()
-        for n, a in enumerate(values)
-    ]
-    return compare(EXPERIMENTS["table6"], epochs(*rows))
-
-
-def test_a_rule_that_is_ahead_everywhere_holds_and_behind_somewhere_does_not():
-    ahead = Ahead("ada is ahead", "align-ada", "align-zero")
-    assert judge_trend(ahead, accuracies(align_ada=[0.3, 0.4], align_zero=[0.2, 0.4])) == (
-        judge_trend(ahead, accuracies(align_ada=[0.5, 0.5], align_zero=[0.2, 0.4]))
+def test_rates_and_data_sets_are_cells_of_figure_3():
+    cells = compare(
+        EXPERIMENTS["figure3"],
+        rows(
+            ("figure3/CIFAR-10", "fa", 8, 0.05, 99, 1, accuracy(0.2)),
+            ("figure3/CIFAR-10", "fa", 8, 0.05, 99, 2, accuracy(0.4)),
+            ("figure3/CIFAR-10", "fa", 8, 10.0, 99, 1, accuracy(0.1)),
+            ("figure3/KMNIST", "fa", 8, 0.05, 99, 1, accuracy(0.3)),
+        ),
     )
-    found = judge_trend(ahead, accuracies(align_ada=[0.3, 0.4], align_zero=[0.2, 0.45]))
-    assert (found.verdict, found.reason) == (DOES_NOT, "in 1 of 2 pairs; not at ×16 by 0.05")
-    assert found.as_json()["verdict"] == "does not hold"
+    assert [(c.key["data"], c.key["rate"], c.ours, c.paper) for c in cells] == [
+        ("CIFAR-10", 0.05, 0.4, None), ("CIFAR-10", 10.0, 0.1, None), ("KMNIST", 0.05, 0.3, None),
+    ]  # fmt: skip
 
 
-def test_widths_that_are_not_meant_do_not_count_and_nothing_trained_says_nothing():
-    wide = Ahead("in wide networks", "align-ada", "fa", widths=16)
-    assert judge_trend(wide, accuracies(align_ada=[0.1, 0.4], fa=[0.2, 0.3])).verdict == HOLDS
-    found = judge_trend(wide, accuracies(align_ada=[0.1], fa=[0.2]))
-    assert (found.verdict, found.reason) == (TOO_FEW, "no two cells of it were trained")
+def test_epochs_of_all_rates_and_seeds_are_trials_of_figure_7():
+    told = [
+        ("figure7", "normal", 8, rate, seed, 1, {"seconds": rate + seed})
+        for rate in (1.0, 2.0) for seed in (0, 4)
+    ]  # fmt: skip
+    (cell,) = compare(EXPERIMENTS["figure7"], rows(*told))
+    assert (cell.ours, cell.trials) == (3.5, 4)
+    assert cell.error == pytest.approx(cell.spread / 2)
 
 
-def test_growth_is_from_the_narrowest_network_to_the_widest():
-    grows = Grows("ada grows", "align-ada")
-    assert judge_trend(grows, accuracies(align_ada=[0.2, 0.1, 0.3])).verdict == HOLDS
-    found = judge_trend(grows, accuracies(align_ada=[0.3, 0.4, 0.25]))
-    assert (found.verdict, found.reason) == (DOES_NOT, "in 0 of 1 pairs; not at ×32 by 0.05")
-    assert judge_trend(grows, accuracies(align_ada=[0.3])).verdict == TOO_FEW
-    assert judge_trend(grows, accuracies(fa=[0.3, 0.2])).verdict == TOO_FEW
+def scores(experiment, *told):
+    """(width, layer, epoch, score, shuffled)."""
+    made = [
+        (experiment, "normal", width, 1.0, 99, epoch,
+         {"layer": layer, "score": score, "score_permuted": shuffled})
+        for width, layer, epoch, score, shuffled in told
+    ]  # fmt: skip
+    return rows(*made, row="layer")
 
 
-def test_scores_of_each_layer_grow_by_themselves():
-    rows = epochs()
-    for layer, values in ((1, [0.4, 0.6]), (2, [0.5, 0.3])):
-        for width, score in zip((8, 16), values, strict=True):
-            for epoch, value in ((1, 0.9), (2, score)):  # the last one counts
-                row = {"experiment": "table3", "rule": "normal", "width": width, "rate": 1.0,
-                       "seed": 99, "epoch": epoch, "layer": layer, "score": value}  # fmt: skip
-                rows = pd.concat([rows.astype(object), pd.DataFrame([row])])
-    cells = compare(EXPERIMENTS["table3"], rows)
-    assert cell_of(cells, layer=2, width=16).ours == 0.3
-    assert cell_of(cells, layer=2, width=16).paper == 0.433
-    (found,) = (judge_trend(trend, cells) for trend in EXPERIMENTS["table3"].trends)
-    assert (found.verdict, found.reason) == (
-        DOES_NOT, "in 1 of 2 pairs; not at ×16 layer 2 by 0.2"
-    )  # fmt: skip
+def test_a_score_is_that_after_the_last_epoch():
+    table = scores("table3", (16, 2, 1, 0.9, 0.1), (16, 2, 2, 0.3, 0.1), (8, 2, 2, 0.5, 0.1))
+    other = rows(("table3", "w-star", 16, 1.0, 99, 2, accuracy(0.4)))
+    cells = compare(EXPERIMENTS["table3"], pd.concat([table, other]))
+    assert len(cells) == 2
+    assert (cell_of(cells, layer=2, width=16).ours, cell_of(cells, width=16).paper) == (0.3, 0.433)
 
 
-def test_a_gap_closes_from_the_narrowest_network_to_the_widest():
-    closes = Closes("the gap closes", "align-ada", "normal")
-    near = accuracies(align_ada=[0.1, 0.4], normal=[0.5, 0.5])
-    assert judge_trend(closes, near).verdict == HOLDS
-    far = accuracies(align_ada=[0.4, 0.1], normal=[0.5, 0.5])
-    found = judge_trend(closes, far)
-    assert (found.verdict, found.reason) == (DOES_NOT, "in 0 of 1 pairs; not at ×16 by 0.3")
-    assert judge_trend(closes, accuracies(align_ada=[0.1, 0.4])).verdict == TOO_FEW
-
-
-def test_a_loss_is_better_where_it_is_lower():
-    rows = [("table8", r, 512, 1.0, 99, 1, v, NAN, v) for r, v in (("normal", 1.0), ("fa", 2.0))]
-    cells = compare(EXPERIMENTS["table8"], epochs(*rows))
-    assert judge_trend(Ahead("", "normal", "fa", "test_loss"), cells).verdict == HOLDS
-    assert judge_trend(Ahead("", "fa", "normal", "test_loss"), cells).verdict == DOES_NOT
-
-
-def test_trends_on_the_papers_own_numbers():
-    """The paper's statements hold on its own tables."""
-    for name in ("table1", "table2", "table6", "table7"):
-        table = paper_table(name)
-        rows = [(name, r.rule, r.width, 1.0, 99, 1, 0.5, r.test_accuracy, NAN)
-                for r in table.itertuples()]  # fmt: skip
-        cells = compare(EXPERIMENTS[name], epochs(*rows))
-        assert all(c.deviation == 0 for c in cells)
-        for trend in EXPERIMENTS[name].trends:
-            assert judge_trend(trend, cells).verdict == HOLDS, trend
+def test_scores_of_every_epoch_are_cells_of_figure_8_and_so_are_those_of_shuffled_weights():
+    table = scores("figure8/KMNIST", (16, 2, 1, 0.9, 0.1), (16, 2, 2, 0.3, 0.2))
+    cells = compare(EXPERIMENTS["figure8"], table)
+    assert [(c.quantity, c.key["epoch"], c.ours) for c in cells] == [
+        ("score", 1, 0.9), ("score", 2, 0.3), ("score_permuted", 1, 0.1), ("score_permuted", 2, 0.2)
+    ]  # fmt: skip

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ntkalign.data.training_sets import Part
+from ntkalign.experiments.catalogue import TABLE7
 from ntkalign.experiments.execute import CHECKPOINTS, Executor, as_plain, digest, name_of
-from ntkalign.experiments.experiment import TABLE7
 from ntkalign.experiments.options import Options
 from ntkalign.networks.activations import ACTIVATIONS
 from ntkalign.networks.convolutional import Convolutional

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError
-from ntkalign.experiments.experiment import EXPERIMENTS
+from ntkalign.experiments.catalogue import EXPERIMENTS
 from ntkalign.experiments.options import OWN, Options
 from ntkalign.rules import RULES
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError
-from ntkalign.experiments.experiment import EXPERIMENTS, TABLE6, TABLE7, TABLE8
+from ntkalign.experiments.catalogue import EXPERIMENTS, TABLE6, TABLE7, TABLE8
 from ntkalign.experiments.options import Options
 from ntkalign.experiments.plan import make_plans, product_speed
 from ntkalign.rules import ALIGN_ADA, NORMAL

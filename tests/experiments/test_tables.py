@@ -12,6 +12,8 @@ from ntkalign.training.trainer import Epoch, History
 from tests.experiments import small
 
 NAN, INF = math.nan, math.inf
+POINTS = ["4", "13", "9"]
+"""Batch, training points and test points of the runs below."""
 KEYS = ["experiment", "network", "width", "rule", "rate", "seed"]
 
 IMAGES = Result(
@@ -58,7 +60,8 @@ def test_the_columns_are_those_that_were_promised(tmp_path):
         STEPS: [*KEYS, "step", "train_loss"],
         UPDATES: [*KEYS, "step", "layer", "update_norm"],
         RUNS: [*KEYS, "status", "epochs", "lowest_train_loss", "lowest_test_loss",
-               "best_test_accuracy", "best_epoch", "seconds"],
+               "best_test_accuracy", "best_epoch", "seconds", "batch", "train_points",
+               "test_points"],
         AFTER: [*KEYS, "epoch", "train_loss_after"],
     }  # fmt: skip
     assert set(tables) == {
@@ -103,12 +106,12 @@ def test_an_empty_field_says_there_is_none_and_nan_that_it_is_no_number(tmp_path
 def test_runs_are_summed_up_by_the_first_best_epoch_and_the_lowest_losses(tmp_path):
     images, sequences, diverged = written(tmp_path, IMAGES, SEQUENCES, DIVERGED)[RUNS]
     assert list(images.values())[6:] == [
-        "trained", "3", "0.2", "0.2", "0.75", "2", "3.235",
+        "trained", "3", "0.2", "0.2", "0.75", "2", "3.235", *POINTS,
     ]  # fmt: skip
     # losses after an epoch, on all points; lowest independently
-    assert list(sequences.values())[6:] == ["trained", "3", "5.5", "5.0", "", "2", "3.0"]
+    assert list(sequences.values())[6:] == ["trained", "3", "5.5", "5.0", "", "2", "3.0", *POINTS]
     assert list(diverged.values())[6:] == [
-        "diverged in epoch 1, step 1", "1", "", "", "", "", "0.5",
+        "diverged in epoch 1, step 1", "1", "", "", "", "", "0.5", *POINTS,
     ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from ntkalign.cli.main import main
-from ntkalign.experiments.experiment import EXPERIMENTS
+from ntkalign.experiments.catalogue import EXPERIMENTS
 from ntkalign.report.experiment_page import sections_of, write_page
 from ntkalign.runs.record import Environment
 
@@ -27,9 +27,20 @@ AFTER = f"""{KEYS},train_loss_after
 table8,rnn,8,normal,0.001,99,1,1.5
 """
 
+RUNS = """experiment,network,width,rule,rate,seed,status,epochs,batch,train_points,test_points
+table6,cnn,8,normal,1.0,99,trained,1,100,1000,500
+table6,cnn,16,normal,1.0,99,trained,1,100,1000,500
+table6,cnn,8,align-ada,1.0,99,trained,1,100,1000,500
+table6,cnn,8,align-ada,2.0,99,"diverged in epoch 1, step 3",1,100,1000,500
+table2,cnn,256,fa,1.0,100,trained,1,100,1000,500
+table2,cnn,256,fa,1.0,101,trained,1,100,1000,500
+table8,rnn,8,normal,0.001,99,trained,1,50,300,100
+"""
+
 
 @pytest.fixture
 def page(tmp_path):
+    (tmp_path / "runs.csv").write_text(RUNS)
     (tmp_path / "history.csv").write_text(HISTORY)
     (tmp_path / "train_after.csv").write_text(AFTER)
     (tmp_path / "plots").mkdir()
@@ -53,10 +64,32 @@ def test_statements_of_the_paper_have_verdicts_and_deviations_are_listed(page):
     text = (page / "report.md").read_text()
     assert "- trends are those of Table 6: FA stays" not in text
     assert (
-        "- Align-zero improves with network width: **too few runs to say**, "
-        "no two cells of it were trained." in text
+        "- **too few runs to say**: Align-zero improves with network width "
+        "(no two cells of it were trained)." in text
     )
     assert "the official test files are not used" in text
+
+
+def test_where_a_run_is_not_the_papers_is_said(page):
+    for name in ("report.md", "report.html"):
+        text = (page / name).read_text()
+        assert "widths 8, 16; the paper: 8, 16, 32, 64, 128, 256, 512." in text
+        assert "epochs 1; the paper: 150." in text
+        assert "training points 1000; the paper: 45000." in text
+        assert "1 of 4 runs ended early: diverged in epoch 1, step 3, say." in text
+        assert "seeds 100, 101; the paper: 100, 101, 102, 103, 104." in text
+        assert "Of 3 numbers of the paper's ours are within 1 % of 0, 5 % of 0, 10 % of 1." in text
+    stored = json.loads((page / "report.json").read_text())["experiments"]
+    assert "batches of" not in " ".join(stored[0]["differences"])
+    assert stored[2]["remark"].startswith("Always answering 0.5 has a loss of 9.358542 on the")
+
+
+def test_what_is_shortened_by_flags_is_said_first_too(page):
+    chosen = [EXPERIMENTS["table6"]]
+    write_page(page, sections_of(page, chosen), CONFIG | {"scale": "paper"}, Environment())
+    for name in ("report.md", "report.html"):
+        text = (page / name).read_text()
+        assert text.index("Not at the paper's settings") < text.index("Rules as published")
 
 
 def test_the_small_scale_is_said_first(page):
@@ -81,6 +114,7 @@ def test_programs_read_the_same(page):
     assert first == {
         "experiment": "table6", "rule": "align-ada", "width": 8, "quantity": "test_accuracy",
         "paper": 0.337, "ours": 0.6, "deviation": pytest.approx(0.263), "spread": None,
+        "trials": 1,
     }  # fmt: skip
     assert [e["name"] for e in report["experiments"]] == ["table6", "table2", "table8"]
     assert report["experiments"][0]["trends"][0].keys() == {"statement", "verdict", "reason"}
@@ -104,6 +138,7 @@ def test_a_page_is_rebuilt_from_its_tables(page, capsys):
         (lambda page: (page / "report.json").write_text('{"schema": 9}'), r"got another schema"),
         (lambda page: (page / "report.json").write_text('{"schema": 1}'), r"damaged one \(KeyErr"),
         (lambda page: (page / "history.csv").write_text("a,b\n1,2\n"), r"got a damaged one"),
+        (lambda page: (page / "runs.csv").unlink(), r"got no runs\.csv"),
     ],
 )
 def test_what_cannot_be_rebuilt_is_one_line(page, break_it, message, capsys):
