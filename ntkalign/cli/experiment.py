@@ -20,7 +20,7 @@ from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError
 from ntkalign.experiments.catalogue import EXPERIMENTS
 from ntkalign.experiments.comparison import Cell
-from ntkalign.experiments.execute import FAILED, Executor, Result
+from ntkalign.experiments.execute import FAILED, Executor, Result, distinct
 from ntkalign.experiments.experiment import SCALES
 from ntkalign.experiments.plan import Item, Plan, make_plans, nominal_operations, product_speed
 from ntkalign.experiments.tables import failed, write_tables
@@ -58,8 +58,7 @@ def run_experiments(flags: ExperimentFlags) -> int:
     with use(flags.device):
         plans = [plan for experiment in chosen for plan in make_plans(experiment, options)]
         speed = product_speed(options.precision)
-        for plan in plans:
-            say_plan(plan, speed, console)
+        say_plans(plans, speed, console)
         if flags.dry_run:
             return 0
         results = train_plans(plans, flags)
@@ -142,8 +141,24 @@ def list_of_experiments(speed: float) -> Table:
     return table
 
 
+def say_plans(plans: Sequence[Plan], speed: float, console: Console) -> None:
+    """The plan of each series, notes of each experiment, and what they cost together."""
+    for plan in plans:
+        say_plan(plan, speed, console)
+    for deviation in dict.fromkeys(d for plan in plans for d in plan.experiment.deviations):
+        console.print(f"note: {deviation}", highlight=False, style="dim")
+    if len(plans) > 1:
+        items = distinct(plans)
+        total = sum(item.operations for item in items)
+        console.print(
+            f"together: {sum(len(plan.items) for plan in plans)} runs, {len(items)} of them "
+            f"different: {total:.1e} operations, about {duration(total / speed)}",
+            highlight=False,
+        )
+
+
 def say_plan(plan: Plan, speed: float, console: Console) -> None:
-    """The plan of an experiment, and its cost."""
+    """The plan of a series, and its cost."""
     asked, points = plan.options, plan.points
     train, test = len(points.train), len(points.test)
     seeds = ", ".join(map(str, asked.seed or ()))
@@ -166,8 +181,6 @@ def say_plan(plan: Plan, speed: float, console: Console) -> None:
         "all", str(len(plan.items)), f"{plan.operations:.1e}", duration(plan.operations / speed)
     )
     console.print(table)
-    for deviation in plan.experiment.deviations:
-        console.print(f"note: {deviation}", highlight=False, style="dim")
 
 
 def duration(seconds: float) -> str:

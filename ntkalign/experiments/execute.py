@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
@@ -123,6 +123,18 @@ class Executor:
             text = str(error).splitlines()[0] if str(error) else "out of memory"
             history = History(status=f"{FAILED}: {text[:200]}")
         return Result(item, history, time.monotonic() - began, reused)
+
+
+def distinct(plans: Sequence[Plan]) -> list[Item]:
+    """The runs of several plans, each once: of those that differ in epochs only, the longest."""
+    found: dict[str, Item] = {}
+    for plan in plans:
+        data = digest(plan.points)
+        for item in plan.items:
+            name = name_of(item.run, data, {})
+            if name not in found or found[name].run.epochs < item.run.epochs:
+                found[name] = item
+    return list(found.values())
 
 
 def digest(points: TrainingSet) -> str:

@@ -84,12 +84,12 @@ QUANTITIES: Registry[Quantity] = Registry(
         Quantity("test_loss", "lowest test loss", "epoch", "test_loss", **_LOSS),
         Quantity("train_loss", "lowest training loss", "epoch", "train_loss_after", **_LOSS),
         Quantity(
-            "minibatch_loss", "loss of minibatches", "step", "train_loss", last, logarithmic=True
+            "minibatch_loss", "loss of minibatches", "step", "train_loss", last
         ),
         Quantity("seconds", "seconds an epoch", "epoch", "seconds", each, logarithmic=True),
         Quantity("score", "alignment score", "layer", "score", last, higher=True),
         Quantity(
-            "score_permuted", "alignment score, weights shuffled", "layer", "score_permuted", last,
+            "score_permuted", "alignment score of shuffled weights", "layer", "score_permuted", last,
             higher=True,
         ),
     ),

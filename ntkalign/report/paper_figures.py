@@ -27,6 +27,12 @@ AXES = {
     "width": "width $m$", "rate": "learning rate $\\eta$", "train": "training images",
     "epoch": "epoch", "step": "training step",
 }  # fmt: skip
+COLOURS = (*PALETTE, "#000000")
+RULES_FIRST = [
+    RULES[name].title
+    for name in ("normal", "align-ada", "align-zero", "fa", "dfa", "last-layer", "align-prop")
+]
+"""Rules that have the same colour in every figure."""
 DASHES = ("-", "--", ":", "-.")
 FEW_POINTS = 30
 """Lines of no more than so many points have marks at them."""
@@ -114,7 +120,8 @@ class _Legend:
         self.paper = any(cell.paper is not None for cell in cells)
 
     def colour(self, line: str) -> str:
-        return PALETTE[self.lines.index(line) % len(PALETTE)]
+        order = RULES_FIRST if line in RULES_FIRST else self.lines
+        return COLOURS[order.index(line) % len(COLOURS)]
 
     def dash(self, kind: Any) -> Any:
         return DASHES[self.kinds.index(kind) % len(DASHES)]
@@ -194,7 +201,8 @@ def _scale(axis: Axes, x: str, values: np.ndarray) -> None:
         axis.set_xticks(values, [f"{float(value):g}" for value in values])
         axis.xaxis.set_minor_locator(NullLocator())
     else:
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.set_xlabel(AXES[x])
     if x in ("width", "rate", "train") and (len(values) > _TURNED or max(values) > 9999):
         axis.tick_params(axis="x", labelrotation=90)
