@@ -29,7 +29,7 @@ from ntkalign.cli.flags import (
 )  # fmt: skip
 from ntkalign.cli.verify import run_kernels, run_verification, say_where, terminal
 from ntkalign.errors import IncompleteRunError, InputError, unknown_name
-from ntkalign.experiments.tables import HISTORY
+from ntkalign.experiments.tables import HISTORY, stored
 from ntkalign.report import load_report, print_verdicts, write_report
 from ntkalign.report.claim_list import print_claims
 from ntkalign.report.experiment_page import rebuild_page
@@ -90,7 +90,7 @@ def run(flags: VerifyFlags | ClaimsFlags | ReportFlags | DataFlags | ExperimentF
 def rebuild(folder: Path) -> int:
     """Write the report of a folder anew from its stored results."""
     console = terminal()
-    if (folder / HISTORY).is_file():
+    if stored(folder, HISTORY):
         page, sections = rebuild_page(folder)
         for section in sections:
             say_section(section, console)

@@ -64,9 +64,11 @@ class Quantity:
         """A value as the paper prints it."""
         return f"{100 * value:.1f}" if self.percent else f"{value:.3f}"
 
-    def signed(self, value: float) -> str:
-        """A difference."""
-        return f"{100 * value:+.1f}" if self.percent else f"{value:+.3f}"
+    def deviation(self, ours: float, paper: float) -> str:
+        """Our number beside the paper's: in percent of it where axes are logarithmic."""
+        if self.logarithmic:
+            return f"{100 * (ours / paper - 1):+.2f} %"
+        return f"{100 * (ours - paper):+.1f}" if self.percent else f"{ours - paper:+.3f}"
 
     def as_plotted(self, value: float) -> float:
         """A value in the axis' unit."""

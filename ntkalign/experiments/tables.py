@@ -161,14 +161,12 @@ def read_rows(folder: Path) -> pd.DataFrame:
         OSError: if there are none.
     """
     runs = read_runs(folder)
-    epochs = pd.read_csv(folder / HISTORY).merge(
-        runs[[*KEYS, "test_points"]], how="left", on=list(KEYS)
-    )
-    if (folder / AFTER).is_file():
-        epochs = epochs.merge(pd.read_csv(folder / AFTER), how="left", on=[*KEYS, "epoch"])
+    epochs = _read(folder, HISTORY).merge(runs[[*KEYS, "test_points"]], how="left", on=list(KEYS))
+    if stored(folder, AFTER):
+        epochs = epochs.merge(_read(folder, AFTER), how="left", on=[*KEYS, "epoch"])
     parts = {"epoch": epochs}
-    if (folder / ALIGNMENT).is_file():
-        parts["layer"] = pd.read_csv(folder / ALIGNMENT)
+    if stored(folder, ALIGNMENT):
+        parts["layer"] = _read(folder, ALIGNMENT)
     told = pd.concat([part.assign(row=name) for name, part in parts.items()])
     columns = {c for names in COLUMNS.values() for c in names}
     return told.reindex(columns=[*sorted(columns | {"row"})])
@@ -186,4 +184,13 @@ def read_runs(folder: Path) -> pd.DataFrame:
     Raises:
         OSError: if there is none.
     """
-    return pd.read_csv(folder / RUNS).reindex(columns=list(COLUMNS[RUNS]))
+    return _read(folder, RUNS).reindex(columns=list(COLUMNS[RUNS]))
+
+
+def stored(folder: Path, name: str) -> Path | None:
+    """The file of a table, which may be packed as NAME.gz; None if there is none."""
+    return next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
+
+
+def _read(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(stored(folder, name) or folder / name)

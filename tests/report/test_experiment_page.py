@@ -54,8 +54,8 @@ def test_cells_have_the_papers_number_ours_and_the_deviation(page):
     text = (page / "report.md").read_text()
     assert "| Normal | 50.0 (paper 54.8, -4.8) | 70.0 (paper 61.0, +9.0) |" in text
     assert "| FA | 50.0 ± 14.1 (paper 46.1, +3.9) |" in text
-    assert "| Normal | 1.250 (paper 1.133, +0.117) |" in text
-    assert "| Normal | 1.500 (paper 1.168, +0.332) |" in text
+    assert "| Normal | 1.250 (paper 1.133, +10.33 %) |" in text
+    assert "| Normal | 1.500 (paper 1.168, +28.42 %) |" in text
     html = (page / "report.html").read_text()
     assert '<td>50.0<span class="paper">54.8 (-4.8)</span></td>' in html
 
