@@ -64,7 +64,8 @@ def run_experiments(flags: ExperimentFlags) -> int:
         results = train_plans(plans, flags)
     for plan in plans:
         own = [result for result in results if result.item.name == plan.name]
-        accuracy_curves(own, flags.out / "plots")
+        if plan.options.epochs != 1 and not plan.series.scored:  # W* is not what is shown of those
+            accuracy_curves(own, flags.out / "plots")
     sections = sections_of(flags.out, chosen)
     for section in sections:
         say_section(section, console)

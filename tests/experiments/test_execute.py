@@ -11,7 +11,7 @@ import pytest
 
 from ntkalign.data.training_sets import Part
 from ntkalign.experiments.catalogue import TABLE7
-from ntkalign.experiments.execute import CHECKPOINTS, Executor, as_plain, digest, name_of
+from ntkalign.experiments.execute import CHECKPOINTS, Executor, as_plain, digest, distinct, name_of
 from ntkalign.experiments.options import Options
 from ntkalign.networks.activations import ACTIVATIONS
 from ntkalign.networks.convolutional import Convolutional
@@ -242,3 +242,14 @@ def test_a_digest_is_that_of_all_points(tmp_path):
     assert len(digests) == 1 + len(others)
     strided = changed("train", "x", lambda v: np.asfortranarray(v))
     assert digest(strided) == digest(points)
+
+
+def test_runs_that_several_plans_share_are_counted_once_and_the_longest_of_them():
+    short, other = small.item(epochs=1), small.item("align-zero")
+    long = replace(short, run=replace(short.run, epochs=3))
+    plans = [small.plan(short, other), small.plan(long)]
+    assert distinct(plans) == [long, other]
+    assert distinct(plans[::-1]) == [long, other]
+    points = plans[0].points
+    fewer = replace(points, test=Part(points.test.x[1:], points.test.y[1:]))
+    assert len(distinct([plans[0], replace(plans[1], points=fewer)])) == 3
