@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test test-fast test-deep test-gpu lint bench coverage truth mutants kernels-jax lock clean
+.PHONY: verify test test-fast test-deep test-gpu lint bench coverage truth mutants kernels-jax lock docs-experiments clean
 
 verify: .venv/ready
 	$(BIN)/ntkalign verify
@@ -71,6 +71,10 @@ kernels-jax: .venv/ready
 lock: .venv/ready
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--fork-strategy fewest --generate-hashes --no-header --no-annotate --upgrade --quiet --output-file requirements.txt
+
+# What is made of the pages of experiments: from declarations, and from the runs in figures/.
+docs-experiments: .venv/ready
+	$(BIN)/python docs/experiments/make.py
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .jax_cache figures/latest
