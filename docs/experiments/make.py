@@ -221,7 +221,7 @@ def _text(quantity: Quantity, cell: Cell | None, whose: str, compared: bool) -> 
     if cell.spread is not None:
         text += f" ± {quantity.number(cell.spread)}"
     if compared and cell.deviation is not None:
-        text += f" ({quantity.signed(cell.deviation)})"
+        text += f" ({quantity.deviation(cell.ours, cell.paper)})"
     return text
 
 

@@ -91,8 +91,8 @@ QUANTITIES: Registry[Quantity] = Registry(
         Quantity("seconds", "seconds an epoch", "epoch", "seconds", each, logarithmic=True),
         Quantity("score", "alignment score", "layer", "score", last, higher=True),
         Quantity(
-            "score_permuted", "alignment score of shuffled weights", "layer", "score_permuted", last,
-            higher=True,
+            "score_permuted", "alignment score of shuffled weights", "layer", "score_permuted",
+            last, higher=True,
         ),
     ),
 )  # fmt: skip
