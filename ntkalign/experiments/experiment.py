@@ -33,6 +33,7 @@ class Series:
         seed: of weights and of the order of minibatches, one run each.
         paper: the name of the table that has the paper's numbers, if one has.
         scored: whether alignment scores are measured: after the last epoch, or after "each".
+        curve: how often an epoch the mean training loss is kept.
         small: what the small scale has instead: what two cores do in minutes; None if it is left
             out there.
     """
@@ -49,6 +50,7 @@ class Series:
     seed: tuple[int, ...] = (99,)
     paper: str | None = None
     scored: Literal["", "last", "each"] = ""
+    curve: int = 0
     small: dict[str, Any] | None = field(default_factory=dict, hash=False)
 
     @property

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -81,14 +84,7 @@ class Item:
     @property
     def operations(self) -> float:
         """Of the whole run, with what is paid for activities."""
-        run = self.run
-        network, rule = run.learner.network, run.learner.rule
-        products = 3 if rule.feedback in _NOT_FROZEN else 4
-        products += 3 if rule.error == "normal" else 0  # the network that is trained alongside
-        points = run.order.batch * run.order.steps
-        per_point = products * network.operations + ACTIVITY_OPERATIONS * network.entries
-        tested = run.order.test + (run.order.train if run.order.evaluates_train else 0)
-        return float(run.epochs * (points * per_point + tested * network.operations))
+        return operations(self.run)
 
 
 @dataclass(frozen=True)
@@ -162,8 +158,52 @@ def make_plan(experiment: Experiment, series: Series, options: Options) -> Plan:
     Raises:
         InputError: if the points cannot be read, or are fewer than a batch has.
     """
-    asked, task = options.of(series), series.task
-    points = task.load(asked.data_dir, asked.train, asked.test, asked.precision)
+    asked = options.of(series)
+    points = series.task.load(asked.data_dir, asked.train, asked.test, asked.precision)
+    shape = _Shape(
+        len(points.train), len(points.test), points.train.inputs, points.train.targets[-1]
+    )
+    items = tuple(
+        Item(experiment, series, width, rule, run)
+        for width, rule, run in _runs(series, asked, shape)
+    )
+    return Plan(experiment, series, asked, points, items)
+
+
+def nominal_operations(series: Series, scale: str) -> float:
+    """What a series costs, of the paper's points: nothing is read.
+
+    Args:
+        series: of an experiment.
+        scale: "paper" or "small".
+
+    Returns:
+        Operations of all its runs; 0 if the scale leaves it out.
+    """
+    if scale == "small" and series.small is None:
+        return 0.0
+    asked, task = Options(scale=scale).of(series), series.task
+    train, test = asked.train or task.train, asked.test or task.test
+    shape = _Shape(train, test, task.inputs, task.outputs)
+    assert asked.rates
+    assert asked.seed
+    alike = len(asked.rates) * len(asked.seed)  # a rate and a seed cost what another does
+    one = replace(asked, rates=asked.rates[:1], seed=asked.seed[:1])
+    return alike * sum(operations(run) for _, _, run in _runs(series, one, shape))
+
+
+class _Shape(NamedTuple):
+    """Of the points: how many, and what one of them is."""
+
+    train: int
+    test: int
+    inputs: tuple[int, ...]
+    outputs: int
+
+
+def _runs(series: Series, asked: Options, shape: _Shape) -> Iterator[tuple[int, str, Run]]:
+    """The runs of a series with their width and rule, narrow networks first."""
+    task = series.task
     assert asked.batch
     assert asked.widths
     assert asked.rules
@@ -171,24 +211,19 @@ def make_plan(experiment: Experiment, series: Series, options: Options) -> Plan:
     assert asked.epochs
     assert asked.seed
     orders = [
-        BatchOrder(seed, asked.batch, len(points.train), len(points.test), task.evaluates_train)
+        BatchOrder(seed, asked.batch, shape.train, shape.test, task.evaluates_train)
         for seed in asked.seed
     ]
-    items = tuple(
-        Item(
-            experiment, series, width, rule,
-            Run(
-                _learner(task, task.build(width, asked.batch), rule, asked.variant),
-                rate, asked.epochs, order, order.seed, asked.precision, asked.log_steps,
-                scored=_scored(series, asked.epochs),
-            ),
-        )
-        for width in asked.widths
-        for rule in asked.rules
-        for rate in asked.rates
-        for order in orders
-    )  # fmt: skip
-    return Plan(experiment, series, asked, points, items)
+    for width in asked.widths:
+        network = task.build(width, asked.batch, shape.inputs, shape.outputs)
+        for rule in asked.rules:
+            learner = _learner(task, network, rule, asked.variant)
+            for rate in asked.rates:
+                for order in orders:
+                    yield width, rule, Run(
+                        learner, rate, asked.epochs, order, order.seed, asked.precision,
+                        asked.log_steps, scored=_scored(series, asked.epochs), curve=series.curve,
+                    )  # fmt: skip
 
 
 def _learner(task: Task, network: Network, rule: str, reading: str) -> Learner:
@@ -199,6 +234,24 @@ def _scored(series: Series, epochs: int) -> tuple[int, ...]:
     if not series.scored:
         return ()
     return (epochs,) if series.scored == "last" else tuple(range(1, epochs + 1))
+
+
+def operations(run: Run) -> float:
+    """Of a whole run, with what is paid for activities."""
+    network, rule = run.learner.network, run.learner.rule
+    products = 3 if rule.feedback in _NOT_FROZEN else 4
+    products += 3 if rule.error == "normal" else 0  # the network that is trained alongside
+    points = run.order.batch * run.order.steps
+    forward, entries = _of_a_point(network)
+    per_point = products * forward + ACTIVITY_OPERATIONS * entries
+    tested = run.order.test + (run.order.train if run.order.evaluates_train else 0)
+    return float(run.epochs * (points * per_point + tested * forward))
+
+
+@lru_cache(maxsize=256)
+def _of_a_point(network: Network) -> tuple[int, int]:
+    """Operations of a forward pass, and activities: many runs are of the same network."""
+    return network.operations, network.entries
 
 
 def product_speed(precision: str) -> float:
