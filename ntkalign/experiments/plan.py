@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -23,19 +23,16 @@ from ntkalign.data.batches import BatchOrder
 from ntkalign.data.training_sets import TrainingSet
 from ntkalign.errors import InputError
 from ntkalign.experiments.experiment import Experiment, Series
+from ntkalign.experiments.memory import (
+    NOT_FROZEN,
+    available_bytes,
+    points_bytes,
+    training_bytes,
+)  # fmt: skip
 from ntkalign.experiments.options import Options
 from ntkalign.experiments.task import Task
 from ntkalign.networks.base import Network
-from ntkalign.rules import (
-    RULES,
-    current_jacobian,
-    direct,
-    nothing_below_as_released,
-    nothing_below_the_last_layer,
-    through_fixed_weights,
-    through_initial_weights,
-    variant,
-)  # fmt: skip
+from ntkalign.rules import RULES, variant
 from ntkalign.training.learner import Learner
 from ntkalign.training.optimisers import OPTIMISERS
 from ntkalign.training.trainer import Run
@@ -46,11 +43,6 @@ ACTIVITY_OPERATIONS = 2600
 Chosen so that the milliseconds a step that ``benchmarks/training.py scale`` measured for CIFAR-10
 on two cores are met within a factor of two; other machines have other ones.
 """
-_NOT_FROZEN = (
-    current_jacobian, direct, through_fixed_weights, through_initial_weights,
-    nothing_below_the_last_layer, nothing_below_as_released,
-)  # fmt: skip
-"""Feedback that takes no pass of the frozen network."""
 _PEAK_SIZE = 1024
 
 
@@ -85,6 +77,11 @@ class Item:
     def operations(self) -> float:
         """Of the whole run, with what is paid for activities."""
         return operations(self.run)
+
+    @property
+    def bytes(self) -> int:
+        """What it needs at its peak by itself, with its points: a guess."""
+        return training_bytes(self.run) + points_bytes(self.run)
 
 
 @dataclass(frozen=True)
@@ -236,10 +233,59 @@ def _scored(series: Series, epochs: int) -> tuple[int, ...]:
     return (epochs,) if series.scored == "last" else tuple(range(1, epochs + 1))
 
 
+def refuse_too_wide(plans: Sequence[Plan], available: int | None = None) -> None:
+    """Before anything is trained, see whether it can fit into memory.
+
+    Args:
+        plans: all that will be trained, one after another.
+        available: bytes that there are; those of the device in use if None.
+
+    Raises:
+        InputError: if a width cannot fit. Where nobody knows what there is, nothing is refused.
+    """
+    available = available_bytes() if available is None else available
+    if available is None:
+        return
+    widths = sorted({item.width for plan in plans for item in plan.items})
+    fits = 0
+    for width in widths:
+        needed, item = max(
+            (need for plan in plans for need in _needs(plan, width)), key=lambda need: need[0]
+        )
+        if needed > available:
+            break
+        fits = width
+    else:
+        return
+    workers = plans[0].options.workers
+    beside = f", {workers} runs side by side," if workers > 1 else ""
+    raise InputError(
+        "widths", tuple(widths),
+        must=f"be at most {fits}" if fits else "be smaller, for none of them fits", got=str(width),
+        because=f"training ×{width} by {RULES[item.rule].title}{beside} needs about "
+        f"{_gib(needed)} GiB and there are {_gib(available)}",
+        do="pass smaller widths, or a smaller batch" + ", or fewer workers" * (workers > 1),
+    )  # fmt: skip
+
+
+def _gib(size: int) -> str:
+    many = size / 2**30
+    return f"{many:,.0f}" if many >= 100 else f"{many:.3g}"
+
+
+def _needs(plan: Plan, width: int) -> Iterator[tuple[int, Item]]:
+    """Bytes of the runs of a width, with those that are trained beside them, and of the points."""
+    items = [item for item in plan.items if item.width <= width]
+    for last, item in enumerate(items, start=1):
+        if item.width == width:
+            together = items[max(0, last - plan.options.workers) : last]
+            yield sum(training_bytes(i.run) for i in together) + points_bytes(item.run), item
+
+
 def operations(run: Run) -> float:
     """Of a whole run, with what is paid for activities."""
     network, rule = run.learner.network, run.learner.rule
-    products = 3 if rule.feedback in _NOT_FROZEN else 4
+    products = 3 if rule.feedback in NOT_FROZEN else 4
     products += 3 if rule.error == "normal" else 0  # the network that is trained alongside
     points = run.order.batch * run.order.steps
     forward, entries = _of_a_point(network)
