@@ -10,9 +10,9 @@ its batch small.
 The estimate would rather be too small than refuse what fits. For the networks of the experiments at
 widths 8 to 16384, by normal, align-ada, align-zero, align-prop, fa, dfa, last-layer and w-star, it
 is 0.75 to 1.1 times what XLA says that the program takes on a CPU
-(``jit(…).lower(…).compile().memory_analysis()``), and drawing took 1.05 to 1.3 times the estimate.
-A GPU's convolutions are its library's, whose work space is not counted; neither are alignment
-scores, nor what a process takes by itself.
+(``jit(…).lower(…).compile().memory_analysis()``), and drawing took 1.05 to 1.3 times the estimate;
+processes grew by 1.1 to 1.6 times it, with what compiling took. A GPU's library convolves there,
+whose work space is not counted; neither are alignment scores.
 """
 
 from __future__ import annotations
