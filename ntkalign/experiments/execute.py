@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -107,26 +107,31 @@ class Executor:
     def _train(self, item: Item, feeds: tuple[Feed, Feed], path: Path, stop: Event) -> Result:
         if stop.is_set():
             raise StoppedError
-        began, reused = time.monotonic(), 0
+        began, reused, done = time.monotonic(), 0, 0
         if self.fresh:
             path.unlink(missing_ok=True)
 
         def tell(moment: Moment) -> None:
+            nonlocal done
+            done = moment.epoch - (moment.step < moment.steps)
             if stop.is_set():
                 raise StoppedError
             self.tell(item, moment)
 
         def found(epochs: int) -> None:
-            nonlocal reused
-            reused = epochs
+            nonlocal reused, done
+            reused = done = epochs
 
         try:
             history, _ = train(item.run, *feeds, Keeping(path, found=found), tell)
         except (MemoryError, jax.errors.JaxRuntimeError) as error:  # the others go on
             text = str(error).splitlines()[0] if str(error) else "out of memory"
             history = History(status=f"{FAILED}: {text[:200]}")
-        except UnreadableImageError as error:  # the place is written down
-            history = History(status=f"{FAILED}: {error}")
+        except UnreadableImageError as error:  # the place is written down: epochs are read from it
+            history = History()
+            if done:
+                history, _ = train(replace(item.run, epochs=done), *feeds, Keeping(path))
+            history.status = f"{FAILED}: {error}"
         return Result(item, history, time.monotonic() - began, reused)
 
 

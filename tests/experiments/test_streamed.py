@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError
-from ntkalign.data.imagenet import ImageFolder
+from ntkalign.data.imagenet import ImageFolder, UnreadableImageError
 from ntkalign.experiments import execute
 from ntkalign.experiments.execute import CHECKPOINTS, Executor
 from ntkalign.experiments.experiment import Experiment, Series
@@ -151,6 +151,31 @@ def test_a_damaged_image_is_a_failed_run_and_others_go_on(folder, tmp_path, dama
     assert len(list((out / CHECKPOINTS).iterdir())) == 2
     if begun:
         assert (told[0].epoch, told[0].step) == (1, 3)  # only what came after the first epoch's
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_epochs_that_were_trained_before_an_image_was_damaged_are_kept(
+    folder, tmp_path, monkeypatch, stopped
+):
+    plan, image = plan_of(folder, rules=("normal",)), ImageFolder.image
+    if stopped:
+        executed(tmp_path, plan_of(folder, rules=("normal",), epochs=1))
+
+    def damaged(self, index, seed=0, epoch=0):
+        if (self.part, index, epoch) == ("train", 7, 2):
+            raise self._wrong("train/b/3.png: gone", UnreadableImageError)
+        return image(self, index, seed, epoch)
+
+    with monkeypatch.context() as context:
+        context.setattr(ImageFolder, "image", damaged)
+        (result,) = executed(tmp_path, plan)
+    assert "got train/b/3.png: gone" in result.history.status
+    alone = wanted(folder, replace(plan.items[0].run, epochs=1))
+    assert_same_history(replace(result.history, status="trained"), alone)
+    assert result.history.curve == alone.curve
+    (result,) = executed(tmp_path, plan)
+    assert result.reused == 1
+    assert_same_history(result.history, wanted(folder, plan.items[0].run))
 
 
 def test_nothing_is_decoded_for_a_plan(folder, monkeypatch):
