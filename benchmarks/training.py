@@ -75,7 +75,7 @@ def rules_of(names: str) -> dict[str, Rule]:
 def learner_of(series: Series, width: int, rule: Rule) -> Learner:
     """What the series trains."""
     task = series.task
-    network = task.build(width, series.batch)
+    network = task.build(width, series.batch, task.inputs, task.outputs)
     return Learner(network, rule, task.loss, OPTIMISERS[task.optimiser])
 
 
@@ -91,7 +91,8 @@ def points_of(series: Series, batches: int) -> Points:
     if not series.task.images:
         part = series.task.load(None, None, None, "float32").train
         return Points(jnp.asarray(part.x[:count]), jnp.asarray(part.y[:count]))
-    network, rng = series.task.build(1, series.batch), np.random.default_rng(0)
+    task, rng = series.task, np.random.default_rng(0)
+    network = task.build(1, series.batch, task.inputs, task.outputs)
     shapes = (count, *network.image), (count, network.classes)
     return Points(*(jnp.asarray(rng.standard_normal(s).astype("float32")) for s in shapes))
 

@@ -20,6 +20,9 @@ FEED = ("training/test_feed",)
 CHECKPOINTS = ("training/test_checkpoints",)
 STORE = ("experiments/test_execute",)
 TABLES = ("experiments/test_tables",)
+DECODED = ("data/test_decoded",)
+STREAMED = ("experiments/test_streamed",)
+MEMORY = ("experiments/test_memory",)
 
 ROWS = (
     # the convolution
@@ -163,7 +166,22 @@ ROWS = (
     ("parts: norms are counted from the order's first row", "training/loop.py",
      "norms.at[k].set", "norms.at[k - begin].set", LOOP),
     ("stretches: from the epoch's first step", "training/feed.py",
-     "range(first, len(order), self.batches)", "range(0, len(order), self.batches)", FEED),
+     "range(begins, len(order), self.batches)", "range(0, len(order), self.batches)", FEED),
+    ("stretches: others where an epoch is begun in its middle", "training/feed.py",
+     "begins = first // self.batches * self.batches if", "begins = first if", FEED),
+    ("stretches: what waits is fetched after the end", "training/feed.py",
+     "pool.shutdown(wait=True, cancel_futures=True)", "pool.shutdown(wait=False)", FEED),
+    ("curve: steps of the epoch alone", "training/trainer.py",
+     "begun = (number - 1) * len(losses)", "begun = 0", TRAINER),
+    ("curve: the loss at its end", "training/trainer.py",
+     "float(losses[start:end].mean())", "float(losses[end - 1])", TRAINER),
+    ("curve: of an earlier wish", "training/trainer.py",
+     'self.run.curve not in (0, text["curve"])', 'self.run.curve and not text["curve"]', TRAINER),
+    ("points that cannot be had: the place is lost", "training/trainer.py",
+     """        except Exception:
+            self._write_down(ended=True)
+            raise""", """        except Exception:
+            raise""", TRAINER),
     ("checkpoint: of whatever type", "training/checkpoints.py",
      "array.shape != leaf.shape or array.dtype != leaf.dtype", "array.shape != leaf.shape",
      CHECKPOINTS),
@@ -171,9 +189,27 @@ ROWS = (
      "np.load(raw, allow_pickle=False)", "np.load(raw, allow_pickle=True)", CHECKPOINTS),
     # experiments
     ("store: runs of other lengths have other names", "experiments/execute.py",
-     '("epochs", "log_steps", "scored")', '("log_steps",)', STORE),
+     '("epochs", "log_steps", "scored", "curve")', '("log_steps",)', STORE),
     ("store: runs of other rates have the same name", "experiments/execute.py",
-     '("epochs", "log_steps", "scored")', '("epochs", "log_steps", "rate")', STORE),
+     '("epochs", "log_steps", "scored", "curve")',
+     '("epochs", "log_steps", "scored", "curve", "rate")', STORE),
+    ("streamed: crops of one seed for all", "experiments/execute.py",
+     "partial(points.fetch, seed)", "partial(points.fetch, 99)", STREAMED),
+    ("streamed: crops by the place among those that are taken", "data/decoded.py",
+     "self.images.batch(self.chosen[rows], seed, epoch)",
+     "self.images.batch(rows, seed, epoch)", DECODED),
+    ("streamed: the first files", "data/decoded.py",
+     "np.arange(count) * many // count", "np.arange(count)", DECODED),
+    ("streamed: sizes of files are no part of the digest", "data/decoded.py",
+     "size = _bytes_of(self.images.directory / file)", "size = 0", DECODED),
+    ("memory: the frozen weights take nothing", "experiments/memory.py",
+     "size * (2 * own + moments", "size * (own + moments", MEMORY),
+    ("memory: the teacher takes nothing", "experiments/memory.py",
+     "images, in_time = 5.0, 10.0", "images, in_time = 2.5, 5.0", MEMORY),
+    ("memory: the limit of the innermost group alone", "experiments/memory.py",
+     "(Path(own), *Path(own).parents)", "(Path(own),)", MEMORY),
+    ("memory: runs side by side take turns", "experiments/plan.py",
+     "items[max(0, last - plan.options.workers) : last]", "[item]", MEMORY),
     ("store: test points are no part of the digest", "experiments/execute.py",
      "for part in (points.train, points.test):", "for part in (points.train,):", STORE),
     ("table: the worst epoch", "experiments/tables.py",

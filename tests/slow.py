@@ -32,6 +32,7 @@ SLOW = (
     "cli/test_experiment.py::test_two_experiments_in_one_command",
     "cli/test_experiment.py::test_other_seeds_variants_and_precisions_are_other_runs",
     "cli/test_experiment.py::test_plots_are_drawn",
+    "experiments/test_streamed.py::test_numbers_are_those_of_arrays_with_the_same_crops",
     "claims/test_own_claim.py",
     "runs/test_store.py::test_one_more_claim_trains_only_what_it_needs",
     "runs/test_until_decided.py::test_a_run_that_is_not_decided_goes_on_until_the_budget_is_gone",

@@ -22,7 +22,15 @@ from ntkalign.experiments.catalogue import EXPERIMENTS
 from ntkalign.experiments.comparison import Cell
 from ntkalign.experiments.execute import FAILED, Executor, Result, distinct
 from ntkalign.experiments.experiment import SCALES
-from ntkalign.experiments.plan import Item, Plan, make_plans, nominal_operations, product_speed
+from ntkalign.experiments.plan import (
+    Item,
+    Loaded,
+    Plan,
+    make_plans,
+    nominal_operations,
+    product_speed,
+    refuse_too_wide,
+)  # fmt: skip
 from ntkalign.experiments.tables import failed, write_tables
 from ntkalign.report.accuracy_curves import accuracy_curves
 from ntkalign.report.experiment_page import Grid, Section, sections_of, write_page
@@ -56,9 +64,11 @@ def run_experiments(flags: ExperimentFlags) -> int:
     prepare(flags.out)
     began = time.monotonic()
     with use(flags.device):
-        plans = [plan for experiment in chosen for plan in make_plans(experiment, options)]
-        speed = product_speed(options.precision)
-        say_plans(plans, speed, console)
+        loaded: Loaded = {}
+        plans = [plan for asked in chosen for plan in make_plans(asked, options, loaded)]
+        if not flags.dry_run:
+            refuse_too_wide(plans)
+        say_plans(plans, product_speed(options.precision), console)
         if flags.dry_run:
             return 0
         results = train_plans(plans, flags)
@@ -124,8 +134,9 @@ def list_of_experiments(speed: float) -> Table:
         A row for each.
     """
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "what it shows", "data"):
-        table.add_column(column)
+    table.add_column("name", no_wrap=True)
+    table.add_column("what it shows", no_wrap=True, overflow="ellipsis")
+    table.add_column("data")
     for column in ("runs", "epochs", *(f"{scale} scale" for scale in reversed(SCALES))):
         table.add_column(column, justify="right")
     for experiment in EXPERIMENTS.values():
@@ -172,15 +183,15 @@ def say_plan(plan: Plan, speed: float, console: Console) -> None:
         highlight=False,
     )
     table = Table(box=None, pad_edge=False)
-    for column in ("width", "runs", "operations", "time (a guess)"):
+    for column in ("width", "runs", "operations", "time (a guess)", "memory of a run"):
         table.add_column(column, justify="right")
-    for width in asked.widths or ():
-        own = [item for item in plan.items if item.width == width]
-        needed = sum(item.operations for item in own)
-        table.add_row(f"×{width}", str(len(own)), f"{needed:.1e}", duration(needed / speed))
-    table.add_row(
-        "all", str(len(plan.items)), f"{plan.operations:.1e}", duration(plan.operations / speed)
-    )
+    groups = {f"×{w}": [i for i in plan.items if i.width == w] for w in asked.widths or ()}
+    for name, own in (groups | {"all": list(plan.items)}).items():
+        needed, memory = sum(item.operations for item in own), max(item.bytes for item in own)
+        table.add_row(
+            name, str(len(own)), f"{needed:.1e}", duration(needed / speed),
+            f"{memory / 2**30:.1f} GiB",
+        )  # fmt: skip
     console.print(table)
 
 

@@ -41,6 +41,10 @@ _a_number = whole(0, "seeds and epochs count from 0", "pass 0")
 _a_count = whole(1, "it is a number of images or threads", "pass 100, or leave it out")
 
 
+class UnreadableImageError(InputError):
+    """An image that was listed and cannot be read."""
+
+
 class ImageFolder:
     """The images of one part of a folder with ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``.
 
@@ -87,7 +91,7 @@ class ImageFolder:
             Its pixels, of mean 0 and deviation 1 over ImageNet.
 
         Raises:
-            InputError: if the file is no image that can be read.
+            UnreadableImageError: if the file is no image that can be read.
         """
         picture = self._decoded(self.files[index])
         if self.part == "train":
@@ -214,11 +218,12 @@ class ImageFolder:
                 return picture.convert("RGB")
         except Exception as error:
             why = "no image" if isinstance(error, UnidentifiedImageError) else str(error)
-            raise self._wrong(f"{file}: {why[:60] or type(error).__name__}") from error
+            got = f"{file}: {why[:60] or type(error).__name__}"
+            raise self._wrong(got, UnreadableImageError) from error
 
-    def _wrong(self, got: str) -> InputError:
+    def _wrong(self, got: str, kind: type[InputError] = InputError) -> InputError:
         got = got.encode("ascii", "replace").decode()
-        return InputError(
+        return kind(
             "data_dir", self.directory, must="hold train/CLASS/IMAGE and val/CLASS/IMAGE",
             got=got if len(got) <= 110 else "..." + got[-107:],
             because="the images are read from them", do="see ntkalign data where imagenet",

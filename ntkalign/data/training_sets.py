@@ -7,9 +7,10 @@ never used). The training images follow in the order of the files.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -27,9 +28,33 @@ _a_train = optional(whole(1, _WHY + " are trained on", "leave it out for all of 
 _a_test = whole(1, _WHY + " are measured on", f"pass {TEST_IMAGES}, the paper's number")
 
 
+Shape = tuple[int, ...]
+
+
+@runtime_checkable
+class Points(Protocol):
+    """Inputs and targets of the same number, in order, wherever they are."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def inputs(self) -> Shape:
+        """Shape of a point's x."""
+        ...
+
+    @property
+    def targets(self) -> Shape:
+        """Shape of a point's y."""
+        ...
+
+    def identity(self) -> Iterator[Any]:
+        """What tells them from other points, as bytes."""
+        ...
+
+
 @dataclass(frozen=True)
 class Part:
-    """Inputs and targets of the same number, in order."""
+    """Points in memory."""
 
     x: Float[np.ndarray, "n ..."]
     y: Float[np.ndarray, "n ..."]
@@ -37,14 +62,30 @@ class Part:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def inputs(self) -> Shape:
+        """Shape of a point's x."""
+        return self.x.shape[1:]
+
+    @property
+    def targets(self) -> Shape:
+        """Shape of a point's y."""
+        return self.y.shape[1:]
+
+    def identity(self) -> Iterator[Any]:
+        """All their numbers."""
+        for array in (self.x, self.y):
+            yield f"{array.dtype} {array.shape}\n".encode()
+            yield np.ascontiguousarray(array).data
+
 
 @dataclass(frozen=True)
 class TrainingSet:
     """What is trained on, and what is measured on."""
 
     name: str
-    train: Part
-    test: Part
+    train: Points
+    test: Points
 
 
 def image_training_set(

@@ -123,7 +123,7 @@ TABLE5 = Experiment(
     _SCORES, (_BY_W_STAR, _BATCH_NORM), _OF_SCORES,
 )  # fmt: skip
 FIGURE1 = Experiment(
-    "figure1", "Alignment scores against width: CIFAR-10 and KMNIST",
+    "figure1", "Alignment scores against width",
     (
         replace(TABLE3.series[0], label="CIFAR-10"),
         replace(TABLE4.series[0], label="KMNIST"),
@@ -133,7 +133,7 @@ FIGURE1 = Experiment(
 )  # fmt: skip
 _OVER_EPOCHS: dict[str, Any] = _SCORED | {"widths": (512,), "epochs": 300, "scored": "each"}
 FIGURE8 = Experiment(
-    "figure8", "Alignment scores over training: CIFAR-10 and KMNIST",
+    "figure8", "Alignment scores over training",
     (
         Series(CIFAR10, **_OVER_EPOCHS, label="CIFAR-10", small=_SMALL | {"widths": (16,)}),
         Series(KMNIST, **_OVER_EPOCHS, label="KMNIST", small=_SMALL_KMNIST | {"widths": (16,)}),
@@ -204,7 +204,7 @@ TABLE7 = Experiment(
     Shown(), _OF_IMAGES, _OF_ACCURACY,
 )  # fmt: skip
 FIGURE4 = Experiment(
-    "figure4", "Test accuracy against width: CIFAR-10 and KMNIST",
+    "figure4", "Test accuracy against width",
     (
         replace(TABLE6.series[0], label="CIFAR-10"),
         replace(TABLE7.series[0], label="KMNIST"),
@@ -218,7 +218,7 @@ _RATES: dict[str, Any] = {
 }  # fmt: skip
 _SMALL_RATES: dict[str, Any] = {"rates": (0.05, 0.5, 5.0, 10.0)}
 FIGURE3 = Experiment(
-    "figure3", "Test accuracy against learning rate: CIFAR-10 and KMNIST",
+    "figure3", "Test accuracy against learning rate",
     (
         Series(CIFAR10, **_RATES, epochs=150, label="CIFAR-10", small=_SMALL | _SMALL_RATES),
         Series(KMNIST, **_RATES, epochs=100, label="KMNIST", small=_SMALL_KMNIST | _SMALL_RATES),
@@ -310,7 +310,7 @@ def batch_of(images: int) -> int:
 
 SIZES = (45, 150, 450, 1500, 4500, 15000, 45000)
 TABLE9 = Experiment(
-    "table9", "Small CIFAR-10: best test accuracy for so many training images",
+    "table9", "Small CIFAR-10: best test accuracy with few images",
     tuple(
         Series(
             CIFAR10, ("align-ada", "align-zero", "fa", "dfa", "normal"), WIDTHS, (1.0, 2.0, 5.0),
@@ -340,7 +340,7 @@ TABLE9 = Experiment(
     ),
 )  # fmt: skip
 FIGURE6 = replace(
-    TABLE9, name="figure6", title="Small CIFAR-10: test accuracy against training images",
+    TABLE9, name="figure6", title="Small CIFAR-10: test accuracy against images",
     shown=replace(TABLE9.shown, x="train", dashed="width", ends=True),
 )  # fmt: skip
 

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import jax
-import numpy as np
 
-from ntkalign.data.training_sets import TrainingSet
+from ntkalign.data.decoded import Decoded
+from ntkalign.data.imagenet import UnreadableImageError
+from ntkalign.data.training_sets import Part, Points, TrainingSet
 from ntkalign.experiments.plan import Item, Plan
 from ntkalign.runs.fingerprint import DECIDING_TRAINING, computed_by
-from ntkalign.training.feed import Feed, in_memory
+from ntkalign.training.feed import Feed, Fetched, batches_of_a_stretch, in_memory
 from ntkalign.training.trainer import History, Keeping, Moment, Run, train
 
 FAILED = "failed"
@@ -85,12 +88,12 @@ class Executor:
         """
         points, batch = plan.points, plan.items[0].run.order.batch
         data, context = digest(points), computed_by(DECIDING_TRAINING)
-        training, test = (in_memory(p.x, p.y, batch) for p in (points.train, points.test))
+        training, test = (feeding(part, batch) for part in (points.train, points.test))
         stop = Event()
 
         def one(item: Item) -> Result:
             path = self.folder / CHECKPOINTS / f"{name_of(item.run, data, context)}.npz"
-            return self._train(item, (training, test), path, stop)
+            return self._train(item, (training(item.run.seed), test(item.run.seed)), path, stop)
 
         with ThreadPoolExecutor(self.workers) as pool:
             waiting = [pool.submit(one, item) for item in plan.items]
@@ -104,32 +107,52 @@ class Executor:
     def _train(self, item: Item, feeds: tuple[Feed, Feed], path: Path, stop: Event) -> Result:
         if stop.is_set():
             raise StoppedError
-        began, reused = time.monotonic(), 0
+        began, reused, done = time.monotonic(), 0, 0
         if self.fresh:
             path.unlink(missing_ok=True)
 
         def tell(moment: Moment) -> None:
+            nonlocal done
+            done = moment.epoch - (moment.step < moment.steps)
             if stop.is_set():
                 raise StoppedError
             self.tell(item, moment)
 
         def found(epochs: int) -> None:
-            nonlocal reused
-            reused = epochs
+            nonlocal reused, done
+            reused = done = epochs
 
         try:
             history, _ = train(item.run, *feeds, Keeping(path, found=found), tell)
         except (MemoryError, jax.errors.JaxRuntimeError) as error:  # the others go on
             text = str(error).splitlines()[0] if str(error) else "out of memory"
             history = History(status=f"{FAILED}: {text[:200]}")
+        except UnreadableImageError as error:  # the place is written down: epochs are read from it
+            history = History()
+            if done:
+                history, _ = train(replace(item.run, epochs=done), *feeds, Keeping(path))
+            history.status = f"{FAILED}: {error}"
         return Result(item, history, time.monotonic() - began, reused)
+
+
+def feeding(points: Points, batch: int) -> Callable[[int], Feed]:
+    """``seed -> feed``: the same one for all seeds where the points do not depend on it."""
+    if isinstance(points, Part):
+        feed = in_memory(points.x, points.y, batch)
+        return lambda seed: feed
+    assert isinstance(points, Decoded)
+    batches = batches_of_a_stretch(batch, points.point_bytes)
+    return lambda seed: Fetched(partial(points.fetch, seed), batches, os.cpu_count() or 1)
 
 
 def distinct(plans: Sequence[Plan]) -> list[Item]:
     """The runs of several plans, each once: of those that differ in epochs only, the longest."""
     found: dict[str, Item] = {}
+    names = {
+        id(points): digest(points) for points in {id(p.points): p.points for p in plans}.values()
+    }
     for plan in plans:
-        data = digest(plan.points)
+        data = names[id(plan.points)]
         for item in plan.items:
             name = name_of(item.run, data, {})
             if name not in found or found[name].run.epochs < item.run.epochs:
@@ -141,9 +164,8 @@ def digest(points: TrainingSet) -> str:
     """A name for the points of a set."""
     found = hashlib.sha256()
     for part in (points.train, points.test):
-        for array in (part.x, part.y):
-            found.update(f"{array.dtype} {array.shape}\n".encode())
-            found.update(np.ascontiguousarray(array).data)
+        for piece in part.identity():
+            found.update(piece)
     return found.hexdigest()
 
 
@@ -159,7 +181,7 @@ def name_of(run: Run, data: str, context: dict[str, Any]) -> str:
         20 hexadecimal digits.
     """
     settings = as_plain(run)
-    for told in ("epochs", "log_steps", "scored"):
+    for told in ("epochs", "log_steps", "scored", "curve"):
         del settings[told]
     text = json.dumps([settings, data, context], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,19 +23,16 @@ from ntkalign.data.batches import BatchOrder
 from ntkalign.data.training_sets import TrainingSet
 from ntkalign.errors import InputError
 from ntkalign.experiments.experiment import Experiment, Series
+from ntkalign.experiments.memory import (
+    NOT_FROZEN,
+    available_bytes,
+    points_bytes,
+    training_bytes,
+)  # fmt: skip
 from ntkalign.experiments.options import OWN, Options
 from ntkalign.experiments.task import Task
 from ntkalign.networks.base import Network
-from ntkalign.rules import (
-    RULES,
-    current_jacobian,
-    direct,
-    nothing_below_as_released,
-    nothing_below_the_last_layer,
-    through_fixed_weights,
-    through_initial_weights,
-    variant,
-)  # fmt: skip
+from ntkalign.rules import RULES, variant
 from ntkalign.training.learner import Learner
 from ntkalign.training.optimisers import OPTIMISERS
 from ntkalign.training.trainer import Run
@@ -44,11 +43,6 @@ ACTIVITY_OPERATIONS = 2600
 Chosen so that the milliseconds a step that ``benchmarks/training.py scale`` measured for CIFAR-10
 on two cores are met within a factor of two; other machines have other ones.
 """
-_NOT_FROZEN = (
-    current_jacobian, direct, through_fixed_weights, through_initial_weights,
-    nothing_below_the_last_layer, nothing_below_as_released,
-)  # fmt: skip
-"""Feedback that takes no pass of the frozen network."""
 _PEAK_SIZE = 1024
 
 
@@ -82,14 +76,12 @@ class Item:
     @property
     def operations(self) -> float:
         """Of the whole run, with what is paid for activities."""
-        run = self.run
-        network, rule = run.learner.network, run.learner.rule
-        products = 3 if rule.feedback in _NOT_FROZEN else 4
-        products += 3 if rule.error == "normal" else 0  # the network that is trained alongside
-        points = run.order.batch * run.order.steps
-        per_point = products * network.operations + ACTIVITY_OPERATIONS * network.entries
-        tested = run.order.test + (run.order.train if run.order.evaluates_train else 0)
-        return float(run.epochs * (points * per_point + tested * network.operations))
+        return operations(self.run)
+
+    @property
+    def bytes(self) -> int:
+        """What it needs at its peak by itself, with its points: a guess."""
+        return training_bytes(self.run) + points_bytes(self.run)
 
 
 @dataclass(frozen=True)
@@ -121,13 +113,20 @@ class Plan:
         return sum(item.operations for item in self.items)
 
 
-def make_plans(experiment: Experiment, options: Options) -> list[Plan]:
+Loaded = dict[tuple[str, int | None, int | None], TrainingSet]
+"""Points by the set's name and how many were asked for."""
+
+
+def make_plans(
+    experiment: Experiment, options: Options, loaded: Loaded | None = None
+) -> list[Plan]:
     """Plan an experiment: one plan for each of its series.
 
     Args:
         experiment: which.
         options: what is asked of it. A setting by which its series differ chooses those that have
             it.
+        loaded: points that earlier plans hold, so that none is held twice; gets those of these.
 
     Returns:
         The plans.
@@ -139,7 +138,8 @@ def make_plans(experiment: Experiment, options: Options) -> list[Plan]:
     chosen = [s for s in experiment.series if not small or s.small is not None]
     for name in (n for n in OWN if all(n in s.fixed for s in chosen)):
         chosen = _having(experiment, chosen, name, getattr(options, name))
-    return [make_plan(experiment, series, options) for series in chosen]
+    held: Loaded = {} if loaded is None else loaded
+    return [_make_plan(experiment, series, options, held) for series in chosen]
 
 
 def _having(experiment: Experiment, series: list[Series], name: str, asked: Any) -> list[Series]:
@@ -156,22 +156,57 @@ def _having(experiment: Experiment, series: list[Series], name: str, asked: Any)
     return found
 
 
-def make_plan(experiment: Experiment, series: Series, options: Options) -> Plan:
-    """Plan a series of an experiment, and read its points.
+def _make_plan(experiment: Experiment, series: Series, options: Options, loaded: Loaded) -> Plan:
+    """Plan a series, and read its points."""
+    asked = options.of(series)
+    which = (series.task.name, asked.train, asked.test)
+    if which not in loaded:
+        loaded[which] = series.task.load(asked.data_dir, asked.train, asked.test, asked.precision)
+    points = loaded[which]
+    shape = _Shape(
+        len(points.train), len(points.test), points.train.inputs, points.train.targets[-1]
+    )
+    items = tuple(
+        Item(experiment, series, width, rule, run)
+        for width, rule, run in _runs(series, asked, shape)
+    )
+    return Plan(experiment, series, asked, points, items)
+
+
+def nominal_operations(series: Series, scale: str) -> float:
+    """What a series costs, of the paper's points: nothing is read.
 
     Args:
-        experiment: which.
-        series: of it.
-        options: what is asked of it.
+        series: of an experiment.
+        scale: "paper" or "small".
 
     Returns:
-        The plan.
-
-    Raises:
-        InputError: if the points cannot be read, or are fewer than a batch has.
+        Operations of all its runs; 0 if the scale leaves it out.
     """
-    asked, task = options.of(series), series.task
-    points = task.load(asked.data_dir, asked.train, asked.test, asked.precision)
+    if scale == "small" and series.small is None:
+        return 0.0
+    asked, task = Options(scale=scale).of(series), series.task
+    train, test = asked.train or task.train, asked.test or task.test
+    shape = _Shape(train, test, task.inputs, task.outputs)
+    assert asked.rates
+    assert asked.seed
+    alike = len(asked.rates) * len(asked.seed)  # a rate and a seed cost what another does
+    one = replace(asked, rates=asked.rates[:1], seed=asked.seed[:1])
+    return alike * sum(operations(run) for _, _, run in _runs(series, one, shape))
+
+
+class _Shape(NamedTuple):
+    """Of the points: how many, and what one of them is."""
+
+    train: int
+    test: int
+    inputs: tuple[int, ...]
+    outputs: int
+
+
+def _runs(series: Series, asked: Options, shape: _Shape) -> Iterator[tuple[int, str, Run]]:
+    """The runs of a series with their width and rule, narrow networks first."""
+    task = series.task
     assert asked.batch
     assert asked.widths
     assert asked.rules
@@ -179,24 +214,19 @@ def make_plan(experiment: Experiment, series: Series, options: Options) -> Plan:
     assert asked.epochs
     assert asked.seed
     orders = [
-        BatchOrder(seed, asked.batch, len(points.train), len(points.test), task.evaluates_train)
+        BatchOrder(seed, asked.batch, shape.train, shape.test, task.evaluates_train)
         for seed in asked.seed
     ]
-    items = tuple(
-        Item(
-            experiment, series, width, rule,
-            Run(
-                _learner(task, task.build(width, asked.batch), rule, asked.variant),
-                rate, asked.epochs, order, order.seed, asked.precision, asked.log_steps,
-                scored=_scored(series, asked.epochs),
-            ),
-        )
-        for width in asked.widths
-        for rule in asked.rules
-        for rate in asked.rates
-        for order in orders
-    )  # fmt: skip
-    return Plan(experiment, series, asked, points, items)
+    for width in asked.widths:
+        network = task.build(width, asked.batch, shape.inputs, shape.outputs)
+        for rule in asked.rules:
+            learner = _learner(task, network, rule, asked.variant)
+            for rate in asked.rates:
+                for order in orders:
+                    yield width, rule, Run(
+                        learner, rate, asked.epochs, order, order.seed, asked.precision,
+                        asked.log_steps, scored=_scored(series, asked.epochs), curve=series.curve,
+                    )  # fmt: skip
 
 
 def _learner(task: Task, network: Network, rule: str, reading: str) -> Learner:
@@ -207,6 +237,73 @@ def _scored(series: Series, epochs: int) -> tuple[int, ...]:
     if not series.scored:
         return ()
     return (epochs,) if series.scored == "last" else tuple(range(1, epochs + 1))
+
+
+def refuse_too_wide(plans: Sequence[Plan], available: int | None = None) -> None:
+    """Before anything is trained, see whether it can fit into memory.
+
+    Args:
+        plans: all that will be trained, one after another.
+        available: bytes that there are; those of the device in use if None.
+
+    Raises:
+        InputError: if a width cannot fit. Where nobody knows what there is, nothing is refused.
+    """
+    available = available_bytes() if available is None else available
+    if available is None:
+        return
+    widths = sorted({item.width for plan in plans for item in plan.items})
+    fits = 0
+    for width in widths:
+        needed, item = max(
+            (need for plan in plans for need in _needs(plan, width)), key=lambda need: need[0]
+        )
+        if needed > available:
+            break
+        fits = width
+    else:
+        return
+    workers = plans[0].options.workers
+    beside = f", {workers} runs side by side," if workers > 1 else ""
+    raise InputError(
+        "widths", tuple(widths),
+        must=f"be at most {fits}" if fits else "be smaller, for none of them fits", got=str(width),
+        because=f"training ×{width} by {RULES[item.rule].title}{beside} needs about "
+        f"{_gib(needed)} GiB and there are {_gib(available)}",
+        do="pass smaller widths, or a smaller batch" + ", or fewer workers" * (workers > 1),
+    )  # fmt: skip
+
+
+def _gib(size: int) -> str:
+    many = size / 2**30
+    return f"{many:,.0f}" if many >= 100 else f"{many:.3g}"
+
+
+def _needs(plan: Plan, width: int) -> Iterator[tuple[int, Item]]:
+    """Bytes of the runs of a width, with those that are trained beside them, and of the points."""
+    items = [item for item in plan.items if item.width <= width]
+    for last, item in enumerate(items, start=1):
+        if item.width == width:
+            together = items[max(0, last - plan.options.workers) : last]
+            yield sum(training_bytes(i.run) for i in together) + points_bytes(item.run), item
+
+
+def operations(run: Run) -> float:
+    """Of a whole run, with what is paid for activities."""
+    network, rule = run.learner.network, run.learner.rule
+    products = 3 if rule.feedback in NOT_FROZEN else 4
+    products += 3 if rule.error == "normal" else 0  # the network that is trained alongside
+    points = run.order.batch * run.order.steps
+    forward, entries = _of_a_point(network)
+    per_point = products * forward + ACTIVITY_OPERATIONS * entries
+    tested = run.order.test + (run.order.train if run.order.evaluates_train else 0)
+    return float(run.epochs * (points * per_point + tested * forward))
+
+
+@lru_cache(maxsize=256)
+def _of_a_point(network: Network) -> tuple[int, int]:
+    """Operations of a forward pass, and activities: many runs are of the same network."""
+    return network.operations, network.entries
 
 
 def product_speed(precision: str) -> float:
@@ -220,7 +317,3 @@ def product_speed(precision: str) -> float:
         jax.block_until_ready(multiply(a, a))
         took = min(took, time.perf_counter() - began)
     return 2 * _PEAK_SIZE**3 / took
-
-
-def nominal_operations(series: Series, scale: str) -> float:
-    return 0.0

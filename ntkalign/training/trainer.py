@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +50,8 @@ class Run:
         legacy: draw as the paper's code does, in NumPy; else by JAX's keys.
         scored: epochs after which alignment scores are measured: of the network whose error drives
             W*, which is the network that the rule ``w-star`` trains.
+        curve: so many times an epoch the mean training loss since the last time is kept; each
+            is over an equal share of the epoch's steps, as nearly as whole steps can be.
     """
 
     learner: Learner
@@ -61,6 +63,7 @@ class Run:
     log_steps: int = 0
     legacy: bool = True
     scored: tuple[int, ...] = ()
+    curve: int = 0
 
 
 class Epoch(NamedTuple):
@@ -84,6 +87,8 @@ class History:
         update_norms: of the first steps, layer by layer.
         status: how it ended.
         scores: after an epoch, of each layer.
+        curve: steps taken since time 0, and the mean loss of the last of them, each before its
+            update.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -91,6 +96,7 @@ class History:
     update_norms: list[list[float]] = field(default_factory=list)
     status: str = TRAINED
     scores: list[tuple[int, Score]] = field(default_factory=list)
+    curve: list[tuple[int, float]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """As plain values; NaN and infinities are JSON's usual extensions."""
@@ -98,6 +104,7 @@ class History:
             "epochs": [list(epoch) for epoch in self.epochs], "losses": self.losses,
             "update_norms": self.update_norms, "status": self.status,
             "scores": [[epoch, *score] for epoch, score in self.scores],
+            "curve": [list(point) for point in self.curve],
         }  # fmt: skip
 
     def until(self, run: Run) -> History:
@@ -106,14 +113,21 @@ class History:
         status = self.status if len(epochs) == len(self.epochs) else TRAINED
         steps = min(run.log_steps, run.epochs * run.order.steps)
         scores = [s for s in self.scores if s[0] <= run.epochs and s[0] in run.scored]
-        return History(epochs, self.losses[:steps], self.update_norms[:steps], status, scores)
+        last = run.epochs * run.order.steps if run.curve else 0
+        curve = [point for point in self.curve if point[0] <= last]
+        return History(
+            epochs, self.losses[:steps], self.update_norms[:steps], status, scores, curve
+        )
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> History:
         """The same again."""
         epochs = [Epoch(*values) for values in stored["epochs"]]
         scores = [(int(epoch), Score(*values)) for epoch, *values in stored["scores"]]
-        return cls(epochs, stored["losses"], stored["update_norms"], stored["status"], scores)
+        curve = [(int(step), float(loss)) for step, loss in stored["curve"]]
+        return cls(
+            epochs, stored["losses"], stored["update_norms"], stored["status"], scores, curve
+        )
 
 
 @dataclass(frozen=True)
@@ -174,6 +188,12 @@ def train(
         return _Training(run, train, test, keeping, tell).finish()
 
 
+def windows(steps: int, many: int) -> Iterator[tuple[int, int]]:
+    """Equal shares of the steps of an epoch, as nearly as they can be: first step, and end."""
+    ends = [number * steps // many for number in range(many + 1)] if many else []
+    return ((start, end) for start, end in pairwise(ends) if start < end)
+
+
 class _Training:
     """A run under way."""
 
@@ -203,17 +223,23 @@ class _Training:
         return self.history.until(self.run), self.state
 
     def _train_epoch(self, number: int, order: EpochOrder) -> None:
-        compiled = False
-        for part in self.train.stretches(number, order.train, self.step):
-            if not compiled:  # no steps: this compiles, and trains nothing
-                self._take(part, part.first, part.first)
-                jax.block_until_ready(self.state)
-                compiled = True
-            last = part.first + len(part.order)
-            while self.step < last:
-                self._advance(number, part, min(last, self.step + self.pace))
+        compiled = 0
+        with closing(self._stretches(self.train, number, order.train, self.step)) as parts:
+            for part in parts:
+                if len(part.order) != compiled:  # no steps: this compiles, and trains nothing
+                    self._take(part, part.first, part.first)
+                    jax.block_until_ready(self.state)
+                    compiled = len(part.order)
+                last = part.first + len(part.order)
+                while self.step < last:
+                    self._advance(number, part, min(last, self.step + self.pace))
         losses = np.asarray(self.told.losses, float)
         self._log(losses)
+        begun = (number - 1) * len(losses)
+        self.history.curve += [
+            (begun + end, float(losses[start:end].mean()))
+            for start, end in windows(len(losses), self.run.curve)
+        ]
         loss = float(losses.mean())
         test_loss = accuracy = after = math.nan
         if math.isfinite(loss):
@@ -230,6 +256,16 @@ class _Training:
         self.history.epochs.append(Epoch(number, loss, test_loss, accuracy, after, self.seconds))
         self.step, self.seconds, self.told = 0, 0.0, self._blank(number + 1)
         self._tell(Moment(number, self.run.order.steps, self.run.order.steps, loss, accuracy))
+
+    def _stretches(
+        self, feed: Feed, number: int, order: Order, first: int
+    ) -> Generator[Stretch, None, None]:
+        """The points of an epoch; if they cannot be had, the place so far is written down."""
+        try:
+            yield from feed.stretches(number, order, first)
+        except Exception:
+            self._write_down(ended=True)
+            raise
 
     def _score(self, number: int) -> None:
         """Alignment scores of the network that drives W*."""
@@ -261,10 +297,10 @@ class _Training:
         )
 
     def _evaluate(self, number: int, feed: Feed, order: Order) -> tuple[float, float]:
-        found = [
-            evaluate(self.run.learner, self.state, self.frozen, *part[1:])
-            for part in feed.stretches(number, order)
-        ]
+        with closing(self._stretches(feed, number, order, 0)) as parts:
+            found = [
+                evaluate(self.run.learner, self.state, self.frozen, *part[1:]) for part in parts
+            ]
         losses, right = (np.concatenate(parts).astype(float) for parts in zip(*found, strict=True))
         return float(losses.mean()), float(right.mean())
 
@@ -293,6 +329,7 @@ class _Training:
         text = {
             "step": self.step, "seconds": self.seconds, "history": self.history.as_json(),
             "log_steps": self.run.log_steps, "scored": self.run.scored,
+            "curve": self.run.curve,
             "told": [np.asarray(values, float).tolist() for values in self.told],
         }  # fmt: skip
         checkpoints.save(keeping.path, Checkpoint(self.state, text))
@@ -312,6 +349,8 @@ class _Training:
             return
         epochs = range(1, len(history.epochs) + 1)
         if set(self.run.scored).intersection(epochs) - set(text["scored"]):
+            return
+        if history.epochs and self.run.curve not in (0, text["curve"]):
             return
         self.state, self.history = state, history
         self.step, self.seconds = text["step"], text["seconds"]

@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 COUNT = 20
 
@@ -82,6 +83,18 @@ def cifar_python2(count: int = COUNT, seed: int = 2) -> bytes:
     )
     numbers = b"](" + b"".join(b"K" + bytes([label]) for label in labels(count)) + b"e"
     return b"\x80\x02}(" + text(b"data") + array + text(b"labels") + numbers + b"u."
+
+
+def image_folder(folder: Path, classes: str = "abc", train: int = 4, val: int = 2) -> Path:
+    """Small pictures in ``train/CLASS`` and ``val/CLASS``, so many of each class; each its own."""
+    for part, count, first in (("train", train, 0), ("val", val, 100)):
+        for number, name in enumerate(classes):
+            place = folder / part / name
+            place.mkdir(parents=True)
+            for i in range(count):
+                pixels = some((24 + i, 30, 3), seed=first + 10 * number + i)
+                Image.fromarray(pixels).save(place / f"{i}.png")
+    return folder
 
 
 def pickled(content: object, protocol: int = 2) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkalign import InputError
-from ntkalign.data.add_task import add_task, answer, coin_flips
+from ntkalign.data.add_task import add_task, answer, chance_losses, coin_flips
 
 
 def test_the_numbers_are_those_of_the_papers_code():
@@ -77,3 +77,7 @@ def test_the_options_count():
 def test_options_are_checked(options, message):
     with pytest.raises(InputError, match=message):
         add_task(**options)
+
+
+def test_the_losses_of_chance_are_the_papers():
+    assert chance_losses() == pytest.approx((9.358542, 9.311875), abs=5e-7)

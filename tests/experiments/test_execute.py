@@ -176,12 +176,12 @@ def test_each_setting_that_decides_numbers_changes_the_name():
     assert len(set(names.values())) == len(names)
 
 
-def test_every_field_of_a_run_has_its_part_in_the_name_but_two():
+def test_every_field_of_a_run_has_its_part_in_the_name_but_what_is_told():
     plain = as_plain(run())
     assert set(plain) == {"kind", *(f.name for f in fields(Run))}
     assert set(plain["learner"]) == {"kind", "network", "rule", "loss", "optimiser"}
     assert plain["learner"]["rule"]["feedback"] == "ntkalign.rules.current_jacobian"
-    for changed in (run(epochs=7), run(log_steps=0)):
+    for changed in (run(epochs=7), run(log_steps=0), run(scored=(1,)), run(curve=5)):
         assert name(changed) == name(run())
 
 

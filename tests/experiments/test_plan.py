@@ -11,7 +11,7 @@ import pytest
 from ntkalign import InputError
 from ntkalign.experiments.catalogue import EXPERIMENTS, TABLE6, TABLE7, TABLE8
 from ntkalign.experiments.options import Options
-from ntkalign.experiments.plan import make_plans, product_speed
+from ntkalign.experiments.plan import make_plans, nominal_operations, product_speed
 from ntkalign.rules import ALIGN_ADA, NORMAL
 from tests.data import made
 from tests.experiments.small import planned
@@ -149,6 +149,36 @@ def test_costs_grow_with_what_is_done():
     item = plan.items[0]
     longer = replace(item, run=replace(item.run, epochs=3 * item.run.epochs))
     assert longer.operations == pytest.approx(3 * item.operations)
+
+
+def test_a_cost_without_points_is_that_of_the_plan_with_the_papers():
+    (series,) = TABLE8.series
+    assert nominal_operations(series, "paper") == pytest.approx(
+        planned(TABLE8, Options()).operations
+    )
+    small = planned(TABLE8, Options(scale="small"))
+    assert nominal_operations(series, "small") == pytest.approx(small.operations)
+    more = replace(series, rates=(1.0, 2.0, 5.0), seed=(1, 2))
+    assert nominal_operations(more, "paper") == 6 * nominal_operations(series, "paper")
+
+
+def test_a_cost_without_points_reads_none_and_leaves_out_what_the_scale_does(folder):
+    first, *_, last = EXPERIMENTS["table9"].series
+    assert nominal_operations(first, "paper") > nominal_operations(first, "small") > 0
+    assert nominal_operations(last, "small") == 0
+    (series,) = TABLE7.series
+    asked = Options(data_dir=folder, train=8, test=4, batch=4, scale="small", epochs=4)
+    few = planned(TABLE7, asked).operations
+    assert nominal_operations(series, "small") / few == pytest.approx(2000 / 8, rel=0.05)
+    for experiment in EXPERIMENTS.values():
+        assert sum(nominal_operations(s, "paper") for s in experiment.series) > 0
+
+
+def test_a_series_says_how_fine_its_curve_is():
+    (series,) = TABLE8.series
+    experiment = replace(TABLE8, series=(replace(series, curve=10),))
+    assert {item.run.curve for item in planned(experiment, Options()).items} == {10}
+    assert {item.run.curve for item in planned(TABLE8, Options()).items} == {0}
 
 
 def test_products_of_a_wide_network_are_counted():

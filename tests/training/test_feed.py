@@ -34,9 +34,9 @@ def fetch(epoch, rows):
 
 @pytest.mark.parametrize("first", [0, 1, 4, 5])
 @pytest.mark.parametrize("batches", [1, 2, 5, 9])
-def test_fetched_points_are_those_of_the_steps_that_are_left(batches, first):
+def test_fetched_points_are_those_of_the_stretches_that_are_left(batches, first):
     found = steps(Fetched(fetch, batches), first)
-    assert list(found) == list(range(first, 5))
+    assert list(found) == (list(range(first // batches * batches, 5)) if first < 5 else [])
     for step, (x, y) in found.items():
         np.testing.assert_array_equal(x, X[ORDER[step]] + 3)
         np.testing.assert_array_equal(y, Y[ORDER[step]])
@@ -111,3 +111,57 @@ def test_points_that_fit_are_kept_and_others_are_fetched_as_many_batches_as_fit(
         np.testing.assert_array_equal(y, Y[ORDER[step]])
     monkeypatch.setattr(feed, "STRETCH_BYTES", 1)
     assert in_memory(X, Y, 2).batches == 1
+
+
+@pytest.mark.parametrize("first", range(6))
+def test_stretches_are_the_same_wherever_an_epoch_is_begun(first):
+    source = Fetched(fetch, 2)
+    whole = {part.first: part for part in source.stretches(0, ORDER)}
+    for part in source.stretches(0, ORDER, first):
+        jax.tree.map(np.testing.assert_array_equal, part, whole[part.first])
+        assert part.first + len(part.order) > first
+
+
+@pytest.mark.parametrize("threads", [2, 3, 50])
+def test_several_threads_fetch_pieces_of_the_same_points(threads):
+    sizes = []
+
+    def counted(epoch, rows):
+        sizes.append(len(rows))
+        return fetch(epoch, rows)
+
+    found = steps(Fetched(counted, 3, threads))
+    for step, (x, y) in found.items():
+        np.testing.assert_array_equal(x, X[ORDER[step]] + 3)
+        np.testing.assert_array_equal(y, Y[ORDER[step]])
+    assert list(found) == list(range(5))
+    assert sum(sizes) == 10
+    assert min(sizes) > 0
+
+
+def left():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("points")]
+
+
+@pytest.mark.parametrize("ends", ["closed", "exhausted", "broken"])
+def test_no_thread_is_left_however_it_ends(ends):
+    called = []
+
+    def one(epoch, rows):
+        called.append(len(rows))
+        if ends == "broken" and rows[0] == ORDER[2, 0]:
+            raise OSError("gone")
+        return fetch(epoch, rows)
+
+    parts = Fetched(one, 1, 2).stretches(0, ORDER)
+    next(parts)
+    assert left()
+    if ends == "closed":
+        parts.close()
+        assert sum(called) <= 4  # and what had not begun never does
+    elif ends == "broken":
+        with pytest.raises(OSError, match="gone"):
+            list(parts)
+    else:
+        list(parts)
+    assert not left()

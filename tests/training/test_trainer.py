@@ -301,6 +301,116 @@ def test_more_logged_steps_than_are_stored_train_anew(stored, asked, anew, stop,
     assert not moments
 
 
+# --- a curve that is finer than epochs ------------------------------------------------------
+
+
+def curve_of(losses, many, steps=3):
+    """Means of shares of each epoch's losses, in a plain loop."""
+    points, begin = [], 0
+    for at in range(1, len(losses) + 1):
+        done = (at - 1) % steps + 1  # steps of the epoch that are taken, and shares of it
+        if any(share * steps // many == done for share in range(1, many + 1)):
+            points.append((at, float(np.mean(losses[begin:at]))))
+            begin = at
+    return points
+
+
+@pytest.mark.parametrize("many", [1, 2, 3, 7])
+def test_a_curve_has_the_mean_loss_of_equal_shares_of_an_epoch(many):
+    history, _ = trained(small.run(curve=many, log_steps=9))
+    assert history.curve == curve_of(history.losses, many)
+    assert len(history.curve) == 3 * min(many, 3)
+    assert not trained(small.run())[0].curve
+    again = History.from_json(json.loads(json.dumps(history.as_json())))
+    assert again.curve == history.curve
+
+
+@pytest.mark.parametrize("steps", [1, 10, 97, 1000])
+@pytest.mark.parametrize("many", [1, 2, 10, 100])
+def test_shares_are_equal_as_nearly_as_whole_steps_can_be(steps, many):
+    found = list(trainer.windows(steps, many))
+    assert [step for pair in found for step in range(*pair)] == list(range(steps))
+    sizes = {end - start for start, end in found}
+    assert max(sizes) - min(sizes) <= 1
+    assert len(found) == min(steps, many)
+
+
+@pytest.mark.usefixtures("stepwise")
+@pytest.mark.parametrize("step", range(1, 9))
+def test_a_curve_goes_on_where_a_run_was_stopped(step, keeping):
+    run = small.run(curve=2)
+    with pytest.raises(StopError):
+        trained(run, keeping, tell=stop_after(step))
+    assert trained(run, keeping)[0].curve == trained(run)[0].curve
+
+
+@pytest.mark.usefixtures("stepwise")
+@pytest.mark.parametrize("stop", [2, 3, 5, 9])
+@pytest.mark.parametrize(("stored", "asked", "anew"), [(0, 2, True), (3, 2, True), (2, 0, False)])
+def test_a_place_without_the_curve_that_is_asked_for_is_begun_anew(
+    stored, asked, anew, stop, keeping
+):
+    with pytest.raises(StopError):
+        trained(small.run(curve=stored), keeping, tell=stop_after(stop))
+    moments, run = [], small.run(curve=asked)
+    history, _ = trained(run, keeping, tell=moments.append)
+    anew = anew and stop >= 3  # an epoch that is under way still has all its losses
+    assert len(moments) == (9 if anew else 9 - stop)
+    assert history.curve == trained(run)[0].curve
+    assert_same_history(history, trained(run)[0])
+    last = small.run(curve=2)  # of a place that another wish went on with
+    assert trained(last, keeping)[0].curve == trained(last)[0].curve
+
+
+def test_fewer_epochs_have_less_of_a_curve(keeping):
+    trained(small.run(curve=2), keeping)
+    shorter = small.run(curve=2, epochs=2)
+    assert trained(shorter, keeping)[0].curve == trained(shorter)[0].curve
+
+
+def test_a_curve_of_a_run_that_diverges_ends_with_it(keeping):
+    run = small.run(rate=1e50, curve=3)
+    for _ in range(2):
+        history, _ = trained(run, keeping)
+        assert [step for step, _ in history.curve] == list(range(1, 7))
+        assert [math.isfinite(loss) for _, loss in history.curve] == 4 * [True] + 2 * [False]
+
+
+# --- points that cannot be had --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of", ["train", "test"])
+def test_points_that_cannot_be_had_leave_the_place_written_down(of, keeping):
+    run, broken, fetched = small.run(), [True], []
+
+    def feed(which):
+        def kind(x, y):
+            def fetch(epoch, rows):
+                fetched.append((which, epoch))
+                if broken and which == of and epoch == 2:
+                    raise OSError("gone")
+                return x[rows], y[rows]
+
+            return Fetched(fetch, 1)
+
+        return kind
+
+    streams = [
+        feed(which)(*part) for which, part in zip(("train", "test"), small.points(run), strict=True)
+    ]
+    with pytest.raises(OSError, match="gone"):
+        train(run, *streams, keeping)
+    broken.clear()
+    fetched.clear()
+    moments = []
+    history, state = train(run, *streams, keeping, moments.append)
+    assert {m.epoch for m in moments} == {2, 3}
+    assert fetched[0] == (of, 2)
+    wanted, last = trained(run)
+    assert_same_history(history, wanted)
+    assert_same_state(state, last)
+
+
 def test_a_damaged_checkpoint_is_trained_anew(keeping):
     wanted, _ = trained(small.run(), keeping)
     keeping.path.write_bytes(keeping.path.read_bytes()[:-100])
