@@ -89,10 +89,16 @@ class Options:
         None, optional(_COUNT), "passes over the training points; none: the experiment's", "E"
     )
     train: int | None = setting(
-        None, optional(_COUNT), "the first N training points, in file order; none: all", "N"
+        None,
+        optional(_COUNT),
+        "the first N training points, in file order (of ImageNet evenly spread); none: all",
+        "N",
     )
     test: int | None = setting(
-        None, optional(_COUNT), "the first N images of the files are the test part; none: 5000", "N"
+        None,
+        optional(_COUNT),
+        "the first N images of the files are the test part (ImageNet has its own); none: 5000",
+        "N",
     )
     batch: int | None = setting(
         None, optional(_COUNT), "points of a minibatch; none: the experiment's", "B"

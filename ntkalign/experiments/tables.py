@@ -13,8 +13,9 @@ from ntkalign.experiments.execute import Result
 from ntkalign.training.trainer import TRAINED
 
 KEYS = ("experiment", "network", "width", "rule", "rate", "seed")
-HISTORY, STEPS, UPDATES, RUNS, AFTER, ALIGNMENT = (
+HISTORY, STEPS, UPDATES, RUNS, AFTER, ALIGNMENT, CURVE = (
     "history.csv", "steps.csv", "updates.csv", "runs.csv", "train_after.csv", "alignment.csv",
+    "curve.csv",
 )  # fmt: skip
 COLUMNS = {
     HISTORY: (*KEYS, "epoch", "train_loss", "test_loss", "test_accuracy", "seconds"),
@@ -28,9 +29,11 @@ COLUMNS = {
     ALIGNMENT: (
         *KEYS, "epoch", "layer", "score", "score_sampled", "standard_error", "score_permuted",
     ),
+    CURVE: (*KEYS, "step", "train_loss"),
 }  # fmt: skip
 """Columns by file. In RUNS the lowest training loss is that of AFTER where the experiment has one:
-on all training points, after an epoch."""
+on all training points, after an epoch. Steps of CURVE count those taken, and its loss is the mean
+over those since the row before."""
 
 
 def keys(result: Result) -> tuple[Any, ...]:
@@ -52,7 +55,7 @@ def write_tables(results: Sequence[Result], folder: Path) -> None:
     for name, rows in {
         HISTORY: history_rows(results), STEPS: step_rows(results), UPDATES: update_rows(results),
         RUNS: map(run_row, results), AFTER: after_rows(results),
-        ALIGNMENT: alignment_rows(results),
+        ALIGNMENT: alignment_rows(results), CURVE: curve_rows(results),
     }.items():  # fmt: skip
         # objects, so that whole numbers stay whole beside a gap
         table = pd.DataFrame(list(rows), columns=list(COLUMNS[name]), dtype=object)
@@ -99,6 +102,13 @@ def alignment_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:
         for epoch, score in result.history.scores:
             values = (_told(v) for v in score[1:])
             yield (name, network, width, "normal", *rest, epoch, score.layer, *values)
+
+
+def curve_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:
+    """A row for each part of an epoch whose mean loss was kept."""
+    for result in results:
+        for step, loss in result.history.curve:
+            yield (*keys(result), step, _told(loss))
 
 
 def step_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:
@@ -155,7 +165,8 @@ def read_rows(folder: Path) -> pd.DataFrame:
         folder: of the results.
 
     Returns:
-        A row for each "epoch", and for each "layer" that was scored after one.
+        A row for each "epoch", for each "layer" that was scored after one, and for each "step" of
+        the curve.
 
     Raises:
         OSError: if there are none.
@@ -165,8 +176,9 @@ def read_rows(folder: Path) -> pd.DataFrame:
     if stored(folder, AFTER):
         epochs = epochs.merge(_read(folder, AFTER), how="left", on=[*KEYS, "epoch"])
     parts = {"epoch": epochs}
-    if stored(folder, ALIGNMENT):
-        parts["layer"] = _read(folder, ALIGNMENT)
+    for row, name in (("layer", ALIGNMENT), ("step", CURVE)):
+        if stored(folder, name):
+            parts[row] = _read(folder, name)
     told = pd.concat([part.assign(row=name) for name, part in parts.items()])
     columns = {c for names in COLUMNS.values() for c in names}
     return told.reindex(columns=[*sorted(columns | {"row"})])

@@ -6,13 +6,14 @@ import csv
 import json
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from ntkalign.cli import experiment as command
 from ntkalign.cli.flags import AskedOptions, ExperimentFlags, parse
 from ntkalign.cli.main import main
-from ntkalign.experiments.catalogue import EXPERIMENTS
+from ntkalign.experiments.catalogue import EXPERIMENTS, FIGURE8
 from ntkalign.experiments.options import Options
 from tests.data import made
 
@@ -284,6 +285,65 @@ def test_two_experiments_in_one_command(capsys, tmp_path, images):
     assert "table7: best test accuracy" in out
     assert "table8: lowest training loss" in out
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 2
+
+
+def test_a_figure_and_a_table_share_their_runs(capsys, tmp_path, images, monkeypatch):
+    """Scores after each epoch are those of Table 4 after the last one."""
+    kmnist = replace(FIGURE8, series=FIGURE8.series[1:])  # the other one takes longer
+    monkeypatch.setitem(EXPERIMENTS._things, "figure8", kmnist)
+    words = [
+        "figure8", "table4", "--data-dir", images, "--test", "4", "--batch", "4", "--train", "8",
+        "--widths", "2", "--epochs", "2", "--out", tmp_path / "out",
+    ]  # fmt: skip
+    assert experiment(*words) == 0
+    out = capsys.readouterr().out
+    assert "together: 2 runs, 1 of them different" in out
+    assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
+    by_run = {}
+    for row in table(tmp_path / "out" / "alignment.csv"):
+        by_run.setdefault((row["experiment"], row["epoch"]), []).append(row["score"])
+    assert {key: len(scores) for key, scores in by_run.items()} == {
+        ("figure8/KMNIST", "1"): 4, ("figure8/KMNIST", "2"): 4, ("table4", "2"): 4,
+    }  # fmt: skip
+    assert by_run["table4", "2"] == by_run["figure8/KMNIST", "2"]
+    assert "table4: alignment score\n" in out
+    assert "scores of shuffled weights are low" in out
+
+
+def test_imagenet_is_trained_on_from_its_folder(capsys, tmp_path):
+    """224 × 224 pixels, decoded while they are trained on."""
+    made.image_folder(tmp_path / "imagenet")
+    words = [
+        "figure5", "--data-dir", tmp_path, "--batch", "4", "--widths", "2", "--epochs", "1",
+        "--rules", "normal,dfa-shared", "--rates", "0.01", "--out", tmp_path / "out",
+    ]  # fmt: skip
+    assert experiment(*words) == 0
+    out = capsys.readouterr().out
+    assert "12 training and 6 test points" in out
+    rows = table(tmp_path / "out" / "curve.csv")
+    assert [(r["rule"], r["step"]) for r in rows] == [
+        (rule, step) for rule in ("normal", "dfa-shared") for step in "123"
+    ]
+    assert "figure5: loss of minibatches\n" in out
+    assert "DFA, shared" in out
+    assert re.search(r"too few runs to say: Align-ada comes closer to Normal than FA", out)
+
+
+@pytest.mark.usefixtures("untrained")
+def test_a_width_that_cannot_fit_is_refused_and_a_dry_run_says_what_it_would_take(capsys, tmp_path):
+    words = ["table8", "--widths", "8,1000000", "--out", tmp_path / "out"]
+    assert experiment(*words) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.count("\n") == 1
+    assert re.search(
+        r"--widths \(8,1000000\) must be at most 8; got 1000000; because training ×1000000 by "
+        r".* needs about [\d,]+ GiB and there are [\d.]+; do: pass smaller widths",
+        err,
+    )
+    assert experiment(*words, "--dry-run") == 0
+    assert re.search(r"×1000000 .* \d+\.\d GiB", capsys.readouterr().out)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_interrupted_command_goes_on(capsys, tmp_path, monkeypatch):

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import math
 from dataclasses import replace
 
+import pytest
+
 from ntkalign.experiments.execute import Result
-from ntkalign.experiments.tables import AFTER, HISTORY, RUNS, STEPS, UPDATES, failed, write_tables
+from ntkalign.experiments.tables import (
+    AFTER,
+    CURVE,
+    HISTORY,
+    RUNS,
+    STEPS,
+    UPDATES,
+    failed,
+    read_rows,
+    read_runs,
+    write_tables,
+)  # fmt: skip
 from ntkalign.training.trainer import Epoch, History
 from tests.experiments import small
 
@@ -79,6 +93,32 @@ def test_each_thing_has_one_row_with_its_run(tmp_path):
     assert [row["epoch"] for row in tables[HISTORY]] == ["1", "2", "3", "1", "2", "3", "1"]
     last = tables[AFTER][-1]
     assert list(last.values()) == ["table8", "rnn", "16", "normal", "0.001", "99", "3", "6.0"]
+
+
+def test_a_curve_has_a_row_for_each_mean(tmp_path):
+    history = History(IMAGES.history.epochs, curve=[(2, 0.75), (3, NAN)])
+    result = Result(IMAGES.item, history, 1.0, 0)
+    assert CURVE not in written(tmp_path, IMAGES)
+    rows = written(tmp_path, result)[CURVE]
+    assert columns(rows) == [*KEYS, "step", "train_loss"]
+    assert [(row["step"], row["train_loss"]) for row in rows] == [("2", "0.75"), ("3", "nan")]
+    read = read_rows(tmp_path)
+    assert read[read["row"] == "step"]["train_loss"].tolist()[0] == 0.75
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_tables_are_read_as_they_were_written_packed_or_not(tmp_path, packed):
+    write_tables([IMAGES, SEQUENCES], tmp_path)
+    if packed:
+        for path in tmp_path.glob("*.csv"):
+            (tmp_path / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+            path.unlink()
+    rows = read_rows(tmp_path)
+    assert rows["row"].tolist() == ["epoch"] * 6
+    assert rows["test_accuracy"].tolist()[:3] == [0.25, 0.75, 0.75]
+    assert rows["train_loss_after"].tolist()[3:] == [8.0, 5.5, 6.0]
+    assert rows["test_points"].tolist() == [9] * 6
+    assert read_runs(tmp_path)["batch"].tolist() == [4, 4]
 
 
 def test_steps_count_from_0_and_layers_from_1_and_no_digit_is_lost(tmp_path):
