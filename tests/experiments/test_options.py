@@ -94,3 +94,16 @@ def test_what_cannot_be_asked_is_one_line(given, message):
     with pytest.raises(InputError, match=message) as caught:
         Options(**given)
     assert "\n" not in str(caught.value)
+
+
+def test_what_tells_a_series_from_the_others_cannot_be_changed():
+    long, short, slow = EXPERIMENTS["table10"].series
+    asked = Options(epochs=7, rates=(0.25,), widths=(2,))
+    found = [asked.of(series) for series in (long, short, slow)]
+    assert [(o.epochs, o.rates, o.widths) for o in found] == [
+        (7, (0.25,), (2,)), (1, (0.25,), (2,)), (1, (0.0005,), (2,)),
+    ]  # fmt: skip
+    small = [Options(scale="small").of(series) for series in (long, short, slow)]
+    assert [(o.epochs, o.rates) for o in small] == [
+        (4, (0.0005, 0.005)), (1, (0.0005, 0.005)), (1, (0.0005,)),
+    ]  # fmt: skip
