@@ -27,7 +27,8 @@ QUOTED = re.compile(r"`([^`\n]+)`")
 SOURCE = re.compile(r"[\w./-]+\.(?:py|md|toml|cff|csv|txt)|[\w.-]+/(?:[\w.-]+/)*")
 MADE_BY_A_RUN = {
     "plots/", "cells/", "runs/", "report.md", "report.html", "report.json", "measurements.csv",
-    "history.csv", "alignment.csv", "runs.csv", "train_after.csv", "steps.csv", "updates.csv",
+    "history.csv", "history.csv.gz", "alignment.csv", "curve.csv", "runs.csv", "train_after.csv",
+    "steps.csv", "updates.csv",
 }  # fmt: skip
 
 
