@@ -127,6 +127,8 @@ def _ours(
     shown = experiment.shown
     names = [name for name in shown.keys if name in COLUMNS]
     told = rows[rows["row"] == quantity.row]
+    if quantity.row == "layer":  # the paper scores no dense layer
+        told = told[told["layer"] <= series.task.convolutions]
     found: dict[Key, tuple[list[float], int | None]] = {}
     for values, group in told.groupby([*names, "seed"], sort=False):
         said = dict(zip(names, values, strict=False))

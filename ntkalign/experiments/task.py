@@ -53,6 +53,11 @@ class Task:
     evaluates_train: bool = False
     streamed: bool = False
 
+    @property
+    def convolutions(self) -> int:
+        """How many its networks have."""
+        return len(self.build.strides) if isinstance(self.build, Convolutions) else 0
+
     def load(
         self, folder: Path | None, train: int | None, test: int | None, precision: str
     ) -> TrainingSet:

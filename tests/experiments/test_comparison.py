@@ -240,6 +240,11 @@ def test_a_score_is_that_after_the_last_epoch():
     assert (cell_of(cells, layer=2, width=16).ours, cell_of(cells, width=16).paper) == (0.3, 0.433)
 
 
+def test_the_dense_layer_is_scored_and_not_shown():
+    (cell,) = compare(EXPERIMENTS["table4"], scores("table4", (8, 3, 1, 0.5, 0), (8, 4, 1, 0.9, 0)))
+    assert (cell.key["layer"], cell.ours) == (3, 0.5)
+
+
 def test_scores_of_every_epoch_are_cells_of_figure_8_and_so_are_those_of_shuffled_weights():
     table = scores("figure8/KMNIST", (16, 2, 1, 0.9, 0.1), (16, 2, 2, 0.3, 0.2))
     cells = compare(EXPERIMENTS["figure8"], table)
