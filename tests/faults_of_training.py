@@ -189,10 +189,9 @@ ROWS = (
      "np.load(raw, allow_pickle=False)", "np.load(raw, allow_pickle=True)", CHECKPOINTS),
     # experiments
     ("store: runs of other lengths have other names", "experiments/execute.py",
-     '("epochs", "log_steps", "scored", "curve")', '("log_steps",)', STORE),
+     '("epochs", "scored")', '("scored",)', STORE),
     ("store: runs of other rates have the same name", "experiments/execute.py",
-     '("epochs", "log_steps", "scored", "curve")',
-     '("epochs", "log_steps", "scored", "curve", "rate")', STORE),
+     '("epochs", "scored")', '("epochs", "scored", "rate")', STORE),
     ("streamed: crops of one seed for all", "experiments/execute.py",
      "partial(points.fetch, seed)", "partial(points.fetch, 99)", STREAMED),
     ("streamed: crops by the place among those that are taken", "data/decoded.py",

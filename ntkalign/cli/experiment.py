@@ -32,9 +32,10 @@ from ntkalign.experiments.plan import (
     refuse_too_wide,
 )  # fmt: skip
 from ntkalign.experiments.tables import failed, write_tables
-from ntkalign.report.accuracy_curves import accuracy_curves
+from ntkalign.report.accuracy_curves import accuracy_curves, file_name
 from ntkalign.report.experiment_page import Grid, Section, sections_of, write_page
 from ntkalign.report.files import prepare
+from ntkalign.report.style import forget
 from ntkalign.runs.record import Environment, Flows
 from ntkalign.training.trainer import Moment
 
@@ -74,7 +75,9 @@ def run_experiments(flags: ExperimentFlags) -> int:
         results = train_plans(plans, flags)
     for plan in plans:
         own = [result for result in results if result.item.name == plan.name]
-        if plan.options.epochs != 1 and not plan.series.scored:  # W* is not what is shown of those
+        if plan.options.epochs == 1 or plan.series.scored:  # W* is not what is shown of those
+            forget(flags.out / "plots" / file_name(plan.name))
+        else:
             accuracy_curves(own, flags.out / "plots")
     sections = sections_of(flags.out, chosen)
     for section in sections:
@@ -120,7 +123,7 @@ def train_plans(plans: Sequence[Plan], flags: ExperimentFlags) -> list[Result]:
                         finished[result.item] = result
         finally:
             if finished:
-                write_tables(in_order(), flags.out)
+                write_tables(in_order(), flags.out, complete=len(finished) == len(items))
     return in_order()
 
 
@@ -174,12 +177,13 @@ def say_plan(plan: Plan, speed: float, console: Console) -> None:
     asked, points = plan.options, plan.points
     train, test = len(points.train), len(points.test)
     seeds = ", ".join(map(str, asked.seed or ()))
+    sizes = [f"{len(getattr(asked, name))} {name}" for name in ("widths", "rules", "rates")]
+    sizes += [f"{len(asked.seed or ())} seeds"] * (len(asked.seed or ()) > 1)
     console.print(
-        f"{plan.name}: {plan.experiment.title}\n{len(plan.items)} runs: "
-        f"{len(asked.widths or ())} widths × {len(asked.rules or ())} rules × "
-        f"{len(asked.rates or ())} rates, {asked.epochs} epochs of "
-        f"{plan.items[0].run.order.steps} steps, batches of {asked.batch}; {train} training and "
-        f"{test} test points; rules as {asked.variant}, seed {seeds}, {asked.precision}",
+        f"{plan.name}: {plan.experiment.title}\n{len(plan.items)} runs: {' × '.join(sizes)}, "
+        f"{asked.epochs} epochs of {plan.items[0].run.order.steps} steps, batches of {asked.batch};"
+        f" {train} training and {test} test points; rules as {asked.variant}, seed {seeds}, "
+        f"{asked.precision}",
         highlight=False,
     )
     table = Table(box=None, pad_edge=False)
@@ -221,7 +225,7 @@ def say_section(section: Section, console: Console) -> None:
         console.print(section.remark, highlight=False)
     for difference in section.differences:
         console.print(f"this run: {difference}", highlight=False, style="dim")
-    for trend in section.trends:
+    for trend, _ in section.trends:
         console.print(f"{trend.verdict}: {trend.statement} ({trend.reason})", highlight=False)
 
 

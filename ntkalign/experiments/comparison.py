@@ -103,6 +103,27 @@ def compare(experiment: Experiment, rows: pd.DataFrame) -> list[Cell]:
     return found
 
 
+def paper_cells(experiment: Experiment) -> list[Cell]:
+    """The paper's numbers as if they were ours, to test on them what it says.
+
+    Args:
+        experiment: which.
+
+    Returns:
+        A cell for each, with the deviation over seeds that the paper gives, if any.
+    """
+    return [
+        Cell(
+            dict(zip(experiment.shown.keys, key, strict=True)), name, number, number,
+            spreads.get(key), len(series.seed),
+        )
+        for series in experiment.series
+        for name in experiment.shown.quantities
+        for spreads in [paper_numbers(experiment, series, "standard_deviation")]
+        for key, number in paper_numbers(experiment, series, name).items()
+    ]  # fmt: skip
+
+
 def paper_numbers(experiment: Experiment, series: Series, quantity: str) -> dict[Key, float]:
     """The paper's numbers of a series: by the values of the experiment's keys."""
     if series.paper is None:

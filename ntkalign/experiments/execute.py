@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -69,12 +69,14 @@ class Executor:
         workers: runs side by side.
         fresh: whether what is stored is ignored.
         tell: called with progress, from any thread.
+        begun: what this command has begun itself, which is not ignored.
     """
 
     folder: Path
     workers: int
     fresh: bool
     tell: Telling
+    begun: set[Path] = field(default_factory=set)
 
     def run(self, plan: Plan) -> Generator[Result, None, None]:
         """Train all of a plan.
@@ -108,8 +110,9 @@ class Executor:
         if stop.is_set():
             raise StoppedError
         began, reused, done = time.monotonic(), 0, 0
-        if self.fresh:
+        if self.fresh and path not in self.begun:
             path.unlink(missing_ok=True)
+        self.begun.add(path)
 
         def tell(moment: Moment) -> None:
             nonlocal done
@@ -181,7 +184,7 @@ def name_of(run: Run, data: str, context: dict[str, Any]) -> str:
         20 hexadecimal digits.
     """
     settings = as_plain(run)
-    for told in ("epochs", "log_steps", "scored", "curve"):
+    for told in ("epochs", "scored"):
         del settings[told]
     text = json.dumps([settings, data, context], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from ntkalign.experiments.task import Task
 from ntkalign.experiments.trends import Trend
@@ -26,10 +26,11 @@ class Series:
         batch: points of a minibatch.
         label: what tells it from the others of its experiment; as the paper's table has it.
         train: training points; all of them if None.
-        test: points that are measured on; the task's number if None.
+        test: points before those that are trained on; the task's number if None.
+        cut: whether no more of them are measured on than are trained on.
         seed: of weights and of the order of minibatches, one run each.
         paper: the name of the table that has the paper's numbers, if one has.
-        scored: whether alignment scores are measured: after the last epoch, or after "each".
+        scored: whether alignment scores are measured after each epoch.
         fixed: settings by which it differs from the others of its experiment: no option changes
             them.
         curve: how many means of the minibatches' losses are kept an epoch.
@@ -46,9 +47,10 @@ class Series:
     label: str = ""
     train: int | None = None
     test: int | None = None
+    cut: bool = False
     seed: tuple[int, ...] = (99,)
     paper: str | None = None
-    scored: Literal["", "last", "each"] = ""
+    scored: bool = False
     fixed: tuple[str, ...] = ()
     curve: int = 0
     small: dict[str, Any] | None = field(default_factory=dict, hash=False)

@@ -9,8 +9,9 @@ larger than its own to count. A statement
 - else there are *too few runs to say*, or there is no pair of which both were trained.
 
 The two accuracies of a pair are taken as independent, although they are of the same points, which
-makes errors too large rather than too small. Numbers of one seed that are no shares have no known
-error: there the sign decides, and few pairs that fail by little may be a matter of chance.
+makes errors too large rather than too small. A handful of seeds is judged by Student's t. Numbers
+of one seed that are no shares have no known error: there the sign decides, and few pairs that fail
+by little may be a matter of chance. A run that diverged is worse than any that did not.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from ntkalign.experiments.comparison import Cell
 from ntkalign.experiments.quantities import QUANTITIES
 from ntkalign.experiments.trends import FIRST, LAST, Ahead, Bound, Least, Nearer, Trend, Where
 
 HOLDS, DOES_NOT, TOO_FEW = "holds", "does not hold", "too few runs to say"
+NO_PAIR = "no two cells of it were trained"
 CHANCE = 0.01
 """Of a statement that is true and said not to hold, and of one about nothing that is said to."""
 _NAMED = 4
@@ -47,16 +49,22 @@ class Tested:
     verdict: str
     reason: str
 
+    @property
+    def of_any(self) -> bool:
+        """Whether there was a pair to test it on."""
+        return self.reason != NO_PAIR
+
     def as_json(self) -> dict[str, str]:
         """As plain values."""
         return {"statement": self.statement, "verdict": self.verdict, "reason": self.reason}
 
 
 class Value(NamedTuple):
-    """A number, and its standard error; 0 if none is known."""
+    """A number, its standard error, 0 if none is known, and how well that is known."""
 
     number: float
     error: float
+    freedom: float = math.inf  # degrees of freedom
 
 
 class Pair(NamedTuple):
@@ -65,6 +73,15 @@ class Pair(NamedTuple):
     where: str
     ahead: float
     error: float
+    freedom: float = math.inf
+
+
+def _combined(terms: Iterable[Value | Pair]) -> tuple[float, float]:
+    """Standard error of a sum, and its degrees of freedom (Welch and Satterthwaite)."""
+    terms = list(terms)
+    error = math.sqrt(sum(term.error**2 for term in terms))
+    spread = sum(term.error**4 / term.freedom for term in terms)
+    return error, error**4 / spread if spread > 0 else math.inf
 
 
 def judge_trend(trend: Trend, cells: Sequence[Cell]) -> Tested:
@@ -77,11 +94,14 @@ def judge_trend(trend: Trend, cells: Sequence[Cell]) -> Tested:
     Returns:
         What became of it.
     """
-    pairs = list(_PAIRS[type(trend)](trend, [_flat(c) for c in cells if c.ours is not None]))
+    found = _PAIRS[type(trend)](trend, [_flat(cell) for cell in cells])
+    pairs = [pair for pair in found if not math.isnan(pair.ahead)]  # of which both diverged
     if not pairs:
-        return Tested(trend.statement, TOO_FEW, "no two cells of it were trained")
-    least = norm.isf(CHANCE / len(pairs))
-    clear = [pair for pair in pairs if pair.ahead < -least * pair.error]
+        return Tested(trend.statement, TOO_FEW, NO_PAIR)
+    clear = [
+        pair for pair in pairs
+        if pair.ahead < -student.isf(CHANCE / len(pairs), pair.freedom) * pair.error
+    ]  # fmt: skip
     behind = [pair for pair in pairs if pair.ahead < 0]
     reason = f"in {len(pairs) - len(behind)} of {len(pairs)} pairs" + _named(behind)
     if getattr(trend, "generally", False):
@@ -89,8 +109,8 @@ def judge_trend(trend: Trend, cells: Sequence[Cell]) -> Tested:
         return Tested(trend.statement, verdict, reason)
     if clear:
         return Tested(trend.statement, DOES_NOT, reason)
-    error = math.sqrt(sum(pair.error**2 for pair in pairs))
-    if behind or sum(pair.ahead for pair in pairs) < norm.isf(CHANCE) * error:
+    error, freedom = _combined(pairs)
+    if behind or sum(pair.ahead for pair in pairs) < student.isf(CHANCE, freedom) * error:
         return Tested(trend.statement, TOO_FEW, f"{reason}, no more than chance would make")
     return Tested(trend.statement, HOLDS, reason)
 
@@ -99,7 +119,9 @@ def _named(pairs: Sequence[Pair]) -> str:
     if not pairs:
         return ""
     told = "; ".join(
-        f"{pair.where} by {-pair.ahead:.3g}" + f" ± {pair.error:.2g}" * (pair.error > 0)
+        f"{pair.where}, where it diverged"
+        if math.isinf(pair.ahead)
+        else f"{pair.where} by {-pair.ahead:.3g}" + f" ± {pair.error:.2g}" * (pair.error > 0)
         for pair in pairs[:_NAMED]
     )
     return f"; not at {told}" + f" and {len(pairs) - _NAMED} more" * (len(pairs) > _NAMED)
@@ -112,9 +134,11 @@ _SPREAD = "spread over seeds"
 
 
 def _flat(cell: Cell) -> Flat:
-    assert cell.ours is not None
     key = cell.key | {"quantity": cell.quantity, _SPREAD: cell.spread}
-    return key, Value(cell.ours, cell.error)
+    if cell.ours is None:
+        return key, Value(-math.inf if QUANTITIES[cell.quantity].higher else math.inf, 0.0)
+    freedom = cell.trials - 1 if cell.spread is not None else math.inf
+    return key, Value(cell.ours, cell.error, freedom)
 
 
 def _chosen(cells: Iterable[Flat], where: Where) -> list[Flat]:
@@ -159,8 +183,9 @@ def _pairs(
         other = others.get(_rest(key, told))
         if other is not None:
             sign = 1.0 if higher(key) else -1.0
-            error = math.hypot(own.error, other.error)
-            yield Pair(_place(key, {*told}), sign * (own.number - other.number), error)
+            error, freedom = _combined((own, other))
+            lead = sign * (own.number - other.number)
+            yield Pair(_place(key, {*told}), lead, error, freedom)
 
 
 def _higher(key: dict[str, Any]) -> bool:
@@ -180,12 +205,13 @@ def _ahead(trend: Ahead, cells: list[Flat]) -> Iterator[Pair]:
 
 
 def _nearer(trend: Nearer, cells: list[Flat]) -> Iterator[Pair]:
-    gaps = [
-        (key, Value(abs(gap.number), gap.error))
-        for key, gap in _differences(_of(cells, trend.quantity, trend.among), trend.rules)
-    ]
+    own = _of(cells, trend.quantity, trend.among)
+    near, far = (
+        [(key, gap._replace(number=abs(gap.number))) for key, gap in _differences(own, rules)]
+        for rules in (trend.rules, trend.than or trend.rules)
+    )
     told = dict((*trend.near, *trend.far))
-    yield from _pairs(_chosen(gaps, trend.near), _chosen(gaps, trend.far), told, lambda key: False)
+    yield from _pairs(_chosen(near, trend.near), _chosen(far, trend.far), told, lambda key: False)
 
 
 def _differences(cells: list[Flat], rules: Sequence[str], ratio: bool = False) -> list[Flat]:
@@ -193,12 +219,13 @@ def _differences(cells: list[Flat], rules: Sequence[str], ratio: bool = False) -
     one, two = ({_rest(k, {"rule"}): v for k, v in cells if k["rule"] == rule} for rule in rules)
     found = []
     for key in (key for key in one if key in two):
-        (a, da), (b, db) = one[key], two[key]
+        a, b = one[key], two[key]
         if ratio:
-            value = Value(a / b, a / b * math.hypot(da / a, db / b))
-        else:
-            value = Value(a - b, math.hypot(da, db))
-        found.append((dict(key), value))
+            over = a.number / b.number
+            scale = over if math.isfinite(over) else 0.0
+            a = Value(over, scale * a.error / a.number, a.freedom)
+            b = Value(0.0, scale * b.error / b.number, b.freedom)
+        found.append((dict(key), Value(a.number - b.number, *_combined((a, b)))))
     return found
 
 
@@ -208,9 +235,9 @@ def _bound(trend: Bound, cells: list[Flat]) -> Iterator[Pair]:
         own = [(key, Value(key[_SPREAD], 0.0)) for key, _ in own if key[_SPREAD] is not None]
     elif trend.of in ("gap", "ratio"):
         own = _differences(own, trend.rules, ratio=trend.of == "ratio")
-    for key, (number, error) in own:
+    for key, (number, error, freedom) in own:
         inside = min(number - trend.low, trend.high - number)
-        yield Pair(_place(key, set()), inside, error)
+        yield Pair(_place(key, set()), inside, error, freedom)
 
 
 _PAIRS: dict[type, Callable[[Any, list[Flat]], Iterator[Pair]]] = {

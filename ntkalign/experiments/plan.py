@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -35,7 +35,7 @@ from ntkalign.networks.base import Network
 from ntkalign.rules import RULES, variant
 from ntkalign.training.learner import Learner
 from ntkalign.training.optimisers import OPTIMISERS
-from ntkalign.training.trainer import Run
+from ntkalign.training.trainer import Run, scope
 
 ACTIVITY_OPERATIONS = 2600
 """What an entry of an activity costs in a step, in operations of a matrix product.
@@ -56,6 +56,7 @@ class Item:
         width: of the network.
         rule: the name of its rule.
         run: all that decides its numbers, but for the points.
+        options: what was asked for.
     """
 
     experiment: Experiment
@@ -63,6 +64,7 @@ class Item:
     width: int
     rule: str
     run: Run
+    options: Options = field(default_factory=Options)
 
     def __str__(self) -> str:
         run = self.run
@@ -113,8 +115,8 @@ class Plan:
         return sum(item.operations for item in self.items)
 
 
-Loaded = dict[tuple[str, int | None, int | None], TrainingSet]
-"""Points by the set's name and how many were asked for."""
+Loaded = dict[tuple[str, int | None, int | None, bool], TrainingSet]
+"""Points by the set's name, how many were asked for, and whether the test part was cut."""
 
 
 def make_plans(
@@ -148,26 +150,37 @@ def _having(experiment: Experiment, series: list[Series], name: str, asked: Any)
         return series
     found = [s for s in series if getattr(s, name) == asked]
     if not found:
-        known = ", ".join(map(str, sorted({getattr(s, name) for s in series})))
+        known = ", ".join(dict.fromkeys(_said(getattr(s, name)) for s in series))
         raise InputError(
-            name, asked, must=f"be one of {known}", got=str(asked),
-            because=f"{experiment.name} has a series for each", do="pass one of them, or none",
+            name, asked, must=f"be {'one of ' * (', ' in known)}{known}", got=_said(asked),
+            because=f"that is what {experiment.name} is about", do="leave it out, or pass that",
         )  # fmt: skip
     return found
+
+
+def _said(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _make_plan(experiment: Experiment, series: Series, options: Options, loaded: Loaded) -> Plan:
     """Plan a series, and read its points."""
     asked = options.of(series)
-    which = (series.task.name, asked.train, asked.test)
+    if (series.scored or series.curve) and len(asked.rates or ()) > 1:
+        raise InputError(
+            "rates", asked.rates, must="be one", got=str(len(asked.rates or ())),
+            because=f"{experiment.name} shows what a run leaves at its end, and no best of several",
+            do="pass one of them, or none",
+        )  # fmt: skip
+    which = (series.task.name, asked.train, asked.test, series.cut)
     if which not in loaded:
-        loaded[which] = series.task.load(asked.data_dir, asked.train, asked.test, asked.precision)
+        points = series.task.load(asked.data_dir, asked.train, asked.test, asked.precision)
+        loaded[which] = points.cut() if series.cut else points
     points = loaded[which]
     shape = _Shape(
         len(points.train), len(points.test), points.train.inputs, points.train.targets[-1]
     )
     items = tuple(
-        Item(experiment, series, width, rule, run)
+        Item(experiment, series, width, rule, run, asked)
         for width, rule, run in _runs(series, asked, shape)
     )
     return Plan(experiment, series, asked, points, items)
@@ -187,6 +200,7 @@ def nominal_operations(series: Series, scale: str) -> float:
         return 0.0
     asked, task = Options(scale=scale).of(series), series.task
     train, test = asked.train or task.train, asked.test or task.test
+    test = min(train, test) if series.cut else test
     shape = _Shape(train, test, task.inputs, task.outputs)
     assert asked.rates
     assert asked.seed
@@ -234,9 +248,7 @@ def _learner(task: Task, network: Network, rule: str, reading: str) -> Learner:
 
 
 def _scored(series: Series, epochs: int) -> tuple[int, ...]:
-    if not series.scored:
-        return ()
-    return (epochs,) if series.scored == "last" else tuple(range(1, epochs + 1))
+    return tuple(range(1, epochs + 1)) if series.scored else ()
 
 
 def refuse_too_wide(plans: Sequence[Plan], available: int | None = None) -> None:
@@ -308,12 +320,13 @@ def _of_a_point(network: Network) -> tuple[int, int]:
 
 def product_speed(precision: str) -> float:
     """Operations a second of a large matrix product, measured."""
-    a = jnp.ones((_PEAK_SIZE, _PEAK_SIZE), precision)
-    multiply = jax.jit(jnp.matmul)
-    jax.block_until_ready(multiply(a, a))
-    took = math.inf
-    for _ in range(5):
-        began = time.perf_counter()
+    with scope(precision):
+        a = jnp.ones((_PEAK_SIZE, _PEAK_SIZE), precision)
+        multiply = jax.jit(jnp.matmul)
         jax.block_until_ready(multiply(a, a))
-        took = min(took, time.perf_counter() - began)
+        took = math.inf
+        for _ in range(5):
+            began = time.perf_counter()
+            jax.block_until_ready(multiply(a, a))
+            took = min(took, time.perf_counter() - began)
     return 2 * _PEAK_SIZE**3 / took

@@ -6,10 +6,28 @@ A report that shows a number beside the paper's says with them whether it was ma
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 
 import pandas as pd
 
 from ntkalign.experiments.experiment import Experiment, Series
+from ntkalign.experiments.options import Options
+
+_NAMED = 4
+"""Runs that a sentence names."""
+
+
+def how(runs: pd.DataFrame) -> str:
+    """By which reading of the rules, and in which precision.
+
+    Args:
+        runs: the table of runs.
+
+    Returns:
+        A few words; empty if the table does not say.
+    """
+    said = [" or ".join(dict.fromkeys(runs[c].dropna())) for c in ("variant", "precision")]
+    return f"Rules as {said[0]}, {said[1]}." if all(said) else ""
 
 
 def differences(experiment: Experiment, runs: pd.DataFrame) -> list[str]:
@@ -37,24 +55,40 @@ def differences(experiment: Experiment, runs: pd.DataFrame) -> list[str]:
 
 
 def _of_series(series: Series, runs: pd.DataFrame) -> Iterable[str]:
+    task = series.task
+    train, split = series.train or task.train, series.test or task.test
     for name, column, papers in (
         ("widths", "width", series.widths), ("rules", "rule", series.rules),
         ("rates", "rate", series.rates), ("seeds", "seed", series.seed),
-        ("batches of", "batch", (series.batch,)),
-        ("training points", "train_points", (series.train or series.task.train,)),
-        ("test points", "test_points", (series.test or series.task.test,)),
+        ("epochs", "epochs_asked", (series.epochs,)), ("batches of", "batch", (series.batch,)),
+        ("training points", "train_points", (train,)),
+        ("test points", "test_points", (min(train, split) if series.cut else split,)),
+        ("images before those that are trained on", "split", (split,)),
+        ("rules as", "variant", (Options.variant,)), ("precision", "precision", ("float32",)),
     ):  # fmt: skip
         ours = runs[column].dropna().drop_duplicates().tolist()
         if ours and set(ours) != set(papers):
             yield f"{name} {_listed(ours)}; the paper: {_listed(papers)}."
-    epochs = int(runs["epochs"].max())
-    if epochs != series.epochs:
-        yield f"epochs {epochs}; the paper: {series.epochs}."
+    yield from _missing(runs)
     lost = runs[runs["status"] != "trained"]
     if len(lost):
         yield f"{len(lost)} of {len(runs)} runs ended early: {lost['status'].iloc[0]}, say."
 
 
+def _missing(runs: pd.DataFrame) -> Iterable[str]:
+    """Combinations of what was trained that were not."""
+    names = ["width", "rule", "rate", "seed"]
+    have = set(runs[names].itertuples(index=False, name=None))
+    wanted = list(product(*(runs[name].drop_duplicates() for name in names)))
+    lacking = [key for key in wanted if key not in have]
+    if lacking:
+        named = (f"×{w} {rule} η={rate:g} seed {s}" for w, rule, rate, s in lacking[:_NAMED])
+        told = ", ".join(named)
+        more = f" and {len(lacking) - _NAMED} more" * (len(lacking) > _NAMED)
+        yield f"{len(lacking)} of {len(wanted)} runs are missing: {told}{more}."
+
+
 def _listed(values: Iterable[object]) -> str:
-    told = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
-    return ", ".join(told)
+    """Whole numbers as they are, though a column with a gap holds them as floats."""
+    told = (int(v) if isinstance(v, float) and v.is_integer() else v for v in values)
+    return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in told)

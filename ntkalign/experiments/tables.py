@@ -23,7 +23,8 @@ COLUMNS = {
     UPDATES: (*KEYS, "step", "layer", "update_norm"),
     RUNS: (
         *KEYS, "status", "epochs", "lowest_train_loss", "lowest_test_loss", "best_test_accuracy",
-        "best_epoch", "seconds", "batch", "train_points", "test_points",
+        "best_epoch", "seconds", "epochs_asked", "batch", "train_points", "test_points", "split",
+        "variant", "precision", "scale",
     ),
     AFTER: (*KEYS, "epoch", "train_loss_after"),
     ALIGNMENT: (
@@ -32,8 +33,9 @@ COLUMNS = {
     CURVE: (*KEYS, "step", "train_loss"),
 }  # fmt: skip
 """Columns by file. In RUNS the lowest training loss is that of AFTER where the experiment has one:
-on all training points, after an epoch. Steps of CURVE count those taken, and its loss is the mean
-over those since the row before."""
+on all training points, after an epoch; "split" counts the images before the first one that is
+trained on, empty where the set has parts of its own. Steps of CURVE count those taken, and its loss
+is the mean over those since the row before."""
 
 
 def keys(result: Result) -> tuple[Any, ...]:
@@ -43,10 +45,16 @@ def keys(result: Result) -> tuple[Any, ...]:
     return (item.name, network, item.width, item.rule, item.run.rate, item.run.seed)
 
 
-def write_tables(results: Sequence[Result], folder: Path) -> None:
+def write_tables(results: Sequence[Result], folder: Path, *, complete: bool = True) -> None:
     """Write them all; those that would be empty are not written.
 
-    Rows of other experiments that are there already stay.
+    Rows of other experiments that are there already stay; so do, before a command is complete, rows
+    of the same experiment's other runs.
+
+    Args:
+        results: what was trained.
+        folder: of the tables.
+        complete: whether this is all that was asked for.
 
     Raises:
         OSError: if the folder cannot be written.
@@ -59,22 +67,27 @@ def write_tables(results: Sequence[Result], folder: Path) -> None:
     }.items():  # fmt: skip
         # objects, so that whole numbers stay whole beside a gap
         table = pd.DataFrame(list(rows), columns=list(COLUMNS[name]), dtype=object)
-        others = _rows_of_others(folder / name, results)
+        others = _rows_of_others(folder / name, results, complete)
         if table.empty and others.empty:
             (folder / name).unlink(missing_ok=True)
         else:
             pd.concat([others, table]).to_csv(folder / name, index=False, na_rep="")
 
 
-def _rows_of_others(path: Path, results: Iterable[Result]) -> pd.DataFrame:
-    """What a table holds of experiments that were not run, as text, which is kept as it is."""
+def _rows_of_others(path: Path, results: Iterable[Result], complete: bool) -> pd.DataFrame:
+    """What a table holds of what was not run, as text, which is kept as it is."""
     try:
         stored = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError):  # none, or none that can be read
         return pd.DataFrame()
     if list(stored.columns) != list(COLUMNS[path.name]):
         return pd.DataFrame()
-    return stored[~stored["experiment"].isin({r.item.name for r in results})]
+    if complete:
+        return stored[~stored["experiment"].isin({r.item.name for r in results})]
+    ours = {tuple(map(str, keys(r))) for r in results}
+    if path.name == ALIGNMENT:  # whose rows are of the network that drives W*
+        ours = {(*key[:3], "normal", *key[4:]) for key in ours}
+    return stored[[key not in ours for key in stored[list(KEYS)].itertuples(index=False)]]
 
 
 def history_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:
@@ -128,7 +141,7 @@ def update_rows(results: Iterable[Result]) -> Iterator[tuple[Any, ...]]:
 
 def run_row(result: Result) -> tuple[Any, ...]:
     """How a run ended, and its best epoch: by accuracy, or by the loss where there is none."""
-    epochs, order = result.history.epochs, result.item.run.order
+    item, epochs, order = result.item, result.history.epochs, result.item.run.order
     after = order.evaluates_train
     trained = [e.train_loss_after if after else e.train_loss for e in epochs]
     accuracy = [e.test_accuracy for e in epochs]
@@ -140,7 +153,9 @@ def run_row(result: Result) -> tuple[Any, ...]:
         _lowest([e.test_loss for e in epochs]),
         math.nan if best is None else accuracy[best],
         None if best is None else epochs[best].epoch, round(sum(e.seconds for e in epochs), 3),
-        order.batch, order.train, order.test,
+        item.run.epochs, order.batch, order.train, order.test,
+        item.options.test if item.series.task.images and not item.series.task.streamed else None,
+        item.options.variant, item.run.precision, item.options.scale,
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ class Ahead:
 
 @dataclass(frozen=True)
 class Nearer:
-    """A rule closer to another in some cells than in others.
+    """A rule closer to another in some cells than in others, or than a third rule is.
 
     Args:
         statement: what the paper says.
@@ -61,6 +61,7 @@ class Nearer:
         far: than here.
         quantity: of which they differ.
         among: of these cells only.
+        than: the two rules whose difference should be larger; the same two if None.
     """
 
     statement: str
@@ -69,6 +70,7 @@ class Nearer:
     far: Where
     quantity: str = "test_accuracy"
     among: Where = ()
+    than: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

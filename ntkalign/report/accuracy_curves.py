@@ -12,10 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ntkalign.experiments.execute import Result
-from ntkalign.report.style import PALETTE, STYLE, save
+from ntkalign.report.style import COLOURS, STYLE, colour_of, save
 from ntkalign.rules import RULES
 
 DASHES = ("-", "--", ":", "-.")
+
+
+def file_name(experiment: str) -> str:
+    """What the plot of an experiment, or of one of its series, is called."""
+    return experiment.replace("/", "-").replace(" ", "-")
 
 
 def accuracy_curves(results: Sequence[Result], folder: Path) -> Path:
@@ -29,7 +34,7 @@ def accuracy_curves(results: Sequence[Result], folder: Path) -> Path:
         The path of the SVG.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = results[0].item.name.replace("/", "-")
+    name = file_name(results[0].item.name)
     widths = list(dict.fromkeys(r.item.width for r in results))
     with matplotlib.rc_context(STYLE):
         columns = min(4, len(widths))
@@ -53,15 +58,18 @@ def accuracy_curves(results: Sequence[Result], folder: Path) -> Path:
 
 def _panel(axis: Axes, results: Sequence[Result]) -> None:
     classifies = results[0].item.run.learner.loss.classifies
-    for number, rule in enumerate(dict.fromkeys(r.item.rule for r in results)):
+    rules = list(dict.fromkeys(r.item.rule for r in results))
+    titles = [RULES[rule].title for rule in rules]
+    for number, rule in enumerate(rules):
         own = [r for r in results if r.item.rule == rule]
         curves = [_curve(r, classifies) for r in own]
         best = max(range(len(own)), key=lambda n: _score(curves[n], classifies))
         axis.plot(
             np.arange(1, len(curves[best]) + 1), curves[best],
-            color=PALETTE[number % len(PALETTE)], linestyle=DASHES[number // len(PALETTE) % 4],
+            color=colour_of(titles[number], titles),
+            linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
             linewidth=1.3, marker="o", markersize=2.5 if len(curves[best]) < 12 else 0,
-            label=RULES[rule].title,
+            label=titles[number],
         )  # fmt: skip
     axis.set_xlabel("epoch")
     if classifies:

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ntkalign.errors import InputError
 from ntkalign.experiments.catalogue import EXPERIMENTS
-from ntkalign.experiments.comparison import Cell, compare, source
+from ntkalign.experiments.comparison import Cell, compare, paper_cells, source
 from ntkalign.experiments.experiment import Experiment
 from ntkalign.experiments.judged_trends import Tested, judge_trend
 from ntkalign.experiments.quantities import QUANTITIES, Quantity
-from ntkalign.experiments.settings import differences
+from ntkalign.experiments.settings import differences, how
 from ntkalign.experiments.tables import HISTORY, read_rows, read_runs
+from ntkalign.report.accuracy_curves import file_name
 from ntkalign.report.files import HTML, JSON, MARKDOWN, SCHEMA
 from ntkalign.report.pages import embedded, templates
 from ntkalign.report.paper_figures import line_of, paper_figure, said
@@ -51,7 +53,9 @@ class Section:
     Attributes:
         experiment: which.
         cells: the paper's numbers and ours.
-        trends: the paper's statements, tested.
+        trends: the paper's statements, tested on our numbers, and on the paper's own.
+        how: by which reading of the rules, and in which precision.
+        small: whether some were trained at the small scale.
         differences: where the runs are not the paper's, in sentences.
         remark: what helps to read the numbers; empty if there is nothing.
         plots: paths of its plots.
@@ -59,7 +63,9 @@ class Section:
 
     experiment: Experiment
     cells: tuple[Cell, ...]
-    trends: tuple[Tested, ...]
+    trends: tuple[tuple[Tested, Tested], ...]
+    how: str
+    small: bool
     differences: tuple[str, ...]
     remark: str
     plots: tuple[Path, ...]
@@ -91,12 +97,21 @@ class Section:
         return {share: sum(s <= share for s in shares) for share in SHARES} if known else {}
 
     @property
+    def spread(self) -> bool:
+        """Whether there are trials of the same."""
+        return any(cell.spread is not None for cell in self.cells)
+
+    @property
     def known(self) -> int:
         """How many of the paper's numbers we have."""
         return sum(c.paper is not None and c.ours is not None for c in self.cells)
 
 
 SHARES = (0.01, 0.05, 0.1)
+
+
+def _own(experiment: Experiment, runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[runs["experiment"].isin([experiment.name_of(s) for s in experiment.series])]
 
 
 def _grid(title: str, cells: Sequence[Cell], column: str) -> Grid:
@@ -132,14 +147,18 @@ def sections_of(folder: Path, experiments: Sequence[Experiment]) -> list[Section
     found = []
     for experiment in experiments:
         cells = compare(experiment, rows)
-        trends = tuple(judge_trend(trend, cells) for trend in experiment.trends)
+        papers, own = paper_cells(experiment), _own(experiment, runs)
+        trends = tuple(
+            (judge_trend(trend, cells), judge_trend(trend, papers)) for trend in experiment.trends
+        )
         drawn = folder / "plots" / f"{experiment.name}-paper"
         paper_figure(experiment, cells, drawn)
-        names = [experiment.name_of(s).replace("/", "-") for s in experiment.series]
+        names = [file_name(experiment.name_of(s)) for s in experiment.series]
         plots = (folder / "plots" / f"{name}.svg" for name in (drawn.name, *names))
         found.append(
             Section(
-                experiment, tuple(cells), trends, tuple(differences(experiment, runs)),
+                experiment, tuple(cells), trends, how(own), "small" in set(own["scale"]),
+                tuple(differences(experiment, runs)),
                 experiment.remark() if experiment.remark else "",
                 tuple(path for path in plots if path.is_file()),
             )
@@ -168,7 +187,11 @@ def write_page(
             {
                 "name": s.experiment.name, "title": s.experiment.title, "paper": s.paper,
                 "cells": [cell.as_json() for cell in s.cells],
-                "trends": [trend.as_json() for trend in s.trends],
+                "trends": [
+                    ours.as_json()
+                    | {"of_the_papers_own": papers.verdict if papers.of_any else None}
+                    for ours, papers in s.trends
+                ],
                 "deviations": list(s.experiment.deviations),
                 "differences": list(s.differences), "remark": s.remark,
             }

@@ -20,19 +20,15 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormat
 from ntkalign.experiments.comparison import Cell
 from ntkalign.experiments.experiment import Experiment, Shown
 from ntkalign.experiments.quantities import QUANTITIES
-from ntkalign.report.style import PALETTE, STYLE, save, scaling_axis
+from ntkalign.report.style import STYLE, colour_of, forget, save, scaling_axis
 from ntkalign.rules import RULES
 
 AXES = {
     "width": "width $m$", "rate": "learning rate $\\eta$", "train": "training images",
     "epoch": "epoch", "step": "training step",
 }  # fmt: skip
-COLOURS = (*PALETTE, "#000000")
-RULES_FIRST = [
-    RULES[name].title
-    for name in ("normal", "align-ada", "align-zero", "fa", "dfa", "last-layer", "align-prop")
-]
-"""Rules that have the same colour in every figure."""
+MARKS = "os^D"
+"""The paper's points, by the kind of line."""
 DASHES = ("-", "--", ":", "-.")
 FEW_POINTS = 30
 """Lines of no more than so many points have marks at them."""
@@ -53,6 +49,7 @@ def paper_figure(experiment: Experiment, cells: Sequence[Cell], path: Path) -> P
     """
     drawn = _drawn(experiment.shown, cells)
     if not any(cell.ours is not None for cell in drawn):
+        forget(path)
         return None
     panels: dict[str, list[Cell]] = {}
     for cell in drawn:
@@ -120,8 +117,10 @@ class _Legend:
         self.paper = any(cell.paper is not None for cell in cells)
 
     def colour(self, line: str) -> str:
-        order = RULES_FIRST if line in RULES_FIRST else self.lines
-        return COLOURS[order.index(line) % len(COLOURS)]
+        return colour_of(line, self.lines)
+
+    def mark(self, kind: Any) -> str:
+        return MARKS[self.kinds.index(kind) % len(MARKS)]
 
     def dash(self, kind: Any) -> Any:
         return DASHES[self.kinds.index(kind) % len(DASHES)]
@@ -135,10 +134,12 @@ class _Legend:
                 for kind in self.kinds
             ]
         if self.paper:
-            found.append(
-                Line2D([], [], color="0.3", linestyle="", marker="o", fillstyle="none",
-                       label="the paper's")
-            )  # fmt: skip
+            several = len(self.kinds) > 1
+            found += [
+                Line2D([], [], color="0.3", linestyle="", marker=self.mark(kind), fillstyle="none",
+                       label="the paper's" + f", {self._said(kind)}" * several)
+                for kind in self.kinds
+            ]  # fmt: skip
         return found
 
     def _said(self, kind: Any) -> str:
@@ -153,7 +154,8 @@ def _panel(axis: Axes, cells: Sequence[Cell], shown: Shown, legend: _Legend) -> 
         lines.setdefault((line_of(cell), _kind(shown, cell)), []).append(cell)
     for (line, kind), own in lines.items():
         own = sorted(own, key=lambda cell: cell.key[shown.x])
-        _line(axis, own, shown.x, legend.colour(line), legend.dash(kind))
+        look = {"color": legend.colour(line), "linestyle": legend.dash(kind)}
+        _line(axis, own, shown.x, look, legend.mark(kind))
     values = np.array(sorted({cell.key[shown.x] for cell in cells}))
     _scale(axis, shown.x, values)
     quantity = QUANTITIES[cells[0].quantity]
@@ -173,23 +175,24 @@ def _common(titles: list[str]) -> str:
     return " ".join(w for w in titles[0].split() if all(w in t.split() for t in titles[1:]))
 
 
-def _line(axis: Axes, cells: Sequence[Cell], x: str, colour: str, dash: str) -> None:
+def _line(axis: Axes, cells: Sequence[Cell], x: str, look: dict[str, Any], mark: str) -> None:
     measured = [cell for cell in cells if cell.ours is not None]
     quantity = QUANTITIES[cells[0].quantity]
     ours = np.array([quantity.as_plotted(cell.ours or 0) for cell in measured])
     axis.plot(
-        [cell.key[x] for cell in measured], ours, color=colour, linestyle=dash, linewidth=1.2,
+        [cell.key[x] for cell in measured], ours, **look, linewidth=1.2,
         marker="." if len(measured) <= FEW_POINTS else "", markersize=4,
     )  # fmt: skip
     if any(cell.spread is not None for cell in measured):
         error = np.array([quantity.as_plotted(cell.error) for cell in measured])
-        axis.errorbar([c.key[x] for c in measured], ours, error, color=colour, linestyle="",
+        axis.errorbar([c.key[x] for c in measured], ours, error, color=look["color"], linestyle="",
                       linewidth=0.8, capsize=2)  # fmt: skip
     stated = [cell for cell in cells if cell.paper is not None]
     axis.plot(
         [cell.key[x] for cell in stated],
         [quantity.as_plotted(cell.paper or 0) for cell in stated],
-        color=colour, linestyle="", marker="o", fillstyle="none", markersize=6, markeredgewidth=0.8,
+        color=look["color"], linestyle="", marker=mark, fillstyle="none", markersize=6,
+        markeredgewidth=0.8,
     )  # fmt: skip
 
 

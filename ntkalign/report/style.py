@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
+from ntkalign.rules import RULES
+
 FORMATS = ("svg", "png")
 # Okabe and Ito's palette, safe for colour-blind readers
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = (*PALETTE, "#000000")
+RULE_COLOURS = dict(
+    zip(
+        ("normal", "align-ada", "align-zero", "fa", "dfa", "last-layer", "align-prop"), COLOURS,
+        strict=True,
+    )
+) | {"dfa-shared": COLOURS[4]}  # fmt: skip
+"""Of rules that have the same one wherever experiments are drawn; nothing has both kinds of DFA."""
 STYLE: dict[Any, Any] = {
     "font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7, "axes.spines.top": False,
     "axes.spines.right": False, "svg.fonttype": "path", "svg.hashsalt": "ntkalign",
@@ -36,6 +47,12 @@ def symbol(text: str) -> str:
     return text
 
 
+def colour_of(line: str, lines: Sequence[str]) -> str:
+    """The colour of a rule by its title, or of one of several other lines."""
+    own = {RULES[name].title: colour for name, colour in RULE_COLOURS.items()}
+    return own.get(line) or COLOURS[lines.index(line) % len(COLOURS)]
+
+
 def scaling_axis(axis: Axes, widths: np.ndarray) -> None:
     """A logarithmic axis of widths, with a tick at each."""
     axis.set_xscale("log", base=2)
@@ -56,3 +73,9 @@ def save(figure: Figure, path: Path) -> None:
     for suffix in FORMATS:
         metadata = {"Date": None} if suffix == "svg" else None
         figure.savefig(f"{path}.{suffix}", metadata=metadata, bbox_inches=box)
+
+
+def forget(path: Path) -> None:
+    """Remove what an earlier command drew there."""
+    for suffix in FORMATS:
+        path.with_name(f"{path.name}.{suffix}").unlink(missing_ok=True)

@@ -248,6 +248,7 @@ class _Training:
                 after, _ = self._evaluate(number, self.train, order.train_again)
             if not math.isfinite(test_loss):
                 self.history.status = f"diverged in epoch {number}, by its last step"
+                accuracy = math.nan  # that of the largest of numbers that are none
         else:
             step = int(np.flatnonzero(~np.isfinite(losses))[0])
             self.history.status = f"diverged in epoch {number}, step {step}"

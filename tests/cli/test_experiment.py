@@ -219,8 +219,8 @@ def test_the_add_task_leaves_its_files_with_fixed_columns(capsys, tmp_path, monk
         "steps.csv": [*KEYS, "step", "train_loss"],
         "updates.csv": [*KEYS, "step", "layer", "update_norm"],
         "runs.csv": [*KEYS, "status", "epochs", "lowest_train_loss", "lowest_test_loss",
-                     "best_test_accuracy", "best_epoch", "seconds", "batch", "train_points",
-                     "test_points"],
+                     "best_test_accuracy", "best_epoch", "seconds", "epochs_asked", "batch",
+                     "train_points", "test_points", "split", "variant", "precision", "scale"],
         "train_after.csv": [*KEYS, "epoch", "train_loss_after"],
     }  # fmt: skip
     rules = ["align-ada", "align-zero", "last-layer", "normal"]
@@ -303,8 +303,8 @@ def test_a_figure_and_a_table_share_their_runs(capsys, tmp_path, images, monkeyp
     for row in table(tmp_path / "out" / "alignment.csv"):
         by_run.setdefault((row["experiment"], row["epoch"]), []).append(row["score"])
     assert {key: len(scores) for key, scores in by_run.items()} == {
-        ("figure8/KMNIST", "1"): 4, ("figure8/KMNIST", "2"): 4, ("table4", "2"): 4,
-    }  # fmt: skip
+        (name, epoch): 4 for name in ("figure8/KMNIST", "table4") for epoch in "12"
+    }
     assert by_run["table4", "2"] == by_run["figure8/KMNIST", "2"]
     assert "table4: alignment score\n" in out
     assert "scores of shuffled weights are low" in out

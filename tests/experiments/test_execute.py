@@ -181,8 +181,10 @@ def test_every_field_of_a_run_has_its_part_in_the_name_but_what_is_told():
     assert set(plain) == {"kind", *(f.name for f in fields(Run))}
     assert set(plain["learner"]) == {"kind", "network", "rule", "loss", "optimiser"}
     assert plain["learner"]["rule"]["feedback"] == "ntkalign.rules.current_jacobian"
-    for changed in (run(epochs=7), run(log_steps=0), run(scored=(1,)), run(curve=5)):
-        assert name(changed) == name(run())
+    for told in (run(epochs=7), run(scored=(1,))):
+        assert name(told) == name(run())
+    for kept in (run(log_steps=0), run(curve=5)):  # those of a run that has it are not to be lost
+        assert name(kept) != name(run())
 
 
 def test_points_and_what_computes_change_the_name():
@@ -253,3 +255,14 @@ def test_runs_that_several_plans_share_are_counted_once_and_the_longest_of_them(
     points = plans[0].points
     fewer = replace(points, test=Part(points.test.x[1:], points.test.y[1:]))
     assert len(distinct([plans[0], replace(plans[1], points=fewer)])) == 3
+
+
+def test_fresh_trains_what_is_stored_again_and_nothing_twice(tmp_path):
+    """The short run of a later plan is read from the long one that this command trained."""
+    short = small.plan(small.item(epochs=1))
+    long = small.with_epochs(short, 3)
+    executor = Executor(tmp_path, 1, fresh=True, tell=lambda item, moment: None)
+    reused = [result.reused for plan in (long, short) for result in executor.run(plan)]
+    assert reused == [0, 3]
+    again = Executor(tmp_path, 1, fresh=True, tell=lambda item, moment: None)
+    assert [result.reused for result in again.run(short)] == [0]

@@ -198,7 +198,36 @@ def test_sizes_that_no_series_has_are_refused_and_one_that_has_is_chosen(tmp_pat
         make_plans(EXPERIMENTS["table9"], Options(data_dir=tmp_path, train=46))
     with pytest.raises(InputError, match=r"train \(1500\) must be one of 45, 150, 450; got 1500"):
         make_plans(EXPERIMENTS["table9"], Options(data_dir=tmp_path, train=1500, scale="small"))
-    (plan,) = make_plans(EXPERIMENTS["table9"], Options(data_dir=tmp_path, train=45))
+    asked = Options(data_dir=tmp_path, train=45, test=45)
+    (plan,) = make_plans(EXPERIMENTS["table9"], asked)
     assert (plan.name, len(plan.points.train), plan.items[0].run.order.batch) == (
         "table9/45", 45, 45,
     )  # fmt: skip
+
+
+def test_few_images_begin_behind_the_whole_test_part_of_which_as_few_are_measured_on(tmp_path):
+    """As the code does: the first n of the training images, and of the test part the first n."""
+    images = made.cifar_bin(tmp_path / "data_batch_1.bin", 150)
+    asked = Options(data_dir=tmp_path, train=45, test=100)
+    loaded = {}
+    (plan,) = make_plans(EXPERIMENTS["table9"], asked, loaded)
+    order = plan.items[0].run.order
+    assert (order.train, order.test) == (45, 45)
+    scaled = images / 255
+    np.testing.assert_allclose(plan.points.train.x, scaled[100:145], atol=1e-6)
+    np.testing.assert_allclose(plan.points.test.x, scaled[:45], atol=1e-6)
+    (whole,) = make_plans(TABLE6, replace(asked, batch=45), loaded)  # which cuts nothing
+    assert (len(whole.points.train), len(whole.points.test)) == (45, 100)
+    few = Options(data_dir=tmp_path, train=45, test=50)
+    with pytest.raises(InputError, match=r"batch \(45\) must be at most 20"):
+        make_plans(EXPERIMENTS["table9"], replace(few, test=20))
+
+
+def test_what_an_experiment_is_about_cannot_be_changed(folder):
+    with pytest.raises(InputError, match=r"rules \(normal\) must be w-star; got normal; because"):
+        make_plans(EXPERIMENTS["table4"], Options(data_dir=folder, rules=("normal",)))
+    asked = Options(data_dir=folder, rates=(1.0, 5.0), train=8, test=4, batch=4)
+    with pytest.raises(InputError, match=r"rates \(1\.0,5\.0\) must be one; got 2; because table4"):
+        make_plans(EXPERIMENTS["table4"], asked)
+    (plan,) = make_plans(EXPERIMENTS["table4"], replace(asked, rates=(5.0,), epochs=3))
+    assert {item.run.scored for item in plan.items} == {(1, 2, 3)}

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from ntkalign.experiments.execute import Result
+from ntkalign.experiments.options import Options
 from ntkalign.experiments.tables import (
     AFTER,
     CURVE,
@@ -22,12 +23,13 @@ from ntkalign.experiments.tables import (
     read_runs,
     write_tables,
 )  # fmt: skip
+from ntkalign.training.alignment import Score
 from ntkalign.training.trainer import Epoch, History
 from tests.experiments import small
 
 NAN, INF = math.nan, math.inf
-POINTS = ["4", "13", "9"]
-"""Batch, training points and test points of the runs below."""
+POINTS = ["3", "4", "13", "9", "", "published", "float64", "paper"]
+"""Of the runs below: epochs that were asked for, batch, points, and how."""
 KEYS = ["experiment", "network", "width", "rule", "rate", "seed"]
 
 IMAGES = Result(
@@ -74,8 +76,8 @@ def test_the_columns_are_those_that_were_promised(tmp_path):
         STEPS: [*KEYS, "step", "train_loss"],
         UPDATES: [*KEYS, "step", "layer", "update_norm"],
         RUNS: [*KEYS, "status", "epochs", "lowest_train_loss", "lowest_test_loss",
-               "best_test_accuracy", "best_epoch", "seconds", "batch", "train_points",
-               "test_points"],
+               "best_test_accuracy", "best_epoch", "seconds", "epochs_asked", "batch",
+               "train_points", "test_points", "split", "variant", "precision", "scale"],
         AFTER: [*KEYS, "epoch", "train_loss_after"],
     }  # fmt: skip
     assert set(tables) == {
@@ -187,3 +189,31 @@ def test_a_table_that_is_none_is_written_anew(tmp_path):
     tables = written(tmp_path, SEQUENCES)
     assert len(tables[HISTORY]) == 3
     assert len(tables[RUNS]) == 1
+
+
+def test_before_a_command_is_complete_other_runs_of_its_experiment_stay(tmp_path):
+    write_tables([IMAGES], tmp_path)
+    wide = replace(IMAGES, item=replace(IMAGES.item, width=16))
+    write_tables([wide], tmp_path, complete=False)
+    assert read_runs(tmp_path)["width"].tolist() == [8, 16]
+    write_tables([wide], tmp_path, complete=False)  # its own are not doubled
+    assert read_runs(tmp_path)["width"].tolist() == [8, 16]
+    write_tables([wide], tmp_path)
+    assert read_runs(tmp_path)["width"].tolist() == [16]
+
+
+def test_scores_are_replaced_by_those_of_the_same_run(tmp_path):
+    """Their rows are of the network that drives W*."""
+    item = replace(IMAGES.item, rule="w-star")
+    scores = [(1, Score(1, 0.5, 0.5, 0.1, 0.2))]
+    result = Result(item, replace(IMAGES.history, scores=scores), 1.0, 0)
+    for _ in range(2):
+        write_tables([result], tmp_path, complete=False)
+    rows = read_rows(tmp_path)
+    assert (rows["row"] == "layer").sum() == 1
+
+
+def test_what_was_asked_for_stands_with_the_run(tmp_path):
+    options = Options(test=500, variant="written", scale="small")
+    (row,) = written(tmp_path, replace(IMAGES, item=replace(IMAGES.item, options=options)))[RUNS]
+    assert [row[n] for n in ("split", "variant", "scale")] == ["500", "written", "small"]

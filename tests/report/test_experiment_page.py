@@ -12,7 +12,7 @@ from ntkalign.experiments.catalogue import EXPERIMENTS
 from ntkalign.report.experiment_page import sections_of, write_page
 from ntkalign.runs.record import Environment
 
-CONFIG = {"scale": "small", "variant": "published", "precision": "float32"}
+CONFIG = {"scale": "small"}
 KEYS = "experiment,network,width,rule,rate,seed,epoch"
 HISTORY = f"""{KEYS},train_loss,test_loss,test_accuracy,seconds
 table6,cnn,8,normal,1.0,99,1,0.5,0.5,0.5,1.0
@@ -27,14 +27,15 @@ AFTER = f"""{KEYS},train_loss_after
 table8,rnn,8,normal,0.001,99,1,1.5
 """
 
-RUNS = """experiment,network,width,rule,rate,seed,status,epochs,batch,train_points,test_points
-table6,cnn,8,normal,1.0,99,trained,1,100,1000,500
-table6,cnn,16,normal,1.0,99,trained,1,100,1000,500
-table6,cnn,8,align-ada,1.0,99,trained,1,100,1000,500
-table6,cnn,8,align-ada,2.0,99,"diverged in epoch 1, step 3",1,100,1000,500
-table2,cnn,256,fa,1.0,100,trained,1,100,1000,500
-table2,cnn,256,fa,1.0,101,trained,1,100,1000,500
-table8,rnn,8,normal,0.001,99,trained,1,50,300,100
+RUNS = """experiment,network,width,rule,rate,seed,status,epochs,epochs_asked,batch,\
+train_points,test_points,variant,precision,scale
+table6,cnn,8,normal,1.0,99,trained,1,1,100,1000,500,published,float32,small
+table6,cnn,16,normal,1.0,99,trained,1,1,100,1000,500,published,float32,small
+table6,cnn,8,align-ada,1.0,99,trained,1,1,100,1000,500,published,float32,small
+table6,cnn,8,align-ada,2.0,99,"diverged in epoch 1, step 3",1,1,100,1000,500,published,float32,small
+table2,cnn,256,fa,1.0,100,trained,1,1,100,1000,500,published,float32,small
+table2,cnn,256,fa,1.0,101,trained,1,1,100,1000,500,published,float32,small
+table8,rnn,8,normal,0.001,99,trained,1,1,50,300,100,published,float32,small
 """
 
 
@@ -86,7 +87,8 @@ def test_where_a_run_is_not_the_papers_is_said(page):
 
 def test_what_is_shortened_by_flags_is_said_first_too(page):
     chosen = [EXPERIMENTS["table6"]]
-    write_page(page, sections_of(page, chosen), CONFIG | {"scale": "paper"}, Environment())
+    (page / "runs.csv").write_text(RUNS.replace("small", "paper"))
+    write_page(page, sections_of(page, chosen), CONFIG, Environment())
     for name in ("report.md", "report.html"):
         text = (page / name).read_text()
         assert text.index("Not at the paper's settings") < text.index("Rules as published")
@@ -117,7 +119,12 @@ def test_programs_read_the_same(page):
         "trials": 1,
     }  # fmt: skip
     assert [e["name"] for e in report["experiments"]] == ["table6", "table2", "table8"]
-    assert report["experiments"][0]["trends"][0].keys() == {"statement", "verdict", "reason"}
+    assert report["experiments"][0]["trends"][0].keys() == {
+        "statement",
+        "verdict",
+        "reason",
+        "of_the_papers_own",
+    }
 
 
 def test_a_page_is_rebuilt_from_its_tables(page, capsys):

@@ -103,9 +103,9 @@ def test_figure_6_has_the_narrowest_and_the_widest_network_against_images(drawn)
              for n in (45, 150) for width in (8, 16, 32)]  # fmt: skip
     figure = drawn("figure6", cells)
     (axis,) = panels(figure).values()
-    assert set(curves(axis)) == {(BLUE, "-"), (BLUE, "--"), (BLUE, "o")}
+    assert set(curves(axis)) == {(BLUE, "-"), (BLUE, "--"), (BLUE, "o"), (BLUE, "s")}
     assert curves(axis)[BLUE, "-"] == [(45, 4.5), (150, 15.0)]
-    assert legend(figure) == ["Normal", "×32", "×8", "the paper's"]
+    assert legend(figure) == ["Normal", "×32", "×8", "the paper's, ×32", "the paper's, ×8"]
 
 
 def test_scores_over_epochs_are_beside_those_of_shuffled_weights(drawn):
