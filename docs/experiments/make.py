@@ -17,7 +17,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ import jinja2
 
 from ntkalign.cli.experiment import duration
 from ntkalign.experiments.catalogue import EXPERIMENTS
-from ntkalign.experiments.comparison import Cell, as_key, paper_numbers
+from ntkalign.experiments.comparison import Cell, as_key, paper_cells
 from ntkalign.experiments.experiment import SCALES, Experiment, Series
+from ntkalign.experiments.judged_trends import HOLDS, judge_trend
 from ntkalign.experiments.plan import nominal_operations
 from ntkalign.experiments.quantities import Quantity
+from ntkalign.experiments.trends import Trend
 from ntkalign.report.experiment_page import Grid, Section
 from ntkalign.report.pages import templates
 
@@ -118,16 +120,6 @@ def place(cell: Cell) -> Place:
     return (cell.quantity, *cell.key.items())
 
 
-def paper_cells(experiment: Experiment) -> list[Cell]:
-    """All numbers that the paper has for an experiment."""
-    return [
-        Cell(dict(zip(experiment.shown.keys, key, strict=True)), quantity, value, None)
-        for series in experiment.series
-        for quantity in experiment.shown.quantities
-        for key, value in paper_numbers(experiment, series, quantity).items()
-    ]
-
-
 def runs_of(experiment: Experiment, folder: Path = RUNS) -> list[Run]:
     """Runs of an experiment that are kept.
 
@@ -159,7 +151,7 @@ def _stored(experiment: Experiment, told: Mapping[str, Any]) -> Cell:
 
 def section_of(experiment: Experiment, cells: Iterable[Cell]) -> Section:
     """A section of a report that has these numbers alone."""
-    return Section(experiment, tuple(cells), (), (), "", ())
+    return Section(experiment, tuple(cells))
 
 
 def elsewhere(experiment: Experiment, runs: Sequence[Run]) -> list[str]:
@@ -279,6 +271,14 @@ def _by_label(told: Mapping[str, str]) -> str:
     return "; ".join(f"{', '.join(having)}: {value}" for value, having in labels.items())
 
 
+def of_the_papers_own(cells: Sequence[Cell], trend: Trend) -> str:
+    """What becomes of a statement on the paper's own numbers, if it does not hold there."""
+    found = judge_trend(trend, cells)
+    if not found.of_any or found.verdict == HOLDS:
+        return ""
+    return f" (of the paper's own numbers: {found.verdict}, {found.reason})"
+
+
 @cache
 def operations(series: Series, scale: str) -> float:
     """What a series costs; several experiments have the same."""
@@ -323,6 +323,7 @@ def made_page(experiment: Experiment, runs: Sequence[Run]) -> str:
     full = [run for run in runs if not run.small]
     view = {
         "experiment": experiment, "command": command,
+        "own": partial(of_the_papers_own, paper_cells(experiment)),
         "costs": [(scale, *cost(experiment, scale)) for scale in reversed(SCALES)],
         "seconds": measured_seconds(experiment.name), "settings": settings(experiment),
         "runs": runs, "tables": tables(experiment, runs),

@@ -221,10 +221,11 @@ def _differences(cells: list[Flat], rules: Sequence[str], ratio: bool = False) -
     for key in (key for key in one if key in two):
         a, b = one[key], two[key]
         if ratio:
+            if b.number == 0:
+                continue
             over = a.number / b.number
-            scale = over if math.isfinite(over) else 0.0
-            a = Value(over, scale * a.error / a.number, a.freedom)
-            b = Value(0.0, scale * b.error / b.number, b.freedom)
+            a = Value(over, a.error / b.number, a.freedom)
+            b = Value(0.0, over * b.error / b.number if b.error else 0.0, b.freedom)
         found.append((dict(key), Value(a.number - b.number, *_combined((a, b)))))
     return found
 

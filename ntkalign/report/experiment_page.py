@@ -63,12 +63,12 @@ class Section:
 
     experiment: Experiment
     cells: tuple[Cell, ...]
-    trends: tuple[tuple[Tested, Tested], ...]
-    how: str
-    small: bool
-    differences: tuple[str, ...]
-    remark: str
-    plots: tuple[Path, ...]
+    trends: tuple[tuple[Tested, Tested], ...] = ()
+    how: str = ""
+    small: bool = False
+    differences: tuple[str, ...] = ()
+    remark: str = ""
+    plots: tuple[Path, ...] = ()
 
     @property
     def grids(self) -> list[Grid]:

@@ -189,6 +189,10 @@ def test_bounds_are_of_numbers_of_spreads_of_gaps_and_of_ratios():
     ratio = Bound("", high=2.0, of="ratio", rules=("fa", "normal"), quantity="seconds")
     assert judged(ratio, "seconds", normal=[1.0], fa=[1.9])[0] == HOLDS
     assert judged(ratio, "seconds", normal=[1.0], fa=[2.1])[0] == DOES_NOT
+    assert judged(ratio, "seconds", normal=[0.0], fa=[0.0]) == (TOO_FEW, NOTHING)
+    # 2.1 ± 0.1 and 2.1 ± 0.01, of five seeds
+    assert judged(ratio, "seconds", spread=0.1, normal=[1.0], fa=[2.1])[0] == TOO_FEW
+    assert judged(ratio, "seconds", spread=0.01, normal=[1.0], fa=[2.1])[0] == DOES_NOT
 
 
 # --- errors ---------------------------------------------------------------------------------
