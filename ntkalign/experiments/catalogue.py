@@ -8,8 +8,10 @@ from itertools import pairwise
 from typing import Any
 
 from ntkalign.data.add_task import chance_losses
+from ntkalign.experiments.common import BATCH_NORM, SMALL, SMALL_KMNIST, WIDTHS
 from ntkalign.experiments.experiment import Experiment, Series, Shown
-from ntkalign.experiments.task import ADD, CIFAR10, CIFAR10_STANDARD, CIFAR10_TANH, IMAGENET, KMNIST
+from ntkalign.experiments.scores import FIGURE1, FIGURE8, TABLE3, TABLE4, TABLE5
+from ntkalign.experiments.task import ADD, CIFAR10, CIFAR10_STANDARD, IMAGENET, KMNIST
 from ntkalign.experiments.trends import (
     FIRST,
     LAST,
@@ -20,24 +22,18 @@ from ntkalign.experiments.trends import (
     Trend,
     at,
     closes,
-    falls,
     grows,
     rule_ahead,
 )
 from ntkalign.registry import Registry
 from ntkalign.rules import RULES
 
-WIDTHS = (8, 16, 32, 64, 128, 256, 512)
 SIX = ("normal", "align-ada", "align-zero", "fa", "dfa", "last-layer")
 BASELINES = ("fa", "dfa", "last-layer")
 
 _FIRST_IMAGES = (
     "The part that is measured on, and on which the best epoch and rate are chosen, is the first "
     "5,000 images of the training files; the official test files are not used."
-)
-_BATCH_NORM = (
-    "Batch norm takes its moments over the batch alone, for every row, column and channel, and "
-    "test batches use their own."
 )
 _ADA = (
     "As published, Align-ada applies each layer's current batch norm, and the current slope at the "
@@ -48,11 +44,7 @@ _LAST_LAYER = (
     "are not from the code as released."
 )
 _EPOCHS = "The text says 100 epochs unless mentioned; the code trains CIFAR-10 for 150."
-_OF_IMAGES = (_FIRST_IMAGES, _BATCH_NORM, _ADA)
-_SMALL: dict[str, Any] = {
-    "widths": (8, 16), "rates": (1.0,), "epochs": 4, "train": 1000, "test": 500,
-}  # fmt: skip
-_SMALL_KMNIST = _SMALL | {"train": 2000}
+_OF_IMAGES = (_FIRST_IMAGES, BATCH_NORM, _ADA)
 _IMAGES: dict[str, Any] = {"rates": (1.0, 2.0, 5.0), "batch": 100}
 
 
@@ -74,92 +66,6 @@ _OF_ACCURACY: tuple[Trend, ...] = (
     ),
 )  # fmt: skip
 
-# --- alignment scores -----------------------------------------------------------------------
-
-_SCORED: dict[str, Any] = {
-    "rules": ("w-star",), "batch": 100, "rates": (1.0,), "fixed": ("rules",),
-}  # fmt: skip
-_SCORES = Shown(("score",), ("layer", "width"))
-_OF_SCORES: tuple[Trend, ...] = (
-    grows("alignment scores increase with network width", "width", "score"),
-    replace(
-        falls("generally, alignments are lower in later layers", "layer", "score"), generally=True
-    ),
-)
-_BY_W_STAR = (
-    "Scores compare the network that gradient descent trains with W* (13), which is trained beside "
-    "it by its error; of convolutions the operator on images is meant, not the kernel."
-)
-_ONE_RATE = "The caption says rate 1, which is the default here; the released code has 5."
-_SEVEN_LAYERS = (
-    "The released script for KMNIST trains seven layers and scores three; three are trained here. "
-    "The caption states no rate; the default here is 1."
-)
-TABLE3 = Experiment(
-    "table3", "CIFAR-10: alignment scores",
-    (
-        Series(
-            CIFAR10, **_SCORED, widths=WIDTHS, epochs=150, scored=True, paper="table3",
-            small=_SMALL,
-        ),
-    ),
-    _SCORES, (_BY_W_STAR, _BATCH_NORM, _ONE_RATE), _OF_SCORES,
-)  # fmt: skip
-TABLE4 = Experiment(
-    "table4", "KMNIST: alignment scores",
-    (
-        Series(
-            KMNIST, **_SCORED, widths=WIDTHS, epochs=100, scored=True, paper="table4",
-            small=_SMALL_KMNIST,
-        ),
-    ),
-    _SCORES, (_BY_W_STAR, _BATCH_NORM, _SEVEN_LAYERS), _OF_SCORES,
-)  # fmt: skip
-TABLE5 = Experiment(
-    "table5", "CIFAR-10, tanh: alignment scores",
-    (
-        Series(
-            CIFAR10_TANH, **_SCORED | {"rates": (2.0,)}, widths=WIDTHS, epochs=100, scored=True,
-            paper="table5", small=_SMALL | {"rates": (2.0,)},
-        ),
-    ),
-    _SCORES, (_BY_W_STAR, _BATCH_NORM), _OF_SCORES,
-)  # fmt: skip
-FIGURE1 = Experiment(
-    "figure1", "Alignment scores against width",
-    (
-        replace(TABLE3.series[0], label="CIFAR-10"),
-        replace(TABLE4.series[0], label="KMNIST"),
-    ),
-    Shown(("score",), ("data", "layer", "width")),
-    (_BY_W_STAR, _BATCH_NORM, _ONE_RATE, _SEVEN_LAYERS), _OF_SCORES,
-)  # fmt: skip
-_OVER_EPOCHS: dict[str, Any] = _SCORED | {"widths": (512,), "epochs": 300, "scored": True}
-FIGURE8 = Experiment(
-    "figure8", "Alignment scores over training",
-    (
-        Series(CIFAR10, **_OVER_EPOCHS, label="CIFAR-10", small=_SMALL | {"widths": (16,)}),
-        Series(KMNIST, **_OVER_EPOCHS, label="KMNIST", small=_SMALL_KMNIST | {"widths": (16,)}),
-    ),
-    Shown(
-        ("score", "score_permuted"), ("data", "width", "layer", "epoch"), x="epoch",
-        dashed="quantity",
-    ),
-    (
-        _BY_W_STAR, _BATCH_NORM, _SEVEN_LAYERS,
-        "The released loop runs over epochs 0 to 299 and epoch 0 fails, so that the paper has 1 to "
-        "299; the default here is 1 to 300.",
-        "The rate is not stated; the default here is 1, as in Table 3.",
-    ),
-    (
-        falls("scores decrease during training", "epoch", "score"),
-        Ahead(
-            "scores of shuffled weights are low: below those of trained ones",
-            at(quantity="score"), at(quantity="score_permuted"),
-        ),
-    ),
-)  # fmt: skip
-
 # --- accuracies -----------------------------------------------------------------------------
 
 TABLE1 = Experiment(
@@ -167,7 +73,7 @@ TABLE1 = Experiment(
     (
         Series(
             CIFAR10, ("align-prop", *SIX), (128, 256, 512), epochs=150, **_IMAGES,
-            paper="table1", small=_SMALL | {"widths": (16, 32)},
+            paper="table1", small=SMALL | {"widths": (16, 32)},
         ),
     ),
     Shown(), (*_OF_IMAGES, _LAST_LAYER, _EPOCHS),
@@ -182,7 +88,7 @@ TABLE2 = Experiment(
         Series(
             CIFAR10, ("align-ada", "align-zero", "dfa", "fa", "normal"), (256,), epochs=150,
             seed=(100, 101, 102, 103, 104), **_IMAGES,
-            paper="table2", small=_SMALL | {"widths": (8,), "epochs": 3},
+            paper="table2", small=SMALL | {"widths": (8,), "epochs": 3},
         ),
     ),
     Shown(), _OF_IMAGES,
@@ -198,12 +104,12 @@ TABLE2 = Experiment(
 )  # fmt: skip
 TABLE6 = Experiment(
     "table6", "CIFAR-10: best test accuracy of six methods",
-    (Series(CIFAR10, SIX, WIDTHS, epochs=150, **_IMAGES, paper="table6", small=_SMALL),),
+    (Series(CIFAR10, SIX, WIDTHS, epochs=150, **_IMAGES, paper="table6", small=SMALL),),
     Shown(), (*_OF_IMAGES, _LAST_LAYER, _EPOCHS), _OF_ACCURACY,
 )  # fmt: skip
 TABLE7 = Experiment(
     "table7", "KMNIST: best test accuracy of six methods",
-    (Series(KMNIST, SIX, WIDTHS, epochs=100, **_IMAGES, paper="table7", small=_SMALL_KMNIST),),
+    (Series(KMNIST, SIX, WIDTHS, epochs=100, **_IMAGES, paper="table7", small=SMALL_KMNIST),),
     Shown(), _OF_IMAGES, _OF_ACCURACY,
 )  # fmt: skip
 FIGURE4 = Experiment(
@@ -223,8 +129,8 @@ _SMALL_RATES: dict[str, Any] = {"rates": (0.05, 0.5, 5.0, 10.0)}
 FIGURE3 = Experiment(
     "figure3", "Test accuracy against learning rate",
     (
-        Series(CIFAR10, **_RATES, epochs=150, label="CIFAR-10", small=_SMALL | _SMALL_RATES),
-        Series(KMNIST, **_RATES, epochs=100, label="KMNIST", small=_SMALL_KMNIST | _SMALL_RATES),
+        Series(CIFAR10, **_RATES, epochs=150, label="CIFAR-10", small=SMALL | _SMALL_RATES),
+        Series(KMNIST, **_RATES, epochs=100, label="KMNIST", small=SMALL_KMNIST | _SMALL_RATES),
     ),
     Shown(keys=("data", "rule", "width", "rate"), x="rate", dashed="width"),
     TABLE6.deviations,
@@ -259,7 +165,7 @@ _STANDARD: dict[str, Any] = {
     "paper": "table10",
 }  # fmt: skip
 _GRID = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-_SMALL_STANDARD = {k: v for k, v in _SMALL.items() if k not in ("rates", "epochs")}
+_SMALL_STANDARD = {k: v for k, v in SMALL.items() if k not in ("rates", "epochs")}
 _TWO_RATES: dict[str, Any] = {"rates": (0.0005, 0.005)}
 LONG, SHORT, SLOW = "150 epochs", "1 epoch", "1 epoch at a small rate"
 TABLE10 = Experiment(
@@ -367,7 +273,7 @@ FIGURE5 = Experiment(
     ),
     Shown(("minibatch_loss",), ("width", "rule", "step"), x="step"),
     (
-        _BATCH_NORM, _ADA,
+        BATCH_NORM, _ADA,
         "The paper trains for 150,000 steps; of all images 12 epochs are 153,732 steps.",
         "The released graph for DFA does not build, so the size of the feedback that all places "
         "share is ours: N(0, 1/(H W c)), as elsewhere.",
