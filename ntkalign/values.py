@@ -142,3 +142,8 @@ def _number(given: Any) -> Any:
 
 def _wrong(name: str, given: Any, must: str, because: str, do: str) -> InputError:
     return InputError(name, given, must=must, got=repr(given), because=because, do=do)
+
+
+A_STD = real("be at least 0", lambda v: v >= 0, "it is a standard deviation", "pass 0")
+A_SCALE = positive("the output is multiplied by it", "leave it out: it is 1 then")
+"""Of networks: β, the standard deviation of biases at time 0, and α, the factor on the output."""

@@ -80,7 +80,7 @@ class Trial:
         times = np.array(specification.times)
         problem = Problem.of(network, shard(start), data.x, data.y, times, key)
         if specification.initial_outputs == "zero":  # f − f⁰ learns y as f learns y + f⁰
-            output = np.asarray(problem.initial.first.output)
+            output = problem.initial.output
             problem = replace(problem, y=problem.y + output)
         return cls(specification, problem, among)
 

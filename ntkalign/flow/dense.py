@@ -27,7 +27,7 @@ from ntkalign.flow.options import FlowOptions
 from ntkalign.flow.problem import Problem
 from ntkalign.flow.trajectory import GROWTH, Effort, Engine, Flow, Outcome, SplitChange
 from ntkalign.networks.base import Network, Parameters, Pass, backpropagate
-from ntkalign.networks.jacobians import feedback_by_output
+from ntkalign.networks.jacobians import activity_rows, feedback_by_output, signal_rows
 from ntkalign.precision import in_float64
 from ntkalign.rules import NORMAL, Rule
 
@@ -46,7 +46,9 @@ class DenseFlow(Flow):
 
     def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:
         """W_l^t − W_l^0 at the saved times."""
-        return np.asarray(self.change[layer - 1].weight)
+        own = self.network.maps[layer - 1]
+        changes = np.asarray(self.change[layer - 1].weight)
+        return np.stack([own.matrix(change) for change in changes])
 
     @in_float64
     def observe(self, jacobians: bool = True) -> Observations:
@@ -74,11 +76,12 @@ class DenseFlow(Flow):
 
 
 def frozen_change(flow: Flow, layer: int) -> list[LowRank]:
-    """B_l = W*_l − W_l^0 at each saved time, of rank P, from δ alone (13)."""
-    activity = np.asarray(flow.initial.first.activities[layer - 1])
+    """B_l = W*_l − W_l^0 at each saved time, of rank P·R, from δ alone (13)."""
+    activity = np.asarray(flow.initial.activities[layer - 1])
     feedback = flow.initial.observations.jacobian[layer - 1][0]
-    weighted = np.einsum("cpm,npc->nmp", feedback, flow.delta)
-    share = flow.network.maps[layer - 1].scale / len(activity)
+    places = len(activity) // len(flow.y)
+    weighted = np.einsum("cpm,npc->nmp", feedback, np.repeat(flow.delta, places, axis=1))
+    share = flow.network.maps[layer - 1].scale / len(flow.y)
     return [LowRank(share * w, activity.T) for w in weighted]
 
 
@@ -143,11 +146,12 @@ class DenseEngine(Engine):
             options.max_steps,
         )
         output = _outputs(network, rule.output == "linear", start, trajectory["change"], x)
+        output = np.asarray(output).reshape(-1, *problem.y.shape)
         return DenseFlow(
             problem=problem,
             rule=rule,
             delta=np.asarray(trajectory["delta"]),
-            output=np.asarray(output),
+            output=output,
             outcome=_outcome(result, bool(finite)),
             effort=Effort(self.name, int(steps), 1, None),
             change=trajectory["change"],
@@ -180,13 +184,14 @@ def _solve(
 
     def velocity(i: int, change: Parameters, teacher: Array | None) -> tuple[Parameters, Array]:
         now, output = _evaluate(network, rules[i].output == "linear", start, first, change, x)
-        e = y - (output if teacher is None else teacher)
+        e = y - (output if teacher is None else teacher).reshape(y.shape)
         return _velocity(network, rules[i], now, first, fixed[i], e), e
 
     def field(t: Any, state: dict[str, Any], args: Any) -> dict[str, Any]:
         if coupled:  # W*: the error of a Normal network that is trained alongside
             now = network.forward(_add(start, state["normal"]), x)
-            normal = _velocity(network, NORMAL, now, first, (), y - now.output)
+            e = y - now.output.reshape(y.shape)
+            normal = _velocity(network, NORMAL, now, first, (), e)
             change, e = velocity(0, state["change"], now.output)
             return {"change": change, "delta": network.rate * e, "normal": normal}
         branches = [partial(velocity, i, teacher=None) for i in range(len(rules))]
@@ -198,7 +203,7 @@ def _solve(
 
     zero = jax.tree.map(jnp.zeros_like, start)
     state = {"change": zero, "delta": jnp.zeros_like(y)} | ({"normal": zero} if coupled else {})
-    size = jnp.linalg.norm(y - first.output) + jnp.linalg.norm(y)
+    size = jnp.linalg.norm(y - first.output.reshape(y.shape)) + jnp.linalg.norm(y)
     limit = GROWTH * network.rate * times[-1] * size
 
     def grew(t: Any, state: dict[str, Any], args: Any, **options: Any) -> Array:
@@ -254,7 +259,8 @@ def _velocity(
     network: Network, rule: Rule, now: Pass, first: Pass, fixed: Any, e: Array
 ) -> Parameters:
     """dθ_l/dt of the rule, from its feedback and its activity."""
-    signals = rule.feedback(now, first, fixed, network.output_scale * e)
+    error = network.output_scale * e.reshape(-1, *network.output_shape)
+    signals = rule.feedback(now, first, fixed, error)
     return network.update(signals, rule.activity(now, first))
 
 
@@ -301,12 +307,14 @@ def _observations(
 
         def of_rule(i: int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
             feedback = partial(rules[i].feedback, now, first, fixed[i])
-            return rules[i].activity(now, first), feedback_by_output(now, feedback)
+            used = activity_rows(network, rules[i].activity(now, first))
+            return used, feedback_by_output(now, feedback)
 
         branches = [partial(of_rule, i) for i in range(len(rules))]
         activities, feedback = jax.lax.switch(index, branches)
         jacobian = feedback_by_output(now, partial(backpropagate, now, now))
-        return now.preactivations, now.activities, jacobian, activities, feedback
+        rows = activity_rows(network, now.activities)
+        return signal_rows(network, now.preactivations), rows, jacobian, activities, feedback
 
     return jax.lax.map(at_one_time, change)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -12,22 +13,23 @@ from jaxtyping import Array, Float
 from ntkalign.flow.operators.cached_products import Anchors, ProductCache, ProductKey
 from ntkalign.flow.operators.moving_weights import Weight
 from ntkalign.kernels.empirical import Factors
-from ntkalign.networks.base import Network, Parameters, Pass, Signals
-from ntkalign.networks.jacobians import repeated, true_feedback
+from ntkalign.networks.base import Layer, Network, Parameters, Pass, Signals
+from ntkalign.networks.jacobians import activity_rows, repeated, signal_rows, true_feedback
 from ntkalign.precision import in_float64
 
 
 class Observations(NamedTuple):
     """Activities and Jacobians along a flow; item l−1 of a tuple belongs to layer l.
 
-    Feedback has the layout of :mod:`ntkalign.networks.jacobians`.
+    Layout as in :mod:`ntkalign.networks.jacobians`: R is 1 in a fully connected network, and else
+    the number of places at which a point meets the layer's weights.
     """
 
-    preactivations: tuple[np.ndarray, ...]  # z_l, (n, P, m_l)
-    activities: tuple[np.ndarray, ...]  # σ(z_{l−1}), (n, P, m_{l−1})
-    jacobian: tuple[np.ndarray, ...]  # ∇_{z_l} f, (n, C, P, m_l)
+    preactivations: tuple[np.ndarray, ...]  # z_l, (n, P·R, m_l)
+    activities: tuple[np.ndarray, ...]  # σ(z_{l−1}), (n, P·R, m_{l−1})
+    jacobian: tuple[np.ndarray, ...]  # ∇_{z_l} f, (n, C, P·R, m_l)
     rule_activities: tuple[np.ndarray, ...]  # the activity that the rule uses
-    rule_feedback: tuple[np.ndarray, ...]  # the feedback that the rule uses, (n, C, P, m_l)
+    rule_feedback: tuple[np.ndarray, ...]  # the feedback that the rule uses, (n, C, P·R, m_l)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +39,22 @@ class InitialState:
     Attributes:
         network: the architecture.
         start: the parameters.
-        x: the data, (P, d).
+        matrices: the same, each layer's weights as one matrix.
+        x: the data, (P, …).
         first: the pass over the data.
-        jacobian: ∇_{z_l} f(x) for l = 1…N as rows, each (C·P, m_l), points fastest.
+        preactivations: its z_l as rows, each (P·R, m_l).
+        activities: its σ(z_{l−1}) as rows, each (P·R, m_{l−1}).
+        jacobian: ∇_{z_l} f(x) for l = 1…N as rows, each (C·P·R, m_l).
         anchors: the products with weight matrices that went into them.
     """
 
     network: Network
     start: Parameters
+    matrices: Parameters
     x: Array
     first: Pass
+    preactivations: Signals
+    activities: tuple[Array, ...]
     jacobian: Signals
     anchors: dict[ProductKey, Anchors]
     _repeated: list[tuple[int, Pass]] = field(default_factory=list)
@@ -54,35 +62,48 @@ class InitialState:
     @classmethod
     @in_float64
     def of(
-        cls, network: Network, start: Parameters, x: Float[Array | np.ndarray, "P d"]
+        cls, network: Network, start: Parameters, x: Float[Array | np.ndarray, "P ..."]
     ) -> InitialState:
         """Evaluate a network at its start; NumPy's data keep float64 where JAX's may not have."""
         x = jnp.asarray(x, jnp.float64)
         start = tuple(
-            layer._replace(weight=_narrow(layer.weight), bias=jnp.asarray(layer.bias, jnp.float64))
-            for layer in start
+            Layer(_narrow(weight), None if bias is None else jnp.asarray(bias, jnp.float64))
+            for weight, bias in start
         )
-        cache = ProductCache(len(x), {}, recording=True)
-        first = network.forward(cached_weights(cache, start), x)
+        matrices = tuple(
+            own._replace(weight=layer.matrix(own.weight))
+            for layer, own in zip(network.maps, start, strict=True)
+        )
+        cache = ProductCache({}, recording=True)
+        first = network.forward(_through_cache(cache, network, matrices, len(x)), x)
         cache.rewind()
         jacobian = true_feedback(first)
-        plain = replace(first, weights=tuple(layer.weight for layer in start))
-        return cls(network, start, x, plain, jacobian, cache.known)
+        return cls(
+            network=network,
+            start=start,
+            matrices=matrices,
+            x=x,
+            first=replace(first, weights=tuple(layer.weight for layer in start)),
+            preactivations=signal_rows(network, first.preactivations),
+            activities=activity_rows(network, first.activities),
+            jacobian=jacobian,
+            anchors=cache.known,
+        )
 
     @property
     def factors(self) -> Factors:
         """Of the Jacobian at time 0."""
-        return Factors(self.first.activities, self.jacobian)
+        return Factors(self.activities, self.jacobian)
 
     @property
     def observations(self) -> Observations:
         """Those of time 0 alone (n = 1)."""
         z, h = (
             tuple(np.asarray(a)[None] for a in group)
-            for group in (self.first.preactivations, self.first.activities)
+            for group in (self.preactivations, self.activities)
         )
         g = tuple(
-            np.asarray(rows).reshape(1, self.network.outputs, len(self.x), -1)
+            np.asarray(rows).reshape(1, self.network.flat_outputs, -1, rows.shape[1])
             for rows in self.jacobian
         )
         return Observations(z, h, g, h, g)
@@ -93,16 +114,26 @@ class InitialState:
             self._repeated[:] = [(q, repeated(self.first, q))]
         return self._repeated[0][1]
 
+    def through(self, cache: ProductCache) -> Parameters:
+        """The parameters with every matrix at rest, its products going through a cache."""
+        return _through_cache(cache, self.network, self.matrices, len(self.x))
+
     def error(self, y: Array | np.ndarray) -> Float[np.ndarray, "P C"]:
         """E = y − f at time 0."""
-        return np.asarray(y) - np.asarray(self.first.output)
+        return np.asarray(y) - self.output
+
+    @cached_property
+    def output(self) -> Float[np.ndarray, "P C"]:
+        """F at time 0, all steps of a recurrent network side by side."""
+        return np.asarray(self.first.output).reshape(len(self.x), -1)
 
 
-def cached_weights(cache: ProductCache, start: Parameters) -> Parameters:
-    """The parameters with every weight matrix at rest, its products going through the cache."""
+def _through_cache(
+    cache: ProductCache, network: Network, matrices: Parameters, points: int
+) -> Parameters:
     return tuple(
-        layer._replace(weight=Weight(cache, f"W{number}", layer.weight))
-        for number, layer in enumerate(start, start=1)
+        own._replace(weight=Weight(cache, f"W{number}", own.weight, points * layer.places_at_once))
+        for number, (layer, own) in enumerate(zip(network.maps, matrices, strict=True), start=1)
     )
 
 

@@ -24,7 +24,7 @@ class Problem:
 
     Args:
         initial: the network at time 0, and its inputs.
-        y: targets, (P, C).
+        y: targets, (P, C); those of all steps of a recurrent network side by side.
         times: saved times, in units where the rate η is 1; the last one is T.
         key: randomness of the rules' fixed constants (feedback alignment's weights).
 
@@ -60,7 +60,7 @@ class Problem:
                 because="time 0 is the common start and is not saved",
                 do="pass for instance numpy.linspace(0, T, 9)[1:]",
             )
-        wanted = (len(self.initial.x), self.initial.network.outputs)
+        wanted = (len(self.initial.x), self.initial.network.flat_outputs)
         if self.y.shape != wanted:
             raise InputError(
                 "y",
@@ -90,7 +90,7 @@ class Problem:
         Raises:
             InputError: if the data are not the network's, or the times make no sense.
         """
-        inputs = network.maps[0].inputs
+        inputs = network.input_shape
         if np.shape(x)[1:] != inputs or not len(x):
             raise InputError(
                 "x",

@@ -4,7 +4,8 @@
     Γ_l(x, x′) = ∇_{z_l}f(x)ᵀ ∇_{z_l}f(x′),   equation (6)
 
 A Jacobian by parameters has m_l m_{l−1} entries per point and layer; here rows of m_l are all that
-is kept.
+is kept. Where a point meets the same weights at several places (of an image, or in time), Θ sums
+over both points' places, and a layer without biases lacks the 1.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.networks.base import Network, Parameters
-from ntkalign.networks.jacobians import true_feedback
+from ntkalign.networks.base import LayerMap, Network, Parameters
+from ntkalign.networks.jacobians import activity_rows, true_feedback
 from ntkalign.precision import in_float64
 from ntkalign.values import whole
 
@@ -30,12 +31,15 @@ Parts = tuple[list[Any], list[Any]]
 class Factors(NamedTuple):
     """What the layerwise Jacobian of P points is made of (:mod:`ntkalign.networks.jacobians`)."""
 
-    activities: tuple[Any, ...]  # each (P, m_{l−1})
-    feedback: tuple[Any, ...]  # rows, each (C·P, m_l)
+    activities: tuple[Any, ...]  # rows, each (P·R, m_{l−1})
+    feedback: tuple[Any, ...]  # rows, each (C·P·R, m_l)
 
 
 class Empirical(NamedTuple):
-    """Kernels of one network at P and Q points; item l−1 belongs to layer l."""
+    """Kernels of one network at P and Q points; item l−1 belongs to layer l.
+
+    Layerwise parts are kept of networks whose weights a point meets once.
+    """
 
     ntk: np.ndarray  # Θ, (P, Q, C, C)
     features: tuple[np.ndarray, ...]  # σ(z_{l−1})·σ(z_{l−1})/m_{l−1}, (P, Q)
@@ -66,16 +70,15 @@ def empirical(
     whole(1, "so many points are held at once", "leave it out")("batch", batch)
     lefts = _batches(x, batch)
     rights = lefts if other is None else _batches(other, batch)
-    blocks: dict[tuple[int, int], Parts] = {}
+    blocks: dict[tuple[int, int], Empirical] = {}
     for i, left in enumerate(lefts):
         of_left = factors(network, parameters, left)
         for j, right in enumerate(rights):
             if rights is lefts and j < i:  # Θ(x′, x) = Θ(x, x′)ᵀ
-                features, backward = blocks[j, i]
-                blocks[i, j] = [h.T for h in features], [g.transpose(1, 0, 3, 2) for g in backward]
+                blocks[i, j] = _mirrored(blocks[j, i])
                 continue
             of_right = of_left if right is left else factors(network, parameters, right)
-            blocks[i, j] = jax.tree.map(np.asarray, _compiled(network, of_left, of_right))
+            blocks[i, j] = between(network, of_left, of_right)
             del of_right
     rows = [
         jax.tree.map(
@@ -84,15 +87,59 @@ def empirical(
         )
         for i in range(len(lefts))
     ]
-    features, backward = jax.tree.map(lambda *parts: np.concatenate(parts, axis=0), *rows)
-    return Empirical(assembled(features, backward), tuple(features), tuple(backward))
+    found: Empirical = jax.tree.map(lambda *parts: np.concatenate(parts, axis=0), *rows)
+    return found
 
 
 @in_float64
 def at_once(network: Network, known: Factors) -> Empirical:
     """Kernels of P points whose factors are known."""
-    features, backward = jax.tree.map(np.asarray, _compiled(network, known, known))
+    return between(network, known, known)
+
+
+def between(network: Network, left: Factors, right: Factors) -> Empirical:
+    """Kernels between P and Q points whose factors are known."""
+    if is_tied(network):
+        return Empirical(_tied(network, left, right), (), ())
+    features, backward = jax.tree.map(np.asarray, _compiled(network, left, right))
     return Empirical(assembled(features, backward), tuple(features), tuple(backward))
+
+
+def is_tied(network: Network) -> bool:
+    """Whether a point meets some of the weights at more than one place."""
+    return any(layer.places > 1 or layer.parameters.bias is None for layer in network.maps)
+
+
+def _mirrored(block: Empirical) -> Empirical:
+    return Empirical(
+        block.ntk.transpose(1, 0, 3, 2),
+        tuple(h.T for h in block.features),
+        tuple(g.transpose(1, 0, 3, 2) for g in block.backward),
+    )
+
+
+def _tied(network: Network, left: Factors, right: Factors) -> Float[np.ndarray, "P Q C C"]:
+    """Θ with sums over places; one point after the other, so that little is held at once."""
+    parts = zip(network.maps, *left, *right, strict=True)
+    return np.asarray(
+        sum(_of_layer(layer, *jax.tree.map(np.asarray, arrays)) for layer, *arrays in parts)
+    )
+
+
+def _of_layer(
+    layer: LayerMap, h: np.ndarray, g: np.ndarray, k: np.ndarray, s: np.ndarray
+) -> Float[np.ndarray, "P Q C C"]:
+    """Σ over places of Γ_l ⊙ (hh′ᵀ/fan-in + 1)."""
+    places, bias = layer.places, float(layer.parameters.bias is not None)
+    outputs, p, q = len(g) // len(h), len(h) // places, len(k) // places
+    rows = g.reshape(outputs, p, places, -1)
+    theta = np.empty((p, q, outputs, outputs))
+    for i, of_point in enumerate(h.reshape(p, places, -1)):
+        inner = (np.asarray(layer.features(of_point, k)) + bias).reshape(places, q, places)
+        for c in range(outputs):
+            gamma = (rows[c, i] @ s.T).reshape(places, outputs, q, places)
+            theta[i, :, c] = np.einsum("adqb,aqb->qd", gamma, inner, optimize=True)
+    return theta
 
 
 def rule_kernel(network: Network, seen: Factors, used: Factors) -> Float[np.ndarray, "PC PC"]:
@@ -108,7 +155,10 @@ def rule_kernel(network: Network, seen: Factors, used: Factors) -> Float[np.ndar
     Returns:
         K, (P C, P C); in general not symmetric.
     """
-    return flat(assembled(*layerwise(network, *jax.tree.map(np.asarray, (seen, used)))))
+    seen, used = jax.tree.map(np.asarray, (seen, used))
+    if is_tied(network):
+        return flat(_tied(network, seen, used))
+    return flat(assembled(*layerwise(network, seen, used)))
 
 
 def flat(kernel: Float[np.ndarray, "P Q C D"]) -> Float[np.ndarray, "PC QD"]:
@@ -131,7 +181,7 @@ def assembled(
 def factors(network: Network, parameters: Parameters, x: Float[Array, "P d"]) -> Factors:
     """The factors of ∇_θ f at these parameters."""
     now = network.forward(parameters, x)
-    return Factors(now.activities, true_feedback(now))
+    return Factors(activity_rows(network, now.activities), true_feedback(now))
 
 
 def layerwise(network: Network, left: Factors, right: Factors) -> Parts:

@@ -13,8 +13,13 @@ transpose of ∂ψ_l) and the activities (the transpose of φ_l in θ_l). All th
 products, which JAX derives from the two maps, so a new architecture declares its maps and writes no
 gradient.
 
-Rows are data points: the first axis of inputs, outputs and errors has one entry a point. What is
-between them may be laid out as the layers like it.
+The first axis of inputs, outputs and errors has one entry a point. What is between them may be laid
+out as the layers like it. Where formulas stand once for all architectures, everything is *rows*: a
+layer's weights are one matrix, (units, fan-in), and each time that a point meets it is a row. A
+point meets the weights of a fully connected layer once; tied weights are met at every *place*, of
+an image or in time:
+
+    W_l^t − W_l^0 = scale · Σ_rows ∫ s_l h_{l−1}ᵀ,   rows ordered by (point, place).
 """
 
 from __future__ import annotations
@@ -44,6 +49,13 @@ class Layer(NamedTuple):
 
 
 Parameters = tuple[Layer, ...]
+
+
+def is_array(weight: Any) -> bool:
+    """Whether weights are numbers; if not they are a matrix that rows are multiplied with by @."""
+    return isinstance(weight, jax.Array | np.ndarray)
+
+
 Signals = tuple[Array, ...]
 """One array per layer l = 1…N, shaped like u_l; ∇_{u_l} f(x) e(x), or what a rule has in its place.
 """
@@ -120,8 +132,45 @@ class LayerMap(abc.ABC):
         bias = parameters.bias
         return u if bias is None else u + jnp.expand_dims(bias, tuple(range(u.ndim - bias.ndim)))
 
+    @property
+    def places(self) -> int:
+        """How often a point meets the weights."""
+        return 1
+
+    @property
+    def places_at_once(self) -> int:
+        """How often in one product: :meth:`linear` may go through places one after the other."""
+        return 1
+
+    def matrix(self, weight: Any) -> Any:
+        """The weights as one matrix, (units, fan-in)."""
+        return weight
+
+    def activity_rows(self, h: Any) -> Any:
+        """What meets the matrix, (points · places, fan-in)."""
+        return h.reshape(-1, h.shape[-1])
+
+    def signal_rows(self, s: Any) -> Any:
+        """What is shaped like u_l as rows, (points · places, units)."""
+        return s.reshape(-1, s.shape[-1])
+
+    def from_signal_rows(self, rows: Any) -> Any:
+        """The inverse of :meth:`signal_rows`."""
+        return rows
+
+    def linear_by_rows(self, matrix: Any, h: Array) -> Array:
+        """:meth:`linear` with weights of which nothing is known but their products with rows."""
+        return self.from_signal_rows(self.scale * (_activity_rows(self, h) @ matrix.T))
+
+    def through_matrix(self, matrix: Any, s: Array) -> Array:
+        """:meth:`through_weight` with such weights."""
+        rows = self.scale * (self.signal_rows(s) @ matrix)
+        return _fold(self, self.activity_shape(s), rows)
+
     def through_weight(self, weight: Any, s: Array) -> Array:
         """(∂φ_l/∂h)ᵀ s: the error carried back by these weights."""
+        if not is_array(weight):
+            return self.through_matrix(weight, s)
         like = jax.eval_shape(lambda: jnp.zeros(self.activity_shape(s), s.dtype))
         (back,) = jax.linear_transpose(partial(self.linear, weight), like)(s)
         return back
@@ -255,6 +304,30 @@ class Network(abc.ABC):
         return self.maps[-1].outputs[-1]
 
     @property
+    def input_shape(self) -> Shape:
+        """Shape of a point as data have it."""
+        return self.maps[0].inputs
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of a point's output: (C,), or (steps, outputs of a step)."""
+        return (self.outputs,)
+
+    @property
+    def flat_outputs(self) -> int:
+        """Numbers of a point's output, all steps together: the C of flows."""
+        return math.prod(self.output_shape)
+
+    @property
+    def couples_points(self) -> bool:
+        """Whether what a point is answered depends on the others, as with a batch norm."""
+        return False
+
+    def point_axis(self, array: Any) -> int:
+        """Along which axis an array of a pass has its points."""
+        return 0
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """m_0, m_1, …, m_N: numbers of a point's activities, layer by layer."""
         first = math.prod(self.maps[0].inputs)
@@ -287,7 +360,7 @@ class Network(abc.ABC):
             u = layer.affine(own, h)
             preactivations.append(u)
             if len(preactivations) < self.depth:
-                h, slope = layer.nonlinear(u)
+                h, slope = nonlinear(layer, u)
                 activities.append(h)
                 slopes.append(slope)
         return Pass(
@@ -301,9 +374,9 @@ class Network(abc.ABC):
 
     @as_given
     def pass_from_preactivations(self, x: Array, preactivations: tuple[Array, ...]) -> Pass:
-        """The pass that has these preactivations; without weights."""
+        """The pass that has these preactivations, and h_0 = x; without weights."""
         shaped = [
-            _nonlinear(layer, u)
+            nonlinear(layer, u)
             for layer, u in zip(self.maps[:-1], preactivations[:-1], strict=True)
         ]
         return Pass(
@@ -395,5 +468,20 @@ def backpropagate(
 
 
 @partial(jax.jit, static_argnums=0)
-def _nonlinear(layer: LayerMap, u: Array) -> tuple[Array, Any]:
+def nonlinear(layer: LayerMap, u: Array) -> tuple[Array, Any]:
+    """ψ_l(u) and its slope, compiled."""
     return layer.nonlinear(u)
+
+
+@partial(jax.jit, static_argnums=0)
+def _activity_rows(layer: LayerMap, h: Array) -> Array:
+    rows: Array = layer.activity_rows(h)
+    return rows
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _fold(layer: LayerMap, shape: Shape, rows: Array) -> Array:
+    """The transpose of activity_rows: what rows say to the activities that they are made of."""
+    like = jax.eval_shape(lambda: jnp.zeros(shape, rows.dtype))
+    (back,) = jax.linear_transpose(layer.activity_rows, like)(rows)
+    return back

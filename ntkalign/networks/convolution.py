@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,20 +50,12 @@ def convolve(
     Returns:
         The same up to rounding, whatever the form.
     """
-    windows = math.prod(kernel.shape[:2]) * h.nbytes // stride**2
-    form = form or _choose(windows)
+    form = form or _choose(math.prod(kernel.shape[:2]) * h.nbytes // stride**2)
     if form == "library":
         return jax.lax.conv_general_dilated(
             h, kernel, (stride, stride), "SAME", dimension_numbers=("CHWN", "HWIO", "CHWN")
         )
-    sides, pads = zip(
-        *(_same(h.shape[i], kernel.shape[i - 1], stride) for i in (1, 2)), strict=True
-    )
-    padded = jnp.pad(h, ((0, 0), *pads, (0, 0)))
-    down, across = (
-        partial(_shifts, axis=axis, count=kernel.shape[axis - 1], side=side, stride=stride)
-        for axis, side in zip((1, 2), sides, strict=True)
-    )
+    padded, sides, down, across = _laid_out(h, kernel.shape[:2], stride)
     shifts = [part for rows in down(padded) for part in across(rows)]
     if form == "windows":
         if stride == 1:  # the same, in less time
@@ -75,6 +68,36 @@ def convolve(
             tap.T @ part.reshape(len(part), -1) for tap, part in zip(taps, shifts, strict=True)
         )
     return flat.reshape(-1, *sides, h.shape[-1])
+
+
+def windows(
+    h: Float[Array, "a H W B"], kernel: tuple[int, int], stride: int
+) -> Float[Array, "B V X r"]:
+    """What the kernel sees at each place of the result, in the order (row, column, channel).
+
+    Args:
+        h: images.
+        kernel: its sides.
+        stride: along both axes.
+
+    Returns:
+        For each image and place the entries that meet the kernel, zeros outside the image.
+    """
+    padded, sides, down, across = _laid_out(h, kernel, stride)
+    shifts = jnp.stack([part for rows in down(padded) for part in across(rows)])
+    return jnp.transpose(shifts, (4, 2, 3, 0, 1)).reshape(h.shape[-1], *sides, -1)
+
+
+def _laid_out(
+    h: Array, kernel: tuple[int, ...], stride: int
+) -> tuple[Array, tuple[int, ...], Any, Any]:
+    """The padded images, the sides of the result, and the shifts along either axis."""
+    sides, pads = zip(*(_same(h.shape[i], kernel[i - 1], stride) for i in (1, 2)), strict=True)
+    down, across = (
+        partial(_shifts, axis=axis, count=kernel[axis - 1], side=side, stride=stride)
+        for axis, side in zip((1, 2), sides, strict=True)
+    )
+    return jnp.pad(h, ((0, 0), *pads, (0, 0))), sides, down, across
 
 
 def _choose(window_bytes: int) -> str:

@@ -23,10 +23,10 @@ from jaxtyping import Array, Float
 
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import Activation, lookup
-from ntkalign.networks.base import Layer, LayerMap, Network, Shape
-from ntkalign.networks.convolution import convolve
+from ntkalign.networks.base import Layer, LayerMap, Network, Shape, is_array
+from ntkalign.networks.convolution import convolve, windows
 from ntkalign.networks.normalisation import Norm, normalise
-from ntkalign.values import one_of, several, whole
+from ntkalign.values import A_SCALE, A_STD, one_of, several, whole
 
 KERNEL = 3
 """k, the side of every kernel."""
@@ -121,8 +121,36 @@ class ConvolutionMap(ImageMap):
         """Each weight once a place."""
         return math.prod(self.parameters.weight.shape) * math.prod(self.outputs[1:])
 
+    @property
+    def places(self) -> int:
+        """H′ W′."""
+        return math.prod(self.outputs[1:])
+
+    @property
+    def places_at_once(self) -> int:
+        """All of them."""
+        return self.places
+
+    def matrix(self, weight: Any) -> Any:
+        """(c_l, k² c_{l−1}), columns ordered by row, column and channel."""
+        return weight.reshape(-1, self.filters).T
+
+    def activity_rows(self, h: Any) -> Any:
+        """What each place sees of the images, (B H′ W′, k² c_{l−1})."""
+        return windows(h, (KERNEL, KERNEL), self.stride).reshape(-1, self.fan_in)
+
+    def signal_rows(self, s: Any) -> Any:
+        """(B H′ W′, c_l)."""
+        return s.transpose(3, 1, 2, 0).reshape(-1, self.filters)
+
+    def from_signal_rows(self, rows: Any) -> Any:
+        """(c_l, H′, W′, B)."""
+        return rows.reshape(-1, *self.outputs[1:], self.filters).transpose(3, 1, 2, 0)
+
     def linear(self, weight: Any, h: Float[Array, "a H W B"]) -> Float[Array, "b V X B"]:
         """conv(h; W)/√(k² c_{l−1})."""
+        if not is_array(weight):
+            return self.linear_by_rows(weight, h)
         return self.scale * convolve(h, weight, self.stride)
 
     def affine(self, parameters: Layer, h: Float[Array, "a H W B"]) -> Float[Array, "b V X B"]:
@@ -180,8 +208,14 @@ class PooledMap(ImageMap):
         """The channels c."""
         return self.image[0]
 
+    def activity_rows(self, h: Any) -> Any:
+        """p, (B, c)."""
+        return jnp.mean(h, (1, 2)).T
+
     def linear(self, weight: Any, h: Float[Array, "c H W B"]) -> Float[Array, "B C"]:
         """W p/√c."""
+        if not is_array(weight):
+            return self.linear_by_rows(weight, h)
         return self.scale * (weight @ jnp.mean(h, (1, 2))).T
 
     def activity_shape(self, s: Array) -> Shape:
@@ -209,6 +243,8 @@ class Convolutional(Network):
         activation: σ.
         norm: which batch norm stands before each activation; "position" in the released code.
         form: "ntk", or "standard": weights N(0, 1/fan-in) and no factor before them.
+        bias_std: standard deviation β of the biases at time 0.
+        output_scale: factor α on the output.
 
     Raises:
         InputError: if there is no such network.
@@ -221,6 +257,8 @@ class Convolutional(Network):
     activation: Activation
     norm: Norm = Norm.POSITION
     form: Parameterisation = "ntk"
+    bias_std: float = 0.0
+    output_scale: float = 1.0
 
     def __post_init__(self) -> None:
         kinds = [kind.value for kind in Norm]
@@ -233,6 +271,8 @@ class Convolutional(Network):
             "activation": lookup(self.activation),
             "norm": Norm(one_of(kinds, "only these are defined")("norm", norm)),
             "form": _FORM("form", self.form),
+            "bias_std": A_STD("bias_std", self.bias_std),
+            "output_scale": A_SCALE("output_scale", self.output_scale),
         }.items():
             object.__setattr__(self, name, value)
         if len(self.image) != 3:
@@ -258,6 +298,20 @@ class Convolutional(Network):
             layers.append(layer)
             image = layer.outputs
         return (*layers, PooledMap(image, self.classes, self.form))
+
+    @property
+    def input_shape(self) -> Shape:
+        """(H, W, c)."""
+        return self.image
+
+    @property
+    def couples_points(self) -> bool:
+        """With a batch norm."""
+        return self.norm is not Norm.NONE
+
+    def point_axis(self, array: Any) -> int:
+        """Images have their points last."""
+        return -1 if array.ndim == 4 else 0
 
     def enter(self, x: Float[Array, "B H W c"]) -> Float[Array, "c H W B"]:
         """Channels first, points last."""

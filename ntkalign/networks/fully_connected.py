@@ -19,15 +19,13 @@ from jaxtyping import Array, Float
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import Activation, lookup
 from ntkalign.networks.base import Layer, LayerMap, Network, Shape
-from ntkalign.values import positive, real, several, whole
+from ntkalign.values import A_SCALE, A_STD, several, whole
 
 _WIDTHS = several(
     whole(1, "a layer has at least one unit", "pass (8, 64, 64, 2), say"),
     "they are inputs, hidden widths and outputs",
     "pass (8, 64, 64, 2), say",
 )
-_BIAS_STD = real("be at least 0", lambda v: v >= 0, "it is a standard deviation", "pass 0")
-_SCALE = positive("the output is multiplied by it", "leave it out: it is 1 then")
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,7 @@ class DenseMap(LayerMap):
         activation: σ.
         factor: what stands for 1/√m_{l−1} if not that: 1 for inputs or weights that are not scaled.
         std: standard deviation of the weights at time 0.
+        steps: if given, the same weights are met at so many steps, one after the other.
     """
 
     fan_in: int
@@ -47,6 +46,7 @@ class DenseMap(LayerMap):
     activation: Activation
     factor: float | None = None
     std: float = 1.0
+    steps: int | None = None
 
     @property
     def inputs(self) -> Shape:
@@ -73,6 +73,15 @@ class DenseMap(LayerMap):
     def initial_std(self) -> float:
         """As given."""
         return self.std
+
+    @property
+    def places(self) -> int:
+        """The steps."""
+        return self.steps or 1
+
+    def from_signal_rows(self, rows: Any) -> Any:
+        """(P, m) or (P, K, m)."""
+        return rows if self.steps is None else rows.reshape(-1, self.steps, self.units)
 
     def linear(self, weight: Any, h: Float[Array, "P *steps a"]) -> Float[Array, "P *steps b"]:
         """W h/√m_{l−1}; W may be anything that rows are multiplied with by ``@``."""
@@ -115,8 +124,8 @@ class FullyConnected(Network):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", _WIDTHS("widths", self.widths))
-        object.__setattr__(self, "bias_std", _BIAS_STD("bias_std", self.bias_std))
-        object.__setattr__(self, "output_scale", _SCALE("output_scale", self.output_scale))
+        object.__setattr__(self, "bias_std", A_STD("bias_std", self.bias_std))
+        object.__setattr__(self, "output_scale", A_SCALE("output_scale", self.output_scale))
         object.__setattr__(self, "activation", lookup(self.activation))
         if len(self.widths) < 2:
             raise InputError(

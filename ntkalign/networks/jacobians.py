@@ -4,95 +4,126 @@
 m_l m_{l−1} entries a point, its two factors are kept: the activities h_{l−1}(x) and the *feedback*
 ∇_{u_l} f(x), or what a rule has in its place.
 
-**Layout**: feedback is (…, C, P, m_l), outputs before points. As *rows*, (C·P, m_l), it goes
-through a network like a batch of C·P points, the error of row (c, x) being output c's unit vector.
+**Layout**: for one moment feedback is (C, P·R, m_l), outputs before points before the R places at
+which a point meets the weights (1 in a fully connected network), and activities are (P·R, m_{l−1}).
+Through a network, (C·P) errors go like a batch of C·P points, the error of row (c, x) being output
+c's unit vector. The outputs of all steps of a recurrent network count as so many outputs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.networks.base import Network, Pass, Signals
+from ntkalign.networks.base import LayerMap, Network, Pass, Signals
+
+_Factors = tuple[Sequence[np.ndarray], Sequence[np.ndarray]]
+"""Feedback and activities, layer by layer."""
+
+
+def signal_rows(network: Network, signals: Sequence[Any]) -> tuple[Any, ...]:
+    """What is shaped like u_1 … u_N as rows, one array a layer."""
+    return tuple(layer.signal_rows(s) for layer, s in zip(network.maps, signals, strict=True))
+
+
+def activity_rows(network: Network, activities: Sequence[Any]) -> tuple[Any, ...]:
+    """The activities h_0 … h_{N−1} as the rows that meet the weights."""
+    return tuple(layer.activity_rows(h) for layer, h in zip(network.maps, activities, strict=True))
 
 
 def repeated(one: Pass, q: int) -> Pass:
     """A pass over P points repeated for q moments (or outputs), points fastest; without weights."""
-    return jax.tree.map(partial(_tiled, count=q), replace(one, weights=()))
+    axis = one.network.point_axis
+    return jax.tree.map(lambda a: _tiled(a, q, axis(a)), replace(one, weights=()))
 
 
-def unit_errors(network: Network, points: int) -> Float[Array, "CP C"]:
-    """Unit errors as rows, one output after the other for all points, times α."""
-    return jnp.asarray(network.output_scale * np.repeat(np.eye(network.outputs), points, axis=0))
+def unit_errors(network: Network, points: int) -> Float[Array, "CP ..."]:
+    """Unit errors, one output after the other for all points, times α; shaped like outputs."""
+    units = np.repeat(np.eye(network.flat_outputs), points, axis=0)
+    return jnp.asarray(network.output_scale * units).reshape(-1, *network.output_shape)
 
 
 def true_feedback(now: Pass) -> Signals:
-    """∇_{u_l} f(x) for l = 1…N as rows, each (C·P, m_l), by backpropagation through the pass."""
+    """∇_{u_l} f(x) for l = 1…N as rows, each (C·P·R, m_l), by backpropagation through the pass."""
     network = now.network
-    slopes = jax.tree.map(partial(_tiled, count=network.outputs), now.slopes)
-    return network.backward(now.weights, slopes, unit_errors(network, len(now.output)))
+    many = repeated(now, network.flat_outputs).slopes
+    signals = network.backward(now.weights, many, unit_errors(network, len(now.output)))
+    return signal_rows(network, signals)
 
 
 def feedback_by_output(
     now: Pass, feedback: Callable[[Array], Signals]
-) -> tuple[Float[Array, "C P m"], ...]:
+) -> tuple[Float[Array, "C rows m"], ...]:
     """Feedback for unit errors, from a function of the error that may mix data points."""
-    points, outputs = now.output.shape
-    basis = jnp.broadcast_to(jnp.eye(outputs)[:, None, :], (outputs, points, outputs))
-    return jax.vmap(feedback)(now.network.output_scale * basis)
+    network, points = now.network, len(now.output)
+    errors = unit_errors(network, points).reshape(network.flat_outputs, points, -1)
+    errors = errors.reshape(*errors.shape[:2], *network.output_shape)
+    return jax.vmap(lambda e: signal_rows(network, feedback(e)))(errors)
 
 
 def jacobian_distance(
     network: Network,
-    pair: tuple[Sequence[np.ndarray], Sequence[np.ndarray]],
-    start: tuple[Sequence[np.ndarray], Sequence[np.ndarray]],
+    pair: _Factors,
+    start: _Factors,
 ) -> Float[np.ndarray, " n"]:
     """max_x ‖J(x) − J⁰(x)‖_op over all weights and biases, at each time.
 
     J's block for W_l is (feedback_l,c activity_{l−1}ᵀ/√m_{l−1})_c and for b_l it is feedback_l.
-    With a = G − G⁰, b = G⁰, u = h, v = h − h⁰ the difference of a weight block is a uᵀ + b vᵀ, so
-    the C × C Gram matrix of J − J⁰ needs inner products only and nothing cancels.
+    With a = G − G⁰, b = G⁰, u = h, v = h − h⁰ the difference of a weight block is a uᵀ + b vᵀ,
+    summed over places, so the C × C Gram matrix of J − J⁰ needs inner products only and nothing
+    cancels.
 
     Args:
         network: the architecture.
-        pair: feedback, each (n, C, P, m_l), and activities, each (n, P, m_{l−1}).
+        pair: feedback, each (n, C, P·R, m_l), and activities, each (n, P·R, m_{l−1}).
         start: the same at time 0, n = 1.
 
     Returns:
         One operator norm per time.
     """
+    times = range(len(pair[0][0]))
+    return np.concatenate([_distance(network, _at(pair, i), start) for i in times])
+
+
+def _distance(network: Network, pair: _Factors, start: _Factors) -> np.ndarray:
     gram: np.ndarray | float = 0.0
     for layer, g, h, g0, h0 in zip(network.maps, *pair, *start, strict=True):
-        a, b, u, v = g - g0, np.broadcast_to(g0, g.shape), h, h - h0
-        aa, ab, bb = (_outputs_gram(p, q) for p, q in ((a, a), (a, b), (b, b)))
-        uu, uv, vv = (np.sum(p * q, axis=-1)[..., None, None] for p, q in ((u, u), (u, v), (v, v)))
-        weights = aa * uu + (ab + np.swapaxes(ab, -1, -2)) * uv + bb * vv
-        gram = gram + layer.scale**2 * weights + aa
+        a, b, u, v = g - g0, g0, h, h - h0
+        aa, ab, ba, bb = (_feedback_gram(p, q, layer) for p, q in ((a, a), (a, b), (b, a), (b, b)))
+        uu, uv, vu, vv = (_activity_gram(p, q, layer) for p, q in ((u, u), (u, v), (v, u), (v, v)))
+        weights = aa * uu + (ab * uv + ba * vu) + bb * vv
+        biases = aa if layer.parameters.bias is not None else np.zeros_like(aa)
+        gram = gram + _over_places(layer.scale**2 * weights + biases)
     return _largest_norm(gram)
 
 
-def jacobian_norm(
-    network: Network, pair: tuple[Sequence[np.ndarray], Sequence[np.ndarray]]
-) -> Float[np.ndarray, " n"]:
+def _at(pair: _Factors, i: int) -> _Factors:
+    """At one time: of many places all times together would take much memory."""
+    feedback, activities = (tuple(a[i : i + 1] for a in arrays) for arrays in pair)
+    return feedback, activities
+
+
+def jacobian_norm(network: Network, pair: _Factors) -> Float[np.ndarray, " n"]:
     """max_x ‖J(x)‖_op over all weights and biases, at each time.
 
     Args:
         network: the architecture.
-        pair: feedback, each (n, C, P, m_l), and activities, each (n, P, m_{l−1}).
+        pair: feedback, each (n, C, P·R, m_l), and activities, each (n, P·R, m_{l−1}).
 
     Returns:
         One operator norm per time.
     """
     gram: np.ndarray | float = 0.0
     for layer, g, h in zip(network.maps, *pair, strict=True):
-        squares = np.sum(h * h, axis=-1)[..., None, None]
-        gram = gram + (layer.scale**2 * squares + 1) * _outputs_gram(g, g)
+        bias = float(layer.parameters.bias is not None)
+        squares = layer.scale**2 * _activity_gram(h, h, layer) + bias
+        gram = gram + _over_places(squares * _feedback_gram(g, g, layer))
     return _largest_norm(gram)
 
 
@@ -102,14 +133,28 @@ def _largest_norm(gram: np.ndarray | float) -> np.ndarray:
     return np.sqrt(np.maximum(largest, 0.0)).max(axis=-1)
 
 
-def _outputs_gram(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """(n, C, P, m) twice → (n, P, C, C): inner products over units."""
-    p, q = np.swapaxes(p, -3, -2), np.swapaxes(q, -3, -2)
-    return np.asarray(p @ np.swapaxes(q, -1, -2))
+def _feedback_gram(p: np.ndarray, q: np.ndarray, layer: LayerMap) -> np.ndarray:
+    """(n, C, P·R, m) twice → (n, P, C, R, C, R): inner products over units."""
+    (n, outputs, rows, units), places = p.shape, layer.places
+    shape = n, outputs, rows // places, places, units
+    p, q = (a.reshape(shape).swapaxes(1, 2).reshape(n, shape[2], -1, units) for a in (p, q))
+    return np.asarray(p @ q.swapaxes(-1, -2)).reshape(n, -1, outputs, places, outputs, places)
 
 
-def _tiled(a: Array, count: int) -> Array:
-    repeats = (count, *(1,) * (a.ndim - 1))
+def _activity_gram(p: np.ndarray, q: np.ndarray, layer: LayerMap) -> np.ndarray:
+    """(n, P·R, m) twice → (n, P, 1, R, 1, R): inner products over units."""
+    p, q = (a.reshape(len(a), -1, layer.places, a.shape[-1]) for a in (p, q))
+    return np.asarray(p @ q.swapaxes(-1, -2))[:, :, None, :, None, :]
+
+
+def _over_places(gram: np.ndarray) -> np.ndarray:
+    """(n, P, C, R, C, R) → (n, P, C, C): sums over both places."""
+    return np.asarray(gram.sum(axis=(3, 5)))
+
+
+def _tiled(a: Array, count: int, axis: int) -> Array:
+    repeats = [1] * a.ndim
+    repeats[axis] = count
     if isinstance(a, jax.core.Tracer):
         return jnp.tile(a, repeats)
     return jnp.asarray(np.tile(a, repeats))  # nothing to compile for each new shape

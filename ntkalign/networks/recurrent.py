@@ -2,11 +2,12 @@
 
     z_k = W_i x_k + W_h h_{k−1}/√n + b_h,   h_k = σ(z_k),   ŷ_k = W_o h_k/√n + b_o,   k = 0 … K − 1.
 
-Input weights are not scaled, and the readout is, as in the released code ((61) as printed has no
-1/√n before the readout). Weights are tied over time: what signals make of them is summed over
-steps. The state h_{−1} before the first step is zero; in the released code it is *trained*, one row
-for every slot of a batch, and used at evaluation too: then it is a layer of its own, which has a
-bias and no weight.
+Input weights are not scaled, and the readout is, as in the released code. (61) as printed has no
+1/√n before the readout: outputs are then of order √n, there is no neural tangent limit, and it is
+here to be measured (``scaled_readout``). Weights are tied over time: what signals make of them is
+summed over steps. The state h_{−1} before the first step is zero; in the released code it is
+*trained*, one row for every slot of a batch, and used at evaluation too: then it is a layer of its
+own, which has a bias and no weight.
 
 In the terms of :mod:`ntkalign.networks.base` the layers are (the state,) W_i, W_h with b_h, and
 W_o with b_o. W_i and W_h meet in one preactivation z, so that they share its signal.
@@ -23,10 +24,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntkalign.networks.activations import Activation, lookup
-from ntkalign.networks.base import Layer, LayerMap, Network, Parameters, Pass, Shape, Signals
+from ntkalign.networks.base import (
+    Layer,
+    LayerMap,
+    Network,
+    Parameters,
+    Pass,
+    Shape,
+    Signals,
+    is_array,
+    nonlinear,
+)
 from ntkalign.networks.fully_connected import DenseMap
 from ntkalign.precision import as_given
-from ntkalign.values import optional, whole
+from ntkalign.values import A_SCALE, A_STD, flag, optional, whole
 
 _COUNT = whole(1, "it counts something", "pass a positive number")
 
@@ -97,6 +108,9 @@ class Recurrent(Network):
         features: d, the inputs of a step.
         targets: C, the outputs of a step.
         slots: if given, h_{−1} is trained, and every batch has so many points.
+        scaled_readout: whether the readout has its factor 1/√n; (61) as printed has none.
+        bias_std: standard deviation β of the biases at time 0.
+        output_scale: factor α on the output.
 
     Raises:
         InputError: if there is no such network.
@@ -108,24 +122,41 @@ class Recurrent(Network):
     features: int = 1
     targets: int = 1
     slots: int | None = None
+    scaled_readout: bool = True
+    bias_std: float = 0.0
+    output_scale: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("width", "steps", "features", "targets"):
             object.__setattr__(self, name, _COUNT(name, getattr(self, name)))
         object.__setattr__(self, "slots", optional(_COUNT)("slots", self.slots))
         object.__setattr__(self, "activation", lookup(self.activation))
+        flag("scaled_readout", self.scaled_readout)
+        object.__setattr__(self, "bias_std", A_STD("bias_std", self.bias_std))
+        object.__setattr__(self, "output_scale", A_SCALE("output_scale", self.output_scale))
 
     @cached_property
     def maps(self) -> tuple[LayerMap, ...]:
         """(The state,) inputs, recurrence, readout."""
-        n, sigma = self.width, self.activation
+        n, sigma, k = self.width, self.activation, self.steps
         state = () if self.slots is None else (StateMap(self.slots, n),)
+        readout = None if self.scaled_readout else 1.0
         return (
             *state,
-            InputMap(self.features, n, sigma, factor=1.0),
-            DenseMap(n, n, sigma),
-            DenseMap(n, self.targets, sigma),
+            InputMap(self.features, n, sigma, factor=1.0, steps=k),
+            DenseMap(n, n, sigma, steps=k),
+            DenseMap(n, self.targets, sigma, factor=readout, steps=k),
         )
+
+    @property
+    def input_shape(self) -> Shape:
+        """(K, d)."""
+        return (self.steps, self.features)
+
+    @property
+    def output_shape(self) -> Shape:
+        """(K, C)."""
+        return (self.steps, self.targets)
 
     @property
     def operations(self) -> int:
@@ -161,10 +192,11 @@ class Recurrent(Network):
 
         def step(h: Array, driven: Array) -> tuple[Array, Array]:
             z = again.linear(recurrence.weight, h) + driven
-            return again.nonlinear(z)[0], z
+            return nonlinear(again, z)[0], z
 
-        _, z = jax.lax.scan(step, before, given)
-        h, slope = again.nonlinear(z)  # once more, of all steps at once: quicker than in the scan
+        _, z = _scan(recurrence.weight, step, before, given)
+        # once more, of all steps at once: quicker than in the scan
+        h, slope = nonlinear(again, z)
         earlier = jnp.concatenate([before[None], h[:-1]])
         y = out.affine(readout, h)
         z, h, slope, earlier, y = jax.tree.map(_swapped, (z, h, slope, earlier, y))
@@ -175,7 +207,24 @@ class Recurrent(Network):
             preactivations=(*first, z, z, y),
             activities=(*first, x, earlier, h),
             slopes=(slope,),
-            output=y,
+            output=self.output_scale * y,
+        )
+
+    @as_given
+    def pass_from_preactivations(self, x: Array, preactivations: tuple[Array, ...]) -> Pass:
+        """The pass that has these preactivations of recurrence and readout; without weights."""
+        z, y = preactivations[-2:]
+        h, slope = nonlinear(self.maps[-2], z)
+        before = jnp.zeros_like(h[:, :1]) if self.slots is None else preactivations[0][:, None]
+        earlier = jnp.concatenate([before, h[:, :-1]], axis=1)
+        first = () if self.slots is None else (preactivations[0],)
+        return Pass(
+            network=self,
+            weights=(),
+            preactivations=preactivations,
+            activities=(*first, x, earlier, h),
+            slopes=(slope,),
+            output=self.output_scale * y,
         )
 
     @as_given
@@ -198,7 +247,7 @@ class Recurrent(Network):
             return again.through_weight(weights[-2], s), s
 
         in_time = (direct, jax.tree.map(_swapped, slopes[0]))
-        first, s = jax.lax.scan(step, jnp.zeros_like(direct[0]), in_time, reverse=True)
+        first, s = _scan(weights[-2], step, jnp.zeros_like(direct[0]), in_time, reverse=True)
         return self._signals(first, _swapped(s), error)
 
     @as_given
@@ -242,3 +291,15 @@ class Recurrent(Network):
 def _swapped(a: Array) -> Array:
     """(K, P, …) for (P, K, …), and the other way: inside, steps come first. XLA cancels pairs."""
     return jnp.swapaxes(a, 0, 1)
+
+
+def _scan(weight: Any, step: Any, start: Array, steps: Any, *, reverse: bool = False) -> Any:
+    """``jax.lax.scan``, or the same as a loop for weights that are known by their products only."""
+    if is_array(weight):
+        return jax.lax.scan(step, start, steps, reverse=reverse)
+    count = len(jax.tree.leaves(steps)[0])
+    carried, found = start, list[Array]()
+    for k in reversed(range(count)) if reverse else range(count):
+        carried, one = step(carried, jax.tree.map(lambda a, k=k: a[k], steps))
+        found.append(one)
+    return carried, jnp.stack(found[::-1] if reverse else found)

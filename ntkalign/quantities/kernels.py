@@ -77,7 +77,7 @@ def _expected(kernels: Kernels, flow: Flow, y: Float[np.ndarray, "A C"], points:
     """What is compared, by the infinitely wide network's kernels."""
     some = np.s_[:points, :points]
     theta, gammas = _wide(kernels.ntk, y), [_wide(gamma, y) for gamma in kernels.backward]
-    e0 = (y - np.asarray(flow.initial.first.output))[:points]
+    e0 = (y - flow.initial.output)[:points]
     delta = predicted_delta(theta[some], e0, flow.times)
     expected: Things = {(None, "ntk-gap"): [theta], (None, "nngp-gap"): [kernels.nngp]}
     for i, (h, g) in enumerate(zip(kernels.features, gammas, strict=True), start=1):
@@ -109,7 +109,7 @@ def prediction_gaps(
         Values and error bounds at each time, by name: ``flow-gap-NAME`` of the training points,
         ``flow-gap-NAME-held-out`` of the others.
     """
-    initial = np.asarray(flow.initial.first.output)
+    initial = flow.initial.output
     predicted = predicted_outputs(kernel, y[:points], initial, flow.times)
     e0 = y[:points] - initial[:points]
     delta = predicted_delta(kernel[:points, :points], e0, flow.times)

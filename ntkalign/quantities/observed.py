@@ -56,7 +56,7 @@ class Observed:
     @property
     def initial_output(self) -> Float[np.ndarray, "P C"]:
         """The network's f^0."""
-        return np.asarray(self.flow.initial.first.output)
+        return self.flow.initial.output
 
     @cached_property
     def initial_kernels(self) -> Empirical:

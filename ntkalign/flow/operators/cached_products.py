@@ -10,7 +10,8 @@ on the way down) hardly leave what they were at time 0. So W(0) is applied
 Novelty is smaller than the rows by about 1/√m, so float32 leaves a relative error of 6e-8/√m. It
 need not be resolved at once either: what compression leaves out is novelty again next time.
 
-Rows are flat: (q·P, m) for q moments (or outputs) of P data points, points fastest.
+Rows are flat: (q·B, m) for q moments (or outputs) of B rows, which are the data points, or what the
+data points have at several places; moments slowest.
 """
 
 from __future__ import annotations
@@ -74,30 +75,29 @@ class NewProductError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Anchors:
-    """Rows and what a matrix makes of them: c anchors for each of P points, in float64."""
+    """Rows and what a matrix makes of them: c anchors for each of B rows, in float64."""
 
-    rows: Float[Array, "cP a"]
-    products: Float[Array, "cP b"]
-    solve: Float[Array, "P c c"]
+    rows: Float[Array, "cB a"]
+    products: Float[Array, "cB b"]
+    solve: Float[Array, "B c c"]
 
     @classmethod
-    def of(cls, rows: Array, products: Array, points: int) -> Anchors:
+    def of(cls, rows: Array, products: Array, block: int) -> Anchors:
         """Anchors from rows that have been multiplied exactly."""
-        stacked = np.asarray(rows).reshape(-1, points, rows.shape[1])
+        stacked = np.asarray(rows).reshape(-1, block, rows.shape[1])
         gram = np.einsum("cpa,dpa->pcd", stacked, stacked, optimize=True)
         return cls(rows, products, jnp.asarray(np.linalg.pinv(gram, 1e-12, hermitian=True)))
 
 
 Novelties = dict[ProductKey, tuple[Array, Array]]
-"""Novelty that has been multiplied, (q·P, a), and its products, (q·P, b)."""
+"""Novelty that has been multiplied, (q·B, a), and its products, (q·B, b)."""
 
 
 @dataclass
 class ProductCache:
-    """What fixed matrices are known to do, for one network on P data points.
+    """What fixed matrices are known to do, for one network and its data points.
 
     Args:
-        points: P.
         known: anchors.
         precision: of the products with novelty.
         floor: novelty below this share of all that ever was new is let go.
@@ -106,7 +106,6 @@ class ProductCache:
         memory: products with novelty, for rows of the shape in use.
     """
 
-    points: int
     known: dict[ProductKey, Anchors]
     precision: Any = jnp.float32
     floor: float = 0.0
@@ -125,7 +124,7 @@ class ProductCache:
         return jnp.float64 if _is_small(matrix) else self.precision
 
     def product(
-        self, name: str, matrix: Array, transpose: bool, rows: Float[Array, "r a"]
+        self, name: str, matrix: Array, transpose: bool, rows: Float[Array, "r a"], block: int
     ) -> Float[Array, "r b"]:
         """Multiply with a fixed matrix.
 
@@ -133,7 +132,8 @@ class ProductCache:
             name: of the matrix.
             matrix: it.
             transpose: whether its transpose is meant.
-            rows: q moments × P points, points fastest.
+            rows: q moments × B rows, moments slowest.
+            block: B.
 
         Returns:
             Rows @ matrix (or its transpose).
@@ -147,7 +147,7 @@ class ProductCache:
         self._uses[name, transpose] += 1
         key = (name, transpose, use)
         if self.recording:
-            return self._record(key, matrix, rows)
+            return self._record(key, matrix, rows, block)
         known = self.known.get(key)
         if known is None:
             raise NewProductError(f"{name} was not multiplied so often when anchors were recorded")
@@ -156,12 +156,10 @@ class ProductCache:
             width = matrix.shape[0 if transpose else 1]
             empty = partial(jnp.zeros, dtype=self.precision)
             done = empty(rows.shape), empty((len(rows), width))
-        share, novelty, gram, sizes = _novelty(rows, known.rows, known.solve, done[0], self.points)
+        share, novelty, gram, sizes = _novelty(rows, known.rows, known.solve, done[0], block)
         if np.trace(gram) > float(sizes[0]) ** 2:  # what is known leads away: better from nothing
             done = jnp.zeros_like(done[0]), jnp.zeros_like(done[1])
-            share, novelty, gram, sizes = _novelty(
-                rows, known.rows, known.solve, done[0], self.points
-            )
+            share, novelty, gram, sizes = _novelty(rows, known.rows, known.solve, done[0], block)
         floor = self.floor * float(sizes[0]) + ROUNDING * float(sizes[1])
         ranks = FINE_RANKS if matrix.size > WIDE else RANKS
         basis = _leading(np.asarray(gram, float), self.cutoff, floor, ranks)
@@ -169,21 +167,21 @@ class ProductCache:
             out = _assemble(share, known.products, done[1])
         else:
             done, out = _learn(novelty, basis, matrix, transpose, done, share, known.products)
-            self.columns += basis.shape[1] * self.points
+            self.columns += basis.shape[1] * block
         self.memory[key] = done
         return out
 
-    def _record(self, key: ProductKey, matrix: Array, rows: Array) -> Array:
+    def _record(self, key: ProductKey, matrix: Array, rows: Array, block: int) -> Array:
         """The exact product; the rows become anchors, unless known ones explain them."""
         known = self.known.get(key)
         if known is not None:
             none = jnp.zeros(rows.shape)
-            share, _, gram, _ = _novelty(rows, known.rows, known.solve, none, self.points)
+            share, _, gram, _ = _novelty(rows, known.rows, known.solve, none, block)
             if np.trace(gram) <= 1e-24 * float(np.sum(np.asarray(rows) ** 2)):
                 return _explained(share, known.products)
         product = times(rows, matrix, key[1])
         self.columns += len(product)
-        self.known[key] = Anchors.of(rows, product, self.points)
+        self.known[key] = Anchors.of(rows, product, block)
         return product
 
 
@@ -191,19 +189,19 @@ def _is_small(matrix: Array) -> bool:
     return matrix.size <= DIRECT or min(matrix.shape) <= NARROW
 
 
-@partial(jax.jit, static_argnames="points")
+@partial(jax.jit, static_argnames="block")
 def _novelty(
-    rows: Array, anchors: Array, solve: Array, done: Array, points: int
+    rows: Array, anchors: Array, solve: Array, done: Array, block: int
 ) -> tuple[Array, Array, Array, Array]:
     """Each row's share in the anchors, what is new in it, its Gram matrix over q, two sizes."""
-    count = len(anchors) // points
-    q, width = len(rows) // points, rows.shape[1]
+    count = len(anchors) // block
+    q, width = len(rows) // block, rows.shape[1]
     if count == 1:
-        stacked = rows.reshape(q, points, width)
+        stacked = rows.reshape(q, block, width)
         share = jnp.sum(stacked * anchors[None], axis=2, keepdims=True) * solve[None, :, :, 0]
-    else:  # all data points at once: a large product is faster than many small ones
+    else:  # all rows of a moment at once: a large product is faster than many small ones
         cross = rows @ anchors.T
-        own = jnp.einsum("qpcp->qpc", cross.reshape(q, points, count, points))
+        own = jnp.einsum("qpcp->qpc", cross.reshape(q, block, count, block))
         share = jnp.einsum("qpc,pcd->qpd", own, solve)
     own = rows - _explained(share, anchors)
     novelty = (own - done.astype(rows.dtype)).astype(done.dtype)
@@ -214,11 +212,11 @@ def _novelty(
 
 def _explained(share: Array, anchors: Array) -> Array:
     """Σ_c share_qpc anchors_cp, flat."""
-    q, points, count = share.shape
+    q, block, count = share.shape
     if count == 1:
-        return (share * anchors[None]).reshape(q * points, -1)
-    spread = jnp.einsum("qpc,pr->qpcr", share, jnp.eye(points, dtype=share.dtype))
-    return spread.reshape(q * points, -1) @ anchors
+        return (share * anchors[None]).reshape(q * block, -1)
+    spread = jnp.einsum("qpc,pr->qpcr", share, jnp.eye(block, dtype=share.dtype))
+    return spread.reshape(q * block, -1) @ anchors
 
 
 def _leading(

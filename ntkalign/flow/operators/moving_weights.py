@@ -5,7 +5,9 @@ Whatever the rule, dW_l/dt = η/(P√m_{l−1}) Σ_x G_l(x) h_{l−1}(x)ᵀ with
 
     W_l(t_j) − W_l(a) = η/(P√m_{l−1}) Σ_k w_jk Σ_x G_l(x, t_k) h_{l−1}(x, t_k)ᵀ
 
-never needs to be formed: rows meet it through their inner products with h or G.
+never needs to be formed: rows meet it through their inner products with h or G. Where weights are
+tied, x goes over the rows of a moment: every data point at every place (B of them, see
+:mod:`ntkalign.networks.base`).
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ History = tuple[Array, Array]
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=("integral", "start", "feedback", "drift", "weights"),
+    data_fields=("integral", "start", "feedback", "drift", "weights", "plus"),
     meta_fields=(),
 )
 @dataclass(frozen=True)
@@ -39,12 +41,16 @@ class Motion:
     The first part is cheap; the second, all nodes with all others, is smaller by the drift d of
     the activity and may be found in float32.
 
+    The bias moves by the same signals, db_l/dt = η/P Σ_x G_l(x), as if a further unit were 1/scale
+    for every row. What goes up through the weights can take that along: ``plus``.
+
     Args:
-        integral: Σ_k v_jk G_l(t_k), (q·P, m_l).
-        start: h⁰_{l−1}, (P, m_{l−1}).
-        feedback: G_l at the nodes, (n·P, m_l).
-        drift: d at the nodes, (n·P, m_{l−1}); None if the rule's activity is frozen.
+        integral: Σ_k v_jk G_l(t_k), (q·B, m_l).
+        start: h⁰_{l−1}, (B, m_{l−1}).
+        feedback: G_l at the nodes, (n·B, m_l).
+        drift: d at the nodes, (n·B, m_{l−1}); None if the rule's activity is frozen.
         weights: v = η/(P√m_{l−1}) w, (q, n); the layer knows its factor 1/√m_{l−1}.
+        plus: 1/scale², in the units of inner products of activities; 0 leaves the bias out.
     """
 
     integral: Array
@@ -52,6 +58,7 @@ class Motion:
     feedback: Array
     drift: Array | None
     weights: Array
+    plus: float | Array = 0.0
 
     @classmethod
     def of(
@@ -67,22 +74,27 @@ class Motion:
 
         Args:
             layer: whose weights move.
-            feedback: (n·P, m_l).
-            activity: (n·P, m_{l−1}), or (P, m_{l−1}) if it is frozen.
-            start: h⁰_{l−1}, (P, m_{l−1}).
+            feedback: (n·B, m_l).
+            activity: (n·B, m_{l−1}), or (B, m_{l−1}) if it is frozen.
+            start: h⁰_{l−1}, (B, m_{l−1}).
             weights: (η/P) w, (q, n).
             large: the precision of the second part.
 
         Returns:
-            W_l − W_l(a) at the q moments, where a is the panel's start.
+            W_l − W_l(a) at the q moments, where a is the panel's start; without the bias.
         """
         frozen = len(activity) < len(feedback)
         v = layer.scale * weights
         return _motion(feedback, None if frozen else activity, start, v, large)
 
+    def with_bias(self, layer: LayerMap) -> Motion:
+        """The same with the layer's bias, if it has one, for what goes up."""
+        has_one = layer.parameters.bias is not None
+        return replace(self, plus=layer.scale**-2 if has_one else 0.0)
+
     def apply(self, rows: Float[Array, "r a"], transpose: bool) -> Float[Array, "r b"]:
-        """Multiply rows of q moments × P points with ΔW(t), or with its transpose."""
-        return _up(self, rows, 0.0) if transpose else _down(self, rows)
+        """Multiply rows of q moments with ΔW(t), or with its transpose."""
+        return _up(self, rows) if transpose else _down(self, rows)
 
 
 @partial(jax.jit, static_argnames="large")
@@ -99,11 +111,11 @@ def _motion(
 
 
 @jax.jit
-def _up(motion: Motion, rows: Array, plus: float | Array) -> Array:
-    """rows_j ΔW(t_j)ᵀ + plus Σ_x ∫G."""
-    points, moments = len(motion.start), len(motion.weights)
-    inner = (rows @ motion.start.T + plus).reshape(moments, points, points)
-    out = jnp.matmul(inner, motion.integral.reshape(moments, points, -1)).reshape(len(rows), -1)
+def _up(motion: Motion, rows: Array) -> Array:
+    """rows_j ΔW(t_j)ᵀ, and the bias's motion."""
+    block, moments = len(motion.start), len(motion.weights)
+    inner = (rows @ motion.start.T + motion.plus).reshape(moments, -1, block)
+    out = jnp.matmul(inner, motion.integral.reshape(moments, block, -1)).reshape(len(rows), -1)
     if motion.drift is None:
         return out
     return out + _pairs(motion, rows, motion.drift, motion.feedback)
@@ -112,10 +124,10 @@ def _up(motion: Motion, rows: Array, plus: float | Array) -> Array:
 @jax.jit
 def _down(motion: Motion, rows: Array) -> Array:
     """rows_j ΔW(t_j)."""
-    points, moments = len(motion.start), len(motion.weights)
-    stacked = (a.reshape(moments, points, -1) for a in (rows, motion.integral))
-    inner = jnp.einsum("jpm,jrm->jpr", *stacked).reshape(len(rows), points)
-    out = inner @ motion.start
+    block, moments = len(motion.start), len(motion.weights)
+    integral = motion.integral.reshape(moments, block, -1)
+    inner = jnp.einsum("jpm,jrm->jpr", rows.reshape(moments, -1, rows.shape[1]), integral)
+    out = inner.reshape(len(rows), block) @ motion.start
     if motion.drift is None:
         return out
     return out + _pairs(motion, rows, motion.feedback, motion.drift)
@@ -135,37 +147,17 @@ def factors(rows: Array, first: Array, second: Array) -> Array:
     return (rows @ first.T) @ second
 
 
-@partial(jax.jit, static_argnames=("layer", "last"))
-def moving_layer(
-    layer: LayerMap,
-    last: bool,
-    rows: Float[Array, "r a"],
-    still: Float[Array, "r b"],
-    bias: Float[Array, " b"],
-    motion: Motion,
-) -> tuple[Array, Array, Array]:
-    """z_l, σ(z_l) and σ′(z_l) at the nodes of a panel; (z_l, z_l, z_l) at the output.
-
-        z_l(t_j) = h(t_j) W_l(t_j)ᵀ/√m + b_l(a) + η/P Σ_x ∫G_l
-
-    where ``still`` is h(t_j) W_l(a)ᵀ/√m; the last term is the bias's own motion.
-
-    Returns:
-        Three arrays of the shape of ``still``.
-    """
-    z = still + layer.scale * _up(motion, rows, layer.scale**-2) + bias[None]
-    if last:
-        return z, z, z
-    return z, *layer.nonlinear(z)
-
-
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """A fixed matrix, or one that moves, for rows of q moments × P points."""
+    """A fixed matrix, or one that moves, for rows of q moments × B rows.
+
+    Rows may have a further axis before them, of steps of time: they meet it one after the other.
+    """
 
     cache: ProductCache
     name: str
     array: Array
+    block: int  # B of those that meet it in one product
     history: History | None = None
     motion: Motion | None = None
     transposed: bool = False
@@ -182,7 +174,9 @@ class Weight:
         return replace(self, transposed=not self.transposed)
 
     def __rmatmul__(self, rows: Array) -> Array:
-        out = self.cache.product(self.name, self.array, self.transposed, rows)
+        if rows.ndim == 3:
+            return jnp.stack([of_step @ self for of_step in rows])
+        out = self.cache.product(self.name, self.array, self.transposed, rows, self.block)
         if self.history is not None:
             first, second = self.history[::-1] if self.transposed else self.history
             out = out + factors(rows, first, second)
@@ -191,11 +185,11 @@ class Weight:
         return out
 
 
-def at_rest(cache: ProductCache, name: str, tree: Any) -> Any:
+def at_rest(cache: ProductCache, name: str, tree: Any, block: int) -> Any:
     """The matrices of a tree of arrays as weights that do not move."""
     leaves, structure = jax.tree.flatten(tree)
     wrapped = [
-        Weight(cache, f"{name}{i}", leaf) if leaf.ndim == 2 else leaf
+        Weight(cache, f"{name}{i}", leaf, block) if leaf.ndim == 2 else leaf
         for i, leaf in enumerate(leaves)
     ]
     return jax.tree.unflatten(structure, wrapped)

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ntkalign.flow.initial_state import cached_weights
 from ntkalign.flow.operators.moving_weights import History
 from ntkalign.flow.spectral.collocation import SCALE, Panel, size_of_last
 from ntkalign.flow.spectral.modes import Modes, time_modes
@@ -30,7 +29,7 @@ from ntkalign.flow.spectral.panels import (
 from ntkalign.flow.spectral.relaxation import TAIL, Relaxation
 from ntkalign.flow.trajectory import Outcome
 from ntkalign.kernels.empirical import Factors, rule_kernel
-from ntkalign.networks.jacobians import repeated, true_feedback, unit_errors
+from ntkalign.networks.jacobians import activity_rows, repeated, true_feedback, unit_errors
 
 SHORTEST = 0.02
 """If even a panel as short as this (in s) does not work out, the flow has not converged."""
@@ -131,7 +130,7 @@ def _next(relaxation: Relaxation, solved: SolvedPanel) -> PanelStart:
     end = solved.panel.weights[-1]
     base, network = solved.base, relaxation.network
     biases = tuple(
-        b + relaxation.share * np.repeat(end, relaxation.points) @ g
+        None if b is None else b + relaxation.share * np.repeat(end, len(g) // len(end)) @ g
         for b, g in zip(base.biases, solved.feedback, strict=True)
     )
     history = tuple(
@@ -140,15 +139,14 @@ def _next(relaxation: Relaxation, solved: SolvedPanel) -> PanelStart:
             network.maps, base.history, solved.feedback, solved.activity, strict=True
         )
     )
-    now = network.pass_from_preactivations(
-        relaxation.initial.x, tuple(z[-relaxation.points :] for z in solved.preactivations)
+    now = relaxation.seen(
+        relaxation.initial.first.activities[0],
+        tuple(z[-(len(z) // len(end)) :] for z in solved.preactivations),
     )
     cache = replace(relaxation.cache, memory={})
     resting = tuple(
         replace(layer.weight, history=past)
-        for layer, past in zip(
-            cached_weights(cache, relaxation.initial.start), history, strict=True
-        )
+        for layer, past in zip(relaxation.initial.through(cache), history, strict=True)
     )
     now = replace(now, weights=resting)
     linear = relaxation.rule.output == "linear"
@@ -159,13 +157,13 @@ def _next(relaxation: Relaxation, solved: SolvedPanel) -> PanelStart:
         jacobian = true_feedback(now)
         own = replace(cache, memory={})  # the rule's rows are not the Jacobian's
         many = replace(
-            repeated(now, network.outputs),
+            repeated(now, network.flat_outputs),
             weights=tuple(replace(weight, cache=own) for weight in resting),
         )
         feedback = relaxation.feedback(many, unit_errors(network, relaxation.points), own)
         k = rule_kernel(
             network,
-            Factors(now.activities, jacobian),
+            Factors(activity_rows(network, now.activities), jacobian),
             Factors(relaxation.activity(now), feedback),
         )
     relaxation.cache.columns = cache.columns

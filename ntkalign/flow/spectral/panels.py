@@ -1,6 +1,8 @@
 """What the spectral engine passes around: panels of time, solved or as drafts, and flat rows.
 
-A trajectory at n nodes is kept as rows, (n·P, m), points fastest.
+A trajectory at n nodes is kept as rows, (n·B, m), moments slowest: the B = P·R rows of a moment are
+the data points, each at the R places at which it meets a layer's weights
+(:mod:`ntkalign.networks.base`).
 """
 
 from __future__ import annotations
@@ -31,16 +33,16 @@ class PanelStart:
 
     Attributes:
         now: the pass over the data.
-        biases: b_l.
+        biases: b_l; None of a layer that has none.
         history: the weights' change since time 0.
         error: e, or the teacher's.
-        jacobian: ∇_{z_l} f, (C·P, m_l).
-        feedback: the rule's feedback for unit errors, (C·P, m_l).
+        jacobian: ∇_{z_l} f, (C·B, m_l).
+        feedback: the rule's feedback for unit errors, (C·B, m_l).
         kernel: K of the rule.
     """
 
     now: Pass
-    biases: tuple[Array, ...]
+    biases: tuple[Array | None, ...]
     history: tuple[History | None, ...]
     error: Float[np.ndarray, "P C"]
     jacobian: Signals
@@ -56,9 +58,9 @@ class SolvedPanel:
     base: PanelStart
     error: Float[np.ndarray, "n P C"]
     output: Float[np.ndarray, "n P C"]
-    feedback: Signals  # G_l, (n·P, m_l)
-    activity: tuple[Array, ...]  # the rule's, (n·P, m_{l−1}), or (P, m_{l−1}) if frozen
-    preactivations: tuple[Array, ...]  # z_l, (n·P, m_l)
+    feedback: Signals  # G_l, (n·B, m_l)
+    activity: tuple[Array, ...]  # the rule's, (n·B, m_{l−1}), or (B, m_{l−1}) if frozen
+    preactivations: tuple[Array, ...]  # z_l, (n·B, m_l)
     memory: Novelties
     estimate: float
 
@@ -166,14 +168,15 @@ class TooCoarseError(Exception):
 
 def feedback_times_error(
     columns: Array | np.ndarray, e: Float[np.ndarray, "n P C"]
-) -> Float[np.ndarray, "nP m"]:
-    """Σ_c columns_c e_c: feedback times the error, from feedback for unit errors (C·P, m)."""
+) -> Float[np.ndarray, "nB m"]:
+    """Σ_c columns_c e_c: feedback times the error, from feedback for unit errors (C·B, m)."""
     n, points, outputs = e.shape
-    stacked = np.asarray(columns).reshape(outputs, points, -1)
-    out = np.zeros((n, points, stacked.shape[2]))
+    units = columns.shape[1]
+    stacked = np.asarray(columns).reshape(outputs, points, -1, units)
+    out = np.zeros((n, points, stacked.shape[2], units))
     for c in range(outputs):
-        out += e[:, :, c, None] * stacked[c]
-    return out.reshape(n * points, -1)
+        out += e[:, :, c, None, None] * stacked[c]
+    return out.reshape(-1, units)
 
 
 def at_moments(mixing: Any, rows: Array) -> Array:

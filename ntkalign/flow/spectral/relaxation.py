@@ -28,9 +28,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.flow.initial_state import InitialState, cached_weights
+from ntkalign.flow.initial_state import InitialState
 from ntkalign.flow.operators.cached_products import ProductCache
-from ntkalign.flow.operators.moving_weights import History, Motion, Weight, at_rest, moving_layer
+from ntkalign.flow.operators.moving_weights import History, Motion, Weight, at_rest
 from ntkalign.flow.spectral.collocation import last_coefficients, size_of_last
 from ntkalign.flow.spectral.modes import Modes
 from ntkalign.flow.spectral.panels import (
@@ -42,8 +42,8 @@ from ntkalign.flow.spectral.panels import (
     feedback_times_error,
 )
 from ntkalign.kernels.empirical import Factors, rule_kernel
-from ntkalign.networks.base import Pass, Signals
-from ntkalign.networks.jacobians import repeated, unit_errors
+from ntkalign.networks.base import Layer, Pass, Signals
+from ntkalign.networks.jacobians import repeated, signal_rows, unit_errors
 from ntkalign.rules import Rule
 
 SINGLE = 1e-7
@@ -86,24 +86,43 @@ class Relaxation:
         self.precision: Any = jnp.float32 if self.tolerance >= SINGLE else jnp.float64
         known = dict(self.initial.anchors)
         floor = max(self.goal / 3, float(np.finfo(self.precision).eps))
-        self.cache = ProductCache(self.points, known, self.precision, floor)
+        self.cache = ProductCache(known, self.precision, floor)
         self.iterations = 0
 
-    # --- the rule, on rows of q moments × P points ---------------------------------------------
+    # --- the rule, on q moments × P points -------------------------------------------------------
 
     def feedback(self, now: Pass, error: Array, cache: ProductCache) -> Signals:
-        """The rule's feedback times ``error`` (which holds α), each (q·P, m_l)."""
+        """The rule's feedback times ``error`` (which holds α) as rows, each (q·B, m_l)."""
         cache.rewind()
-        resting = tuple(layer.weight for layer in cached_weights(cache, self.initial.start))
-        start = replace(self.initial.repeated(len(error) // self.points), weights=resting)
-        return self.rule.feedback(now, start, at_rest(cache, "fixed", self.fixed), error)
+        start = replace(
+            self.initial.repeated(len(error) // self.points), weights=self._resting(cache)
+        )
+        fixed = at_rest(cache, "fixed", self.fixed, self.points)
+        return signal_rows(self.network, self.rule.feedback(now, start, fixed, error))
 
     def activity(self, now: Pass) -> tuple[Array, ...]:
-        """The activity that the rule uses, (q·P, m_{l−1}), or (P, m_{l−1}) if it is frozen."""
+        """The activity that the rule uses as rows, (q·B, m_{l−1}), or (B, m_{l−1}) if frozen."""
         start = self.initial.repeated(len(now.output) // self.points)
-        first = self.initial.first.activities
-        used = zip(self.rule.activity(now, start), start.activities, first, strict=True)
-        return tuple(one if h is same else h for h, same, one in used)
+        used = zip(self.rule.activity(now, start), start.activities, strict=True)
+        parts = zip(self.network.maps, used, self.initial.activities, strict=True)
+        return tuple(
+            frozen if h is same else layer.activity_rows(h) for layer, (h, same), frozen in parts
+        )
+
+    def errors(self, e: Float[np.ndarray, "*moments P C"]) -> Array:
+        """Errors at n moments as the network has its outputs, times α."""
+        shape = self.network.output_shape
+        return jnp.asarray(self.network.output_scale * e.reshape(-1, *shape))
+
+    def seen(self, x: Array, preactivations: Signals) -> Pass:
+        """The pass that has these preactivations (rows), and h_0 = x."""
+        shaped = zip(self.network.maps, preactivations, strict=True)
+        return self.network.pass_from_preactivations(
+            x, tuple(layer.from_signal_rows(z) for layer, z in shaped)
+        )
+
+    def _resting(self, cache: ProductCache) -> tuple[Weight, ...]:
+        return tuple(layer.weight for layer in self.initial.through(cache))
 
     def take_over(self, other: Relaxation) -> None:
         """Take over what another relaxation of the same rule knows of time 0."""
@@ -114,8 +133,9 @@ class Relaxation:
     def first(self) -> PanelStart:
         """The base of the first panel."""
         initial = self.initial
-        resting = tuple(layer.weight for layer in cached_weights(self.cache, initial.start))
-        now = replace(initial.repeated(self.network.outputs), weights=resting)
+        now = replace(
+            initial.repeated(self.network.flat_outputs), weights=self._resting(self.cache)
+        )
         self.cache.recording = True
         feedback = self.feedback(now, unit_errors(self.network, self.points), self.cache)
         self.cache.recording = False
@@ -133,20 +153,21 @@ class Relaxation:
     def is_rowwise(self) -> bool:
         """Whether the rule is one for this engine.
 
-        It must be linear in e, treat each data point by itself, and use weights by ``@`` only.
+        It must be linear in e, treat each data point by itself, and use weights by ``@`` only; so
+        must the network.
 
         Returns:
             Whether its signals at time 0 are their columns times e; False if a weight is used as an
             array.
         """
+        if self.network.couples_points:
+            return False
         try:
             first = self.first
         except TypeError:  # what is not an array was used as one
             return False
-        resting = tuple(layer.weight for layer in cached_weights(self.cache, self.initial.start))
-        now = replace(self.initial.first, weights=resting)
-        e = jnp.asarray(self.network.output_scale * first.error)
-        at_once = self.feedback(now, e, self.cache)
+        now = replace(self.initial.first, weights=self._resting(self.cache))
+        at_once = self.feedback(now, self.errors(first.error), self.cache)
         self.cache.memory.clear()
         for signal, columns in zip(at_once, first.feedback, strict=True):
             expected = feedback_times_error(columns, first.error[None])
@@ -167,23 +188,22 @@ class Relaxation:
         Args:
             cache: for the products with the weights of time 0.
             history: the weights' change before the panel.
-            feedback: G_l at the panel's n nodes, each (n·P, m_l).
-            activity: the rule's at the nodes, each (n·P, m_{l−1}), or (P, m_{l−1}) if frozen.
+            feedback: G_l at the panel's n nodes, each (n·B, m_l).
+            activity: the rule's at the nodes, each (n·B, m_{l−1}), or (B, m_{l−1}) if frozen.
             integral: values at the nodes → ∫ dt from the panel's start to the q moments.
 
         Returns:
-            One weight per layer, for rows of q moments × P points.
+            One weight per layer, for rows of q moments.
         """
-        resting = cached_weights(cache, self.initial.start)
         parts = zip(
-            self.network.maps, resting, history, feedback, activity, self.initial.first.activities,
-            strict=True,
+            self.network.maps, self._resting(cache), history, feedback, activity,
+            self.initial.activities, strict=True,
         )  # fmt: skip
         moved = []
         for layer, still, past, g, a, h in parts:
-            precision = cache.precision_of(still.weight.array)
+            precision = cache.precision_of(still.array)
             motion = Motion.of(layer, g, a, h, self.share * integral, precision)
-            moved.append(replace(still.weight, history=past, motion=motion))
+            moved.append(replace(still, history=past, motion=motion))
         return tuple(moved)
 
     # --- the iteration ---------------------------------------------------------------------------
@@ -209,13 +229,13 @@ class Relaxation:
         start = self.initial.repeated(n)
         now = start if base is self.first else repeated(base.now, n)
         if draft.preactivations:
-            now = self.network.pass_from_preactivations(start.activities[0], draft.preactivations)
+            now = self.seen(start.activities[0], draft.preactivations)
         now = replace(now, activities=(start.activities[0], *now.activities[1:]))  # x stays
         used = self.activity(now)
         signals = draft.feedback or tuple(
             jnp.asarray(feedback_times_error(s, e)) for s in base.feedback
         )
-        z, initial = now.preactivations, self.initial.first.preactivations
+        z, initial = signal_rows(self.network, now.preactivations), self.initial.preactivations
         invert = modes.inverse(panel.weights)
         changes = [math.inf, math.inf]
         allowed = TAIL * self.tolerance
@@ -227,12 +247,12 @@ class Relaxation:
             if teacher is None:
                 e = e + invert(self.y - output - e)
             seen = start if self.rule.output == "linear" else now
-            error = jnp.asarray(self.network.output_scale * e.reshape(n * self.points, -1))
-            new = self.feedback(replace(seen, weights=moving), error, self.cache)
+            new = self.feedback(replace(seen, weights=moving), self.errors(e), self.cache)
             used = self.activity(seen)
-            changes.append(float(_change(new, signals, now.preactivations[-2], z[-2], initial[-2])))
-            signals, z = new, now.preactivations
-            del now, seen, moving, new  # large: not to be kept beside the next ones
+            new_z = signal_rows(self.network, now.preactivations)
+            changes.append(float(_change(new, signals, new_z[-2], z[-2], initial[-2])))
+            signals, z = new, new_z
+            del now, seen, moving, new, new_z  # large: not to be kept beside the next ones
             if not math.isfinite(changes[-1]):
                 raise TooLongError
             contraction = float(np.clip(changes[-1] / changes[-2], QUICK, 0.9))
@@ -265,28 +285,18 @@ class Relaxation:
         )
 
     def _forward(self, base: PanelStart, moving: tuple[Weight, ...], nodes: int) -> Pass:
-        """Equation (1) at all nodes, with the weights moving."""
+        """Equation (1) at all nodes, with weights and biases moving."""
         network = self.network
         self.cache.rewind()
-        h = self.initial.repeated(nodes).activities[0]
-        preactivations: list[Array] = []
-        activities, slopes = [h], []
-        for layer, weight, bias in zip(network.maps, moving, base.biases, strict=True):
-            last = len(preactivations) == network.depth - 1
-            still = layer.linear(replace(weight, motion=None), h)
-            z, h, slope = moving_layer(layer, last, h, still, bias, weight.motion)
-            preactivations.append(z)
-            if not last:
-                activities.append(h)
-                slopes.append(slope)
-        return Pass(
-            network=network,
-            weights=(),
-            preactivations=tuple(preactivations),
-            activities=tuple(activities),
-            slopes=tuple(slopes),
-            output=network.output_scale * z,
+        parts = zip(network.maps, moving, base.biases, strict=True)
+        parameters = tuple(
+            Layer(replace(weight, motion=_not_none(weight.motion).with_bias(layer)), bias)
+            for layer, weight, bias in parts
         )
+        x = np.tile(self.initial.x, (nodes, *(1,) * (self.initial.x.ndim - 1)))
+        now = network.forward(parameters, jnp.asarray(x))
+        same = self.initial.repeated(nodes).activities[0]  # that x does not move is seen by this
+        return replace(now, weights=(), activities=(same, *now.activities[1:]))
 
     def _output(
         self, base: PanelStart, now: Pass, w: np.ndarray, e: Float[np.ndarray, "n P C"]
@@ -310,6 +320,11 @@ def _tails(signals: Signals, z: Any, z0: Any, last: Array) -> Array:
     """The largest relative tail of a layer's feedback, and of z_l − z_l(0)."""
     values = [*signals, *map(_since, z, z0)]
     return jnp.max(jnp.stack([_share(last @ v.reshape(last.shape[1], -1), v) for v in values]))
+
+
+def _not_none(motion: Motion | None) -> Motion:
+    assert motion is not None
+    return motion
 
 
 def _since(z: Array, z0: Array) -> Array:

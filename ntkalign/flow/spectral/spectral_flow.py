@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import jax
@@ -35,7 +34,7 @@ from ntkalign.flow.spectral.panels import (
 )
 from ntkalign.flow.spectral.relaxation import Relaxation
 from ntkalign.flow.trajectory import Effort, Engine, Flow, Outcome, SplitChange
-from ntkalign.networks.jacobians import unit_errors
+from ntkalign.networks.jacobians import activity_rows, signal_rows, unit_errors
 from ntkalign.precision import in_float64
 from ntkalign.rules import NORMAL, Rule, current_jacobian
 
@@ -122,7 +121,7 @@ class SpectralFlow(Flow):
             for solved, v in self.solution.integrals(time):
                 g, h = (np.asarray(part[layer - 1]) for part in (solved.feedback, solved.activity))
                 h = np.tile(h, (len(g) // len(h), 1))
-                total = total + scale * (np.repeat(v, len(self.y))[:, None] * g).T @ h
+                total = total + scale * (np.repeat(v, len(g) // len(v))[:, None] * g).T @ h
             changes.append(total)
         return np.stack(changes)
 
@@ -142,39 +141,48 @@ class SpectralFlow(Flow):
     def _observe(
         self, solved: SolvedPanel, times: np.ndarray, jacobians: bool
     ) -> tuple[tuple[np.ndarray, ...], ...]:
-        """The trace at times on one panel; rows are (time, output, point) for Jacobians."""
+        """The trace at times on one panel; rows are (time, output, point, place) for Jacobians."""
         flow, network, points = self.relaxation, self.network, len(self.y)
-        outputs, count = network.outputs, len(times)
+        outputs, count = network.flat_outputs, len(times)
         across, integral = solved.panel.interpolation(times), solved.panel.integral(times)
         z = tuple(at_moments(across, a) for a in solved.preactivations)
-        x = jnp.asarray(np.tile(self.initial.x, (count, 1)))
-        now = network.pass_from_preactivations(x, z)
+        now = flow.seen(self.initial.repeated(count).activities[0], z)
         used = flow.activity(now)
 
         def at_times(rows: Array) -> np.ndarray:
-            return np.asarray(rows).reshape(-1, points, rows.shape[1])
+            return np.asarray(rows).reshape(count, -1, rows.shape[1])
 
         def by_output(rows: Array) -> np.ndarray:
-            return np.asarray(rows).reshape(count, outputs, points, -1)
+            return np.asarray(rows).reshape(count, outputs, -1, rows.shape[1])
 
         jacobian: Any = ()
         feedback: Any = ()
         if jacobians:
             spread = np.repeat(np.arange(count), outputs)  # every time once for each output
             weights = self._weights(solved, jnp.asarray(integral[spread]))
-            many = jax.tree.map(partial(_spread_rows, spread=spread, points=points), now)
-            basis = jnp.asarray(np.tile(unit_errors(network, points), (count, 1)))
-            jacobian = feedback = network.backward(weights, many.slopes, basis)
+            at = (spread[:, None] * points + np.arange(points)).ravel()
+            many = jax.tree.map(
+                lambda a: jnp.asarray(np.take(np.asarray(a), at, network.point_axis(a))), now
+            )
+            basis = jnp.tile(
+                unit_errors(network, points), (count, *(1,) * len(network.output_shape))
+            )
+            true = network.backward(weights, many.slopes, basis)
+            jacobian = feedback = signal_rows(network, true)
             if self.rule.feedback is not current_jacobian:
                 own = self._weights(solved, jnp.asarray(integral[spread]))  # rows of its own
                 feedback = flow.feedback(replace(many, weights=own), basis, own[0].cache)
         return (
             tuple(map(at_times, z)),
-            tuple(map(at_times, now.activities)),
+            tuple(map(at_times, activity_rows(network, now.activities))),
             tuple(map(by_output, jacobian)),
-            tuple(np.broadcast_to(at_times(a), (count, points, a.shape[1])) for a in used),
+            tuple(
+                np.broadcast_to(np.asarray(a).reshape(-1, len(h), a.shape[1]),
+                                (count, len(h), a.shape[1]))
+                for a, h in zip(used, self.initial.activities, strict=True)
+            ),
             tuple(map(by_output, feedback)),
-        )
+        )  # fmt: skip
 
     def _weights(self, solved: SolvedPanel, integral: Float[Array, "q n"]) -> tuple[Any, ...]:
         """The weights at q moments of a panel, on a cache of their own."""
@@ -190,31 +198,32 @@ class SpectralFlow(Flow):
         return self.relaxation.share * self.network.maps[layer - 1].scale
 
     def _split(self, layer: int) -> list[SplitChange]:
-        points, outputs = self.y.shape
+        outputs = self.y.shape[1]
         jacobian = np.asarray(self.initial.jacobian[layer - 1])
-        start = np.asarray(self.initial.first.activities[layer - 1])
+        start = np.asarray(self.initial.activities[layer - 1])
+        block = len(start)
         parts = [_Part.of(solved, layer, jacobian, start) for solved in self.solution.panels]
         left = np.concatenate([jacobian, *(part.left for part in parts)])
         right = np.concatenate([start, *(part.right for part in parts)])
         left_r, right_r = triangle(left.T), triangle(right.T)
-        largest = float(np.sqrt(np.sum(right[:points] ** 2, axis=1).max()))
-        shape = points, len(left) // points, len(right) // points
+        largest = float(np.sqrt(np.sum(right[:block] ** 2, axis=1).max()))
+        shape = block, len(left) // block, len(right) // block
+        places = block // len(self.y)
         splits = []
         for time in self.times:
             table = np.zeros(shape)
             row, column = outputs, 1
             residual = 0.0
             for part, (solved, v) in zip(parts, self.solution.integrals(time), strict=False):
-                table[:, :outputs, :1] += np.einsum("k,kpc->pc", v, solved.error)[:, :, None]
+                error = np.repeat(solved.error, places, axis=1)  # of a point, at all its places
+                table[:, :outputs, :1] += np.einsum("k,kpc->pc", v, error)[:, :, None]
                 rows = slice(row, row + part.left_basis.shape[1])
                 columns = slice(column, column + part.right_basis.shape[1])
-                table[:, :outputs, columns] = np.einsum(
-                    "k,kpc,kb->pcb", v, solved.error, part.right_basis
-                )
+                table[:, :outputs, columns] = np.einsum("k,kpc,kb->pcb", v, error, part.right_basis)
                 table[:, rows, :1] = (v @ part.left_basis)[None, :, None]
                 table[:, rows, columns] = (part.left_basis.T * v) @ part.right_basis
                 row, column = rows.stop, columns.stop
-                size = float(np.linalg.norm(v)) * math.sqrt(points)
+                size = float(np.linalg.norm(v)) * math.sqrt(block)
                 residual += size * (part.left_out * 2 * largest + part.right_out * part.size)
             frozen = np.zeros_like(table)
             frozen[:, :outputs, :1] = table[:, :outputs, :1]
@@ -233,10 +242,10 @@ class SpectralFlow(Flow):
 class _Part:
     """g and d on one panel, compressed in time."""
 
-    left: np.ndarray  # (r·P, m_l)
+    left: np.ndarray  # (r·B, m_l)
     left_basis: np.ndarray  # (n, r)
     left_out: float
-    right: np.ndarray  # (s·P, m_{l−1})
+    right: np.ndarray  # (s·B, m_{l−1})
     right_basis: np.ndarray
     right_out: float
     size: float  # of G, the largest at a node
@@ -260,12 +269,6 @@ class _Part:
         return cls(left, basis, out, right, right_basis, right_out, size)
 
 
-def _spread_rows(rows: Array, spread: np.ndarray, points: int) -> Array:
-    """Rows of the moments in ``spread``."""
-    stacked = np.asarray(rows).reshape(-1, points, rows.shape[1])
-    return jnp.asarray(stacked[spread].reshape(-1, rows.shape[1]))
-
-
 def _compress(rows: np.ndarray, nodes: int, scale: float) -> tuple[np.ndarray, np.ndarray, float]:
     """Modes in time, their basis and what they leave out; nothing, if it is only rounding."""
     if float(np.linalg.norm(rows)) <= 1e-14 * scale:
@@ -275,10 +278,10 @@ def _compress(rows: np.ndarray, nodes: int, scale: float) -> tuple[np.ndarray, n
     return (basis.T @ flat).reshape(-1, rows.shape[1]), basis, left_out
 
 
-def _spread(table: Float[np.ndarray, "P r s"]) -> Float[np.ndarray, "rP sP"]:
-    """Coefficients for each data point as a matrix between all rows (mode, point)."""
-    points, rows, columns = table.shape
-    matrix = np.zeros((rows, points, columns, points))
-    for point in range(points):
-        matrix[:, point, :, point] = table[point]
-    return matrix.reshape(rows * points, columns * points)
+def _spread(table: Float[np.ndarray, "B r s"]) -> Float[np.ndarray, "rB sB"]:
+    """Coefficients for each row of a moment as a matrix between all rows (mode, row)."""
+    block, rows, columns = table.shape
+    matrix = np.zeros((rows, block, columns, block))
+    for row in range(block):
+        matrix[:, row, :, row] = table[row]
+    return matrix.reshape(rows * block, columns * block)

@@ -37,14 +37,14 @@ def moving(columns, drift):
 def test_repeated_products_converge_to_the_exact_one(transpose, precision):
     a = matrix()
     rows, start = moving(a.shape[1 if transpose else 0], 0.1)
-    cache = ProductCache(POINTS, {}, precision, recording=True)
-    cache.product("A", a, transpose, jnp.asarray(start))
+    cache = ProductCache({}, precision, recording=True)
+    cache.product("A", a, transpose, jnp.asarray(start), POINTS)
     cache.recording = False
     exact = times(rows, a, transpose)
     errors = []
     for _ in range(12):
         cache.rewind()
-        errors.append(float(jnp.abs(cache.product("A", a, transpose, rows) - exact).max()))
+        errors.append(float(jnp.abs(cache.product("A", a, transpose, rows, POINTS) - exact).max()))
     assert errors[0] < 0.2  # one product leaves a tenth of the novelty
     assert errors[-1] < (1e-6 if precision == jnp.float32 else 1e-12)
 
@@ -53,14 +53,14 @@ def test_repeated_products_converge_to_the_exact_one(transpose, precision):
 def test_rows_that_anchors_explain_cost_no_product():
     a = matrix()
     _, start = moving(40, 0.0)
-    cache = ProductCache(POINTS, {}, recording=True)
-    cache.product("A", a, False, jnp.asarray(start))
+    cache = ProductCache({}, recording=True)
+    cache.product("A", a, False, jnp.asarray(start), POINTS)
     cache.recording = False
     before = cache.columns
     cache.rewind()
     rows = jnp.asarray(np.concatenate([2.0 * start, -start]))
     np.testing.assert_allclose(
-        cache.product("A", a, False, rows), times(rows, a, False), atol=1e-12
+        cache.product("A", a, False, rows, POINTS), times(rows, a, False), atol=1e-12
     )
     assert cache.columns == before
 
@@ -69,12 +69,12 @@ def test_rows_that_anchors_explain_cost_no_product():
 def test_two_uses_of_a_matrix_in_one_pass_are_kept_apart():
     a = matrix(40, 40)
     rows, start = moving(40, 0.1)
-    cache = ProductCache(POINTS, {}, jnp.float64, recording=True)
-    cache.product("A", a, False, cache.product("A", a, False, jnp.asarray(start)))
+    cache = ProductCache({}, jnp.float64, recording=True)
+    cache.product("A", a, False, cache.product("A", a, False, jnp.asarray(start), POINTS), POINTS)
     cache.recording = False
     for _ in range(12):
         cache.rewind()
-        out = cache.product("A", a, False, cache.product("A", a, False, rows))
+        out = cache.product("A", a, False, cache.product("A", a, False, rows, POINTS), POINTS)
     np.testing.assert_allclose(out, times(times(rows, a, False), a, False), atol=1e-9)
 
 
