@@ -1,28 +1,46 @@
 """Training data: P points, real images by default.
 
 Image sets are labelled one-hot minus 1/C (mean zero; −0.1 for ten classes, as in the paper) and
-their inputs are scaled to norm √d, so that the first layer's activities are of order one.
+their inputs are scaled to norm √d, so that the first layer's activities are of order one. What a
+point is depends on the network that is trained on it: a vector, a sequence of vectors or an image.
 """
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from ntkalign.data.add_task import NAME as ADD
+from ntkalign.data.add_task import SEED, answer, coin_flips
 from ntkalign.data.images import IMAGE_SETS, Images, read
+from ntkalign.data.own_file import read_points
 from ntkalign.errors import InputError, unknown_name
+from ntkalign.values import whole
+
+NETWORKS = ("mlp", "rnn", "cnn")
+"""Fully connected, recurrent, convolutional: what points can be made for."""
+STEPS = 4
+"""The length of sequences, if nothing else is asked for."""
+SPHERE = {"mlp": (32, 2), "rnn": (8, 1), "cnn": (64, 2)}
+"""Inputs and outputs of the sphere for each network; for ``rnn``, of each step."""
+SPHERE_IMAGE = (8, 8, 1)
 
 
 @dataclass(frozen=True)
 class Data:
-    """P points: inputs ``x`` of shape (P, d), targets ``y`` of shape (P, C), float64."""
+    """P points in float64.
+
+    Attributes:
+        name: of the data.
+        x: inputs: (P, d), for ``rnn`` (P, K, d), for ``cnn`` (P, H, W, c).
+        y: targets (P, C); for ``rnn`` C = K·c, those of one step after those of another.
+    """
 
     name: str
-    x: Float[np.ndarray, "P d"]
+    x: Float[np.ndarray, "P ..."]
     y: Float[np.ndarray, "P C"]
 
     def first(self, points: int) -> Data:
@@ -42,8 +60,13 @@ class Wanted:
         """All of them."""
         return self.points + self.held_out
 
-    def check(self, name: str, available: int) -> None:
+    def check(self, name: str, available: int, otherwise: str = "") -> None:
         """Are there so many?
+
+        Args:
+            name: of what has the points.
+            available: how many it has.
+            otherwise: what else to do than to ask for fewer.
 
         Raises:
             InputError: if there are not.
@@ -51,7 +74,7 @@ class Wanted:
         if self.points > available:
             raise InputError(
                 "points", self.points, must=f"be at most {available}", got=repr(self.points),
-                because=f"{name} has no more points", do=f"pass {available} or less",
+                because=f"{name} has no more points", do=f"pass {available} or less{otherwise}",
             )  # fmt: skip
         if self.total > available:
             train = min(self.points, available // 2)
@@ -59,7 +82,8 @@ class Wanted:
                 "held_out", self.held_out, must=f"be at most {available - self.points}",
                 got=repr(self.held_out),
                 because=f"{name} has {available} points and {self.points} are trained on",
-                do=f"ask for {train} points, {min(self.held_out, available - train)} held out, say",
+                do=f"ask for {train} points, {min(self.held_out, available - train)} held out, say"
+                + otherwise,
             )  # fmt: skip
 
 
@@ -71,20 +95,29 @@ def load(
     inputs: int | None = None,
     outputs: int | None = None,
     directory: Path | None = None,
+    network: str = "mlp",
+    steps: int | None = None,
 ) -> Data:
     """Load P training points and check that a claim can be measured on them.
 
     Args:
         name: ``digits`` (scikit-learn's handwritten digits, bundled), ``sphere`` (random points
-            and Gaussian targets), ``cifar10`` or ``kmnist`` (read from ``directory``), or the
-            path of an ``.npz`` file with arrays ``x`` (P, d) and ``y`` (P, C), used as they are.
+            and Gaussian targets), ``cifar10`` or ``kmnist`` (read from ``directory``), ``add``
+            (sequences of the Add task, different ones, with zeros before they begin), or the
+            path of an ``.npz`` file with arrays ``x`` and ``y``, used as they are
+            (:func:`~ntkalign.data.own_file.read_points` says their shapes).
         points: P. Images are drawn without replacement in one fixed random order, and a larger
-            sphere contains a smaller one; a file gives its first P points.
+            sphere contains a smaller one; a file and the Add task give their first P points.
         held_out: so many more, after the P, that are not trained on.
-        inputs: d, for ``sphere`` only (default 32).
-        outputs: C: target dimensions of ``sphere`` (default 2), or the number of classes to
-            keep of an image set (default all).
+        inputs: d, for ``sphere`` only (default 32). For ``rnn``, of each step (default 8); for
+            ``cnn`` its images are 8 × 8.
+        outputs: C: target dimensions of ``sphere`` (default 2; for ``rnn`` 1 a step), or the
+            number of classes to keep of an image set (default all).
         directory: where the two image sets lie.
+        network: what is trained: ``mlp`` (fully connected) on all data but ``add``, ``cnn``
+            (convolutional) on the same, as images, ``rnn`` (recurrent) on ``add``, ``sphere`` or
+            a file.
+        steps: K, the length of sequences, for ``rnn`` only (default 4, or that of the file).
 
     Returns:
         The points, those that are held out last.
@@ -92,6 +125,13 @@ def load(
     Raises:
         InputError: if the data cannot be read or no claim could be measured on them.
     """
+    if network not in NETWORKS:
+        raise unknown_name("network", network, NETWORKS, "only for these are there points")
+    if network != "rnn" and steps is not None:
+        raise InputError(
+            "steps", steps, must=f"be left out for the network {network}", got=repr(steps),
+            because="its points are no sequences", do="leave it out, or pass the network rnn",
+        )  # fmt: skip
     if points < 2:
         raise InputError(
             "points", points, must="be at least 2", got=points.__repr__(),
@@ -101,25 +141,45 @@ def load(
     if name.endswith(".npz"):
         _refuse("inputs", inputs, "the file fixes the number of inputs")
         _refuse("outputs", outputs, "the file fixes the number of outputs")
-        data = _from_file(Path(name), wanted)
+        path = Path(name)
+        x, y = read_points(path, network, steps)
+        wanted.check(str(path), len(x))
+        data = Data(path.name, x[: wanted.total], y[: wanted.total])
     elif name == "sphere":
-        data = _sphere(
-            wanted.total, 32 if inputs is None else inputs, 2 if outputs is None else outputs
-        )
-    elif name in IMAGE_SETS:
+        data = _sphere(wanted.total, network, inputs, outputs, steps)
+    elif name == ADD and network == "rnn":
+        _refuse("inputs", inputs, "there is one coin a step")
+        _refuse("outputs", outputs, "there is one answer a step")
+        data = _from_add_task(wanted, steps)
+    elif name in IMAGE_SETS and network != "rnn":
         _refuse("inputs", inputs, "the images fix the number of inputs")
-        data = _from_images(read(name, directory), wanted, outputs)
+        data = _from_images(read(name, directory), wanted, outputs, as_images=network == "cnn")
     else:
-        raise unknown_name(
-            "data", name, (*IMAGE_SETS, "sphere", "FILE.npz"), "only these can be read"
-        )
+        raise _no_such_data(name, network)
     _check(data)
     if held_out:
         _check(data.first(points))
     return data
 
 
-def _from_images(images: Images, wanted: Wanted, outputs: int | None) -> Data:
+def _no_such_data(name: str, network: str) -> InputError:
+    allowed = (ADD,) if network == "rnn" else tuple(IMAGE_SETS)
+    allowed += ("sphere", "FILE.npz")
+    if name == ADD:
+        because = "its points are sequences"
+        do = "pass the network rnn, or the data digits"
+    elif name in IMAGE_SETS:
+        because = "an image has one label, and a target is wanted at every step"
+        do = f"pass the data {ADD}, or the network cnn"
+    else:
+        return unknown_name("data", name, allowed, "only these can be read")
+    return InputError(
+        "data", name, must=f"be one of {', '.join(allowed)} for the network {network}",
+        got=repr(name), because=because, do=do,
+    )  # fmt: skip
+
+
+def _from_images(images: Images, wanted: Wanted, outputs: int | None, *, as_images: bool) -> Data:
     name, labels, classes = images.name, images.labels, images.classes
     kept = classes if outputs is None else outputs
     if not 2 <= kept <= classes:
@@ -131,49 +191,52 @@ def _from_images(images: Images, wanted: Wanted, outputs: int | None) -> Data:
     order = order[labels[order] < kept]
     wanted.check(name, len(order))
     chosen = order[: wanted.total]
-    return Data(name, _to_norm_sqrt_d(images.flat(chosen)), np.eye(kept)[labels[chosen]] - 1 / kept)
+    x = _to_norm_sqrt_d(images.flat(chosen))  # channel after channel
+    if as_images:
+        height, width, channels = images.pixels.shape[1:]
+        x = x.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+    return Data(name, x, np.eye(kept)[labels[chosen]] - 1 / kept)
 
 
-def _sphere(points: int, inputs: int, outputs: int) -> Data:
+def _sphere(
+    points: int, network: str, inputs: int | None, outputs: int | None, steps: int | None
+) -> Data:
+    if network == "cnn":
+        _refuse("inputs", inputs, "its images are 8 × 8", "leave it out, or pass the network mlp")
+    inputs, outputs = (
+        default if value is None else value
+        for value, default in zip((inputs, outputs), SPHERE[network], strict=True)
+    )
     for name, value in (("inputs", inputs), ("outputs", outputs)):
         if value < 1:
             raise InputError(
                 name, value, must="be at least 1", got=value.__repr__(),
                 because="it is a number of dimensions", do="pass a positive number",
             )  # fmt: skip
+    steps = _length(steps) if network == "rnn" else 1
     of_x, of_y = np.random.default_rng(0).spawn(2)  # more points leave the first as they are
-    x = _to_norm_sqrt_d(of_x.standard_normal((points, inputs)))
-    return Data("sphere", x, of_y.standard_normal((points, outputs)))
+    x = _to_norm_sqrt_d(of_x.standard_normal((points * steps, inputs)))
+    shape = {"mlp": (inputs,), "rnn": (steps, inputs), "cnn": SPHERE_IMAGE}[network]
+    return Data(
+        "sphere", x.reshape(points, *shape), of_y.standard_normal((points, steps * outputs))
+    )
 
 
-def _from_file(path: Path, wanted: Wanted) -> Data:
-    def bad(got: str, do: str = "save it with numpy.savez(file, x=x, y=y)") -> InputError:
-        return InputError(
-            "data", path, must="be an .npz file with numeric arrays x (P, d) and y (P, C)",
-            got=got, because="one row is one training point", do=do,
-        )  # fmt: skip
+def _from_add_task(wanted: Wanted, steps: int | None) -> Data:
+    length = _length(steps, 3, "before the third step every answer is ½")
+    drawn = coin_flips(SEED, length)
+    _, first = np.unique(drawn, axis=0, return_index=True)
+    more = "" if len(first) == len(drawn) else ", or more steps"
+    wanted.check(f"the Add task of {length} steps, without repetitions,", len(first), more)
+    coins = drawn[np.sort(first)[: wanted.total]]
+    return Data(ADD, coins[..., None].astype(np.float64), answer(coins, causal=True))
 
-    if not path.is_file():
-        raise bad("no such file", "check the path")
-    if not zipfile.is_zipfile(path):
-        raise bad("something that is not an npz archive")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in ("x", "y")}
-    except KeyError:
-        raise bad("a file without arrays named x and y") from None
-    except ValueError:
-        raise bad("pickled objects, which are never loaded") from None
-    except (zipfile.BadZipFile, OSError, EOFError):
-        raise bad("a damaged archive") from None
-    for key, array in arrays.items():
-        if array.ndim != 2 or array.dtype.kind not in "fiub" or 0 in array.shape:
-            raise bad(f"{key} of shape {array.shape} and type {array.dtype}")
-    x, y = (arrays[key].astype(np.float64) for key in ("x", "y"))
-    if len(x) != len(y):
-        raise bad(f"{len(x)} rows of x and {len(y)} of y")
-    wanted.check(str(path), len(x))
-    return Data(path.name, x[: wanted.total], y[: wanted.total])
+
+def _length(steps: int | None, least: int = 1, because: str = "sequences have steps") -> int:
+    length: int = whole(least, because, f"pass {STEPS}, say")(
+        "steps", STEPS if steps is None else steps
+    )
+    return length
 
 
 def _check(data: Data) -> None:
@@ -194,13 +257,15 @@ def _check(data: Data) -> None:
             "have targets that differ between points", "the same y for every point",
             "there is nothing to learn but a bias", "give targets that vary, or more points",
         )  # fmt: skip
-    _, first, groups = np.unique(data.x, axis=0, return_index=True, return_inverse=True)
-    if len(first) < len(data.x):
-        repeated = int(np.flatnonzero(first[groups.ravel()] != np.arange(len(data.x)))[0])
+    rows = data.x.reshape(len(data.x), -1)
+    _, first, groups = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    if len(first) < len(rows):
+        repeated = int(np.flatnonzero(first[groups.ravel()] != np.arange(len(rows)))[0])
         original = int(first[groups.ravel()[repeated]])
         raise bad(
             "have distinct inputs", f"rows {original} and {repeated} of x that are equal",
-            "duplicate points make the kernel singular", "remove the duplicates",
+            "duplicate points make the kernel singular",
+            "ask for more inputs" if data.name == "sphere" else "remove the duplicates",
         )  # fmt: skip
 
 
@@ -209,9 +274,11 @@ def _to_norm_sqrt_d(x: np.ndarray) -> np.ndarray:
     return x / np.where(norms == 0, 1.0, norms) * np.sqrt(x.shape[1])
 
 
-def _refuse(name: str, value: int | None, because: str) -> None:
+def _refuse(
+    name: str, value: int | None, because: str, do: str = "leave it out, or use the data sphere"
+) -> None:
     if value is not None:
         raise InputError(
             name, value, must="be left out for these data", got=value.__repr__(),
-            because=because, do="leave it out, or use the data sphere",
+            because=because, do=do,
         )  # fmt: skip
