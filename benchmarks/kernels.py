@@ -68,7 +68,7 @@ def one(job: One) -> None:
     from ntkalign.networks.activations import lookup as activation
     from ntkalign.networks.family import Family
 
-    network = Family(DEPTH, activation("tanh")).network(job.width, INPUTS, OUTPUTS)
+    network = Family(DEPTH, activation("tanh")).network(job.width, (INPUTS,), OUTPUTS)
     start = network.initialise(jax.random.key(0))
     x = jax.numpy.asarray(np.random.default_rng(0).standard_normal((job.points, INPUTS)))
     if job.method == "ours":

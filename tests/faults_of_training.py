@@ -117,7 +117,8 @@ ROWS = (
     ("scores: stride ignored", "training/alignment.py", "shift = (second - first) * stride",
      "shift = second - first", ALIGNMENT),
     ("scores: shuffled weights without their start", "training/alignment.py",
-     "exact_score(shuffled - w0, along, layer)", "exact_score(shuffled, along, layer)", ALIGNMENT),
+     "alignment_score(shuffled - w0, along, layer)", "alignment_score(shuffled, along, layer)",
+     ALIGNMENT),
     # the paper's draws and batches
     ("draws: channels before the window", "networks/numpy_draws.py",
      "drawn = flat.T.reshape(*window, channels, filters)",

@@ -86,7 +86,7 @@ def ties_of_a_layer(table, layer, settings):
     """A = W^t − W^0 and B = W* − W^0 have Δ = AᵀA, Σ/m = BᵀB and W̃ = A − B."""
     drift, _, widths = series(table, "weight-drift", layer=layer)
     family = settings.family
-    shapes = [family.network(int(m), settings.inputs, settings.outputs).widths for m in widths]
+    shapes = [family.network(int(m), (settings.inputs,), settings.outputs).widths for m in widths]
     below = np.sqrt([shape[layer - 1] for shape in shapes])
     slack = 1e-4
     delta, sigma, gap, apart, lost = (

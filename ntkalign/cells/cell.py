@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ntkalign.quantities.catalogue import QUANTITIES, companions
+from ntkalign.quantities.catalogue import QUANTITIES, companions, over_time
+from ntkalign.quantities.series import Series
 from ntkalign.rules import Rule
 
 OK = "ok"
@@ -85,6 +86,16 @@ def with_status(found: Mapping[tuple[int | None, str], tuple[float, float]]) -> 
     return {
         Name(*name): (value, error, OK if math.isfinite(value + error) else UNDEFINED)
         for name, (value, error) in found.items()
+    }
+
+
+def at_times(found: Series, times: Iterable[float]) -> Measured:
+    """What was measured at each saved time; what is undefined there is left out."""
+    return {
+        Name(layer, over_time(quantity), float(t)): (float(value), float(error), OK)
+        for (layer, quantity), (values, errors) in found.items()
+        for t, value, error in zip(times, values, errors, strict=True)
+        if math.isfinite(value + error)
     }
 
 

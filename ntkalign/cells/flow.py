@@ -19,6 +19,7 @@ from ntkalign.cells.cell import (
     Name,
     Needs,
     Row,
+    at_times,
     labelled,
     lost,
     with_companions,
@@ -35,7 +36,7 @@ from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.precision import in_float64
 from ntkalign.quantities.catalogue import EXPANSION, EXPANSION_OVER_TIME, LOSS, QUANTITIES
 from ntkalign.quantities.measuring import measure, references_of
-from ntkalign.quantities.observed import Observed
+from ntkalign.quantities.observed import Limit, Observed
 from ntkalign.quantities.series import ESTIMATE_FACTOR
 from ntkalign.quantities.theory import expansion
 from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
@@ -69,7 +70,7 @@ class Trial:
     def of(cls, specification: Specification, among: tuple[Rule, ...] = ()) -> Trial:
         """Draw the network that is specified."""
         cell, data = specification.cell, specification.data
-        network = specification.family.network(cell.width, data.x.shape[1], data.y.shape[1])
+        network = specification.family.network(cell.width, data.x.shape[1:], data.y.shape[1])
         with drawing():
             key = of_network(cell.seed, cell.width)
             start = network.initialise(key, jnp.float32)
@@ -119,18 +120,31 @@ class Trial:
 
 
 @in_float64
-def measure_cell(specification: Specification, needs: Needs) -> list[Row]:
-    """What is needed of one network, and what it took."""
+def measure_cell(
+    specification: Specification, needs: Needs, *, limit: Limit | None = None
+) -> list[Row]:
+    """What is needed of one network, and what it took.
+
+    Args:
+        specification: of the network.
+        needs: the quantities wanted, by rule.
+        limit: the kernels of the infinitely wide network, where a quantity needs them.
+
+    Returns:
+        Rows, rule by rule; where a flow failed, values are NaN and the status says why.
+    """
     trial = Trial.of(specification, tuple(RULES.values()))
     cell = specification.cell
     return [
         row
         for rule, quantities in needs.items()
-        for row in labelled(cell, rule.name, _of_rule(trial, rule, with_companions(quantities)))
+        for row in labelled(
+            cell, rule.name, _of_rule(trial, rule, with_companions(quantities), limit)
+        )
     ]
 
 
-def _of_rule(trial: Trial, rule: Rule, wanted: frozenset[str]) -> Measured:
+def _of_rule(trial: Trial, rule: Rule, wanted: frozenset[str], limit: Limit | None) -> Measured:
     """The wanted quantities of one rule, or why there are none."""
     pair, depth = trial.train(rule), trial.specification.family.depth
     measured = what_it_took(pair[0].effort)
@@ -148,11 +162,12 @@ def _of_rule(trial: Trial, rule: Rule, wanted: frozenset[str]) -> Measured:
             wanted -= both
     seed = trial.specification.cell.seed
     fine, coarse = (
-        Observed(flow, {name: flows[i] for name, flows in references.items()}, seed)
+        Observed(flow, {name: flows[i] for name, flows in references.items()}, seed, limit=limit)
         for i, flow in enumerate(pair)
     )
-    found = measured | with_status(measure(wanted, fine, coarse))
-    return found | expansion_over_time(rule, wanted, fine)
+    found = measure(wanted, fine, coarse)
+    measured |= with_status(found.numbers) | at_times(found.over_time, fine.flow.times)
+    return measured | expansion_over_time(rule, wanted, fine)
 
 
 def expansion_over_time(rule: Rule, wanted: frozenset[str], seen: Observed) -> Measured:

@@ -82,8 +82,7 @@ def predictions(
             tops = [spectrum(kernels.features[layer], gamma, d)[0] for d in delta]
             largest[s, layer] = max(tops)
     typical = np.exp(np.log(largest).mean(axis=0))
-    inputs = data.x.shape[1]
-    networks = [family.network(m, inputs, outputs) for m in widths]
+    networks = [family.network(m, data.x.shape[1:], outputs) for m in widths]
     values: dict[tuple[str, int | None], tuple[float, ...]] = {}
     for layer, top in enumerate(typical, start=1):
         scales = np.array([network.maps[layer - 1].scale for network in networks])  # 1/√m_{l−1}

@@ -89,7 +89,7 @@ def measure_kernels(
         if failure is None:
             points = specification.points
             fine, coarse = (Observed(flow, points=points, limit=limit) for flow in pair)
-            measured |= with_status(measure(quantities, fine, coarse))
+            measured |= with_status(measure(quantities, fine, coarse).numbers)
             measured |= expansion_over_time(rule, with_companions(quantities), fine)
         else:
             depth = specification.family.depth

@@ -19,7 +19,8 @@ from ntkalign.data.catalogue import Data
 from ntkalign.errors import unknown_name
 from ntkalign.flow.options import ENGINES
 from ntkalign.networks.activations import ACTIVATIONS, Activation
-from ntkalign.networks.family import Family
+from ntkalign.networks.family import NetworkFamily
+from ntkalign.networks.normalisation import Norm
 from ntkalign.networks.shared_outputs import INITIAL_OUTPUTS
 from ntkalign.rules import RULES, Rule
 
@@ -45,7 +46,7 @@ class Specification:
 
     experiment: str
     cell: Cell
-    family: Family
+    family: NetworkFamily
     data: Data = field(repr=False)
     points: int
     times: tuple[float, ...]
@@ -94,9 +95,12 @@ def digest(data: Data) -> str:
     return found.hexdigest()
 
 
-def _plain(family: Family) -> dict[str, Any]:
-    values = {f.name: getattr(family, f.name) for f in fields(family)}
-    return {"kind": type(family).__name__} | {
-        name: value.name if isinstance(value, Activation) else value
-        for name, value in values.items()
-    }
+def _plain(family: NetworkFamily) -> dict[str, Any]:
+    values = {f.name: getattr(family, f.name) for f in fields(family)}  # type: ignore[arg-type]
+    return {"kind": family.kind} | {name: _plain_value(value) for name, value in values.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Activation):
+        return value.name
+    return value.value if isinstance(value, Norm) else value

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ntkalign.claims.claim import Claim
 from ntkalign.claims.kernels import KERNEL_CLAIMS
 from ntkalign.claims.theory import THEORY_CLAIMS
+from ntkalign.claims.tied_weights import CONVOLUTIONAL_CLAIMS, RECURRENT_CLAIMS
 from ntkalign.errors import InputError
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.quantities.quantity import VERIFY
@@ -26,11 +27,13 @@ class Entry:
         name: the id.
         claims: its statements.
         command: which command measures their quantities.
+        network: of which kind of network they speak.
     """
 
     name: str
     claims: tuple[Claim, ...]
     command: str
+    network: str = "mlp"
 
 
 CLAIMS: Registry[Entry] = Registry("claim")
@@ -49,27 +52,32 @@ def register(*claims: Claim) -> None:
         own = tuple(claim for claim in claims if claim.id == id)
         quantities = [QUANTITIES.lookup(claim.quantity, "quantity") for claim in own]
         commands, names = {q.command for q in quantities}, {q.name for q in quantities}
-        if len(commands) > 1 or len(names) < len(own):
+        networks = {claim.network for claim in own}
+        if len(commands) > 1 or len(networks) > 1 or len(names) < len(own):
             raise InputError(
-                "claim", id, must="have statements about different quantities of one command",
+                "claim", id,
+                must="have statements about different quantities of one command and network",
                 got=", ".join(claim.quantity for claim in own),
                 because="findings are kept by id and quantity", do="give them different ids",
             )  # fmt: skip
-        CLAIMS.register(Entry(id, own, quantities[0].command))
+        CLAIMS.register(Entry(id, own, quantities[0].command, own[0].network))
 
 
-def choose(ids: Iterable[str] = (), command: str = VERIFY) -> tuple[Claim, ...]:
+def choose(
+    ids: Iterable[str] = (), command: str = VERIFY, network: str = "mlp"
+) -> tuple[Claim, ...]:
     """The claims of these ids, in the catalogue's order; all of the command's if there are none.
 
     Args:
         ids: of claims; a text holds several with commas between.
         command: which command is to ask about them.
+        network: of which kind of network.
 
     Returns:
         Each claim once, however often its id is given; an id may stand for several.
 
     Raises:
-        InputError: if an id is unknown, or another command's.
+        InputError: if an id is unknown, or another command's or network's.
     """
     given = ids.split(",") if isinstance(ids, str) else list(ids)
     wanted = [id.strip() for id in given if id.strip()]
@@ -82,12 +90,19 @@ def choose(ids: Iterable[str] = (), command: str = VERIFY) -> tuple[Claim, ...]:
                 because="the two commands train networks on different points",
                 do=f"leave it out here and pass it to ntkalign {entry.command}",
             )  # fmt: skip
+        if entry.network != network:
+            raise InputError(
+                "claims", id, must=f"speak of network {network}", got=f"one about {entry.network}",
+                because="each kind of network has its own",
+                do=f"leave it out, or pass network {entry.network}",
+            )  # fmt: skip
     return tuple(
         claim
         for entry in CLAIMS.values()
-        if entry.command == command and (entry.name in wanted or not wanted)
+        if (entry.command, entry.network) == (command, network)
+        and (entry.name in wanted or not wanted)
         for claim in entry.claims
     )
 
 
-register(*THEORY_CLAIMS, *KERNEL_CLAIMS)
+register(*THEORY_CLAIMS, *RECURRENT_CLAIMS, *CONVOLUTIONAL_CLAIMS, *KERNEL_CLAIMS)

@@ -12,11 +12,12 @@ is reached is in :mod:`ntkalign.claims.verdicts`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from ntkalign.errors import unknown_name
 from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.quantities.quantity import Layers
 from ntkalign.registry import check_legal
 from ntkalign.statistics.judgement import Bound
 from ntkalign.statistics.judgement import Kind as Kind
@@ -69,6 +70,8 @@ class Claim:
         controls: of what it must be found wrong.
         companion: the same quantity relative to what it is a part of; its record's if None.
         symbol: how plots write the quantity; as its record does if empty.
+        layers: of which layers it speaks, if not of all that its quantity is one of.
+        network: of which kind of network it speaks.
 
     Raises:
         InputError: if the id cannot be stored, or kind and exponent do not go together.
@@ -84,6 +87,8 @@ class Claim:
     controls: tuple[Control, ...] = ()
     companion: str | None = None
     symbol: str = ""
+    layers: Layers | None = None
+    network: str = "mlp"
 
     def __post_init__(self) -> None:
         check_legal("claim", self.id)
@@ -92,6 +97,12 @@ class Claim:
         if record is not None:
             object.__setattr__(self, "companion", self.companion or record.relative)
             object.__setattr__(self, "symbol", self.symbol or record.symbol)
+            object.__setattr__(self, "layers", self.layers or record.layers)
+
+    def says_the_same_as(self, other: Claim) -> bool:
+        """Whether both are one statement, whatever it is asked of and must fail for."""
+        where = ("rules", "controls", "layers", "network")
+        return replace(self, **{name: getattr(other, name) for name in where}) == other
 
     @property
     def stated(self) -> str:

@@ -51,6 +51,11 @@ class Shape(Protocol):
         ...
 
     @property
+    def kind(self) -> str:
+        """Of network: "mlp", "rnn" or "cnn"."""
+        ...
+
+    @property
     def bottleneck_layer(self) -> int:
         """The hidden layer that a bottleneck narrows."""
         ...
@@ -88,7 +93,8 @@ class _Run:
         if _layers(claim) is Layers.WHOLE:
             return (None,)
         if place is Place.HIDDEN:
-            return Layers.HIDDEN.of(self.family.depth)
+            inside = Layers.HIDDEN if _layers(claim) is Layers.EVERY else _layers(claim)
+            return inside.of(self.family.depth)
         return (self.family.bottleneck_layer + (place is Place.ABOVE_NECK),)
 
 
@@ -140,7 +146,7 @@ def kernel_questions(family: Shape, only: Iterable[str] = ()) -> list[Question]:
 
 def _ask(run: _Run, only: Iterable[str], command: str) -> list[Question]:
     chosen = list(only) if not isinstance(only, str) else [only]
-    claims = choose(",".join(chosen), command)
+    claims = choose(",".join(chosen), command, run.family.kind)
     asked = [question for claim in claims for question in run.claims(claim)]
     asked += [
         question
@@ -163,4 +169,4 @@ def _ask(run: _Run, only: Iterable[str], command: str) -> list[Question]:
 
 
 def _layers(claim: Claim) -> Layers:
-    return QUANTITIES.lookup(claim.quantity, "quantity").layers
+    return claim.layers or QUANTITIES.lookup(claim.quantity, "quantity").layers

@@ -27,9 +27,10 @@ from tyro.constructors import (
     StructTypeInfo,
 )  # fmt: skip
 
-from ntkalign.errors import InputError, unknown_name
+from ntkalign.errors import InputError
 from ntkalign.experiments.options import Options
 from ntkalign.runs.settings import PRESETS, Settings
+from ntkalign.runs.settings import preset as of_preset
 from ntkalign.runs.suite import HELD_OUT
 
 T = TypeVar("T")
@@ -124,9 +125,9 @@ class Asked:
         Raises:
             InputError: if they cannot be run.
         """
-        if preset not in PRESETS:
-            raise unknown_name("preset", preset, PRESETS, "only these are defined")
-        return Settings(**(dict(self.base) | PRESETS[preset] | dict(self.given)))
+        asked = dict(self.base) | dict(self.given)
+        network = asked.get("network", Settings.network)
+        return Settings(**(dict(self.base) | of_preset(preset, network) | dict(self.given)))
 
 
 @dataclass(frozen=True)

@@ -70,19 +70,9 @@ class DenseFlow(Flow):
         return [
             _split(change, frozen)
             for change, frozen in zip(
-                self.weight_change(layer), frozen_change(self, layer), strict=True
+                self.weight_change(layer), self.frozen_change(layer), strict=True
             )
         ]
-
-
-def frozen_change(flow: Flow, layer: int) -> list[LowRank]:
-    """B_l = W*_l − W_l^0 at each saved time, of rank P·R, from δ alone (13)."""
-    activity = np.asarray(flow.initial.activities[layer - 1])
-    feedback = flow.initial.observations.jacobian[layer - 1][0]
-    places = len(activity) // len(flow.y)
-    weighted = np.einsum("cpm,npc->nmp", feedback, np.repeat(flow.delta, places, axis=1))
-    share = flow.network.maps[layer - 1].scale / len(flow.y)
-    return [LowRank(share * w, activity.T) for w in weighted]
 
 
 def _split(change: np.ndarray, b: LowRank) -> SplitChange:

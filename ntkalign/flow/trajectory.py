@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ntkalign.flow.initial_state import InitialState, Observations
+from ntkalign.flow.operators.low_rank import LowRank
 from ntkalign.flow.options import MAX_STEPS, FlowOptions
 from ntkalign.flow.problem import Problem
 from ntkalign.networks.base import Network
@@ -96,7 +97,7 @@ class Flow(abc.ABC):
         problem: the network at time 0, data and times.
         rule: the learning rule.
         delta: δ^(t) = η ∫₀ᵗ e dτ, equation (5) with e = y − f; (n, P, C).
-        output: f^t (or the linearised output), (n, P, C).
+        output: f^t (or the linearised output), (n, P, C), steps side by side.
         outcome: anything but REACHED means that the arrays must not be used.
         effort: what the flow took.
     """
@@ -136,6 +137,15 @@ class Flow(abc.ABC):
     @abc.abstractmethod
     def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:
         """W_l^t − W_l^0 at the saved times, in full: for small networks."""
+
+    def frozen_change(self, layer: int) -> list[LowRank]:
+        """B_l = W*_l − W_l^0 at each saved time, of rank P·R, from δ alone (13)."""
+        activity = np.asarray(self.initial.activities[layer - 1])
+        feedback = self.initial.observations.jacobian[layer - 1][0]
+        places = len(activity) // len(self.y)
+        weighted = np.einsum("cpm,npc->nmp", feedback, np.repeat(self.delta, places, axis=1))
+        share = self.network.maps[layer - 1].scale / len(self.y)
+        return [LowRank(share * w, activity.T) for w in weighted]
 
     @in_float64
     def splits(self, layer: int) -> list[SplitChange]:

@@ -24,6 +24,8 @@ from ntkalign.precision import in_float64
 from ntkalign.values import whole
 
 BATCH = 512
+HELD = 2**22
+"""Of sums over places, so many terms are held at once."""
 Parts = tuple[list[Any], list[Any]]
 """σσᵀ/m and Γ, layer by layer."""
 
@@ -134,11 +136,14 @@ def _of_layer(
     outputs, p, q = len(g) // len(h), len(h) // places, len(k) // places
     rows = g.reshape(outputs, p, places, -1)
     theta = np.empty((p, q, outputs, outputs))
+    step = max(1, HELD // (places * len(s)))
     for i, of_point in enumerate(h.reshape(p, places, -1)):
-        inner = (np.asarray(layer.features(of_point, k)) + bias).reshape(places, q, places)
-        for c in range(outputs):
-            gamma = (rows[c, i] @ s.T).reshape(places, outputs, q, places)
-            theta[i, :, c] = np.einsum("adqb,aqb->qd", gamma, inner, optimize=True)
+        inner = (np.asarray(layer.features(of_point, k)) + bias).reshape(1, places, 1, q, places)
+        for c in range(0, outputs, step):
+            some = rows[c : c + step, i]
+            gamma = some.reshape(-1, some.shape[-1]) @ s.T
+            gamma = gamma.reshape(len(some), places, outputs, q, places) * inner
+            theta[i, :, c : c + step] = gamma.sum(axis=(1, 4)).transpose(2, 0, 1)
     return theta
 
 

@@ -25,10 +25,9 @@ from ntkalign.data.catalogue import Data
 from ntkalign.devices import drawing
 from ntkalign.errors import InputError
 from ntkalign.kernels.empirical import empirical, flat
-from ntkalign.networks.family import Family
+from ntkalign.networks.family import NetworkFamily
 from ntkalign.precision import in_float64
 
-WIDE = 1024
 LOSS_FALL = 10.0
 SAVED_TIMES = 8
 EARLIER = 4.0
@@ -53,7 +52,7 @@ class TimeScales:
 
     @classmethod
     @in_float64
-    def of(cls, family: Family, data: Data) -> TimeScales:
+    def of(cls, family: NetworkFamily, data: Data) -> TimeScales:
         """Those of a family of networks on the training points.
 
         Args:
@@ -61,17 +60,17 @@ class TimeScales:
             data: the training points.
 
         Returns:
-            Kernel and error of a network of width WIDE.
+            Kernel and error of a network of the family's wide width.
 
         Raises:
             InputError: if outputs or kernel are not finite.
         """
-        network = family.network(WIDE, data.x.shape[1], data.y.shape[1])
+        network = family.network(family.wide, data.x.shape[1:], data.y.shape[1])
         with drawing():
             start = network.initialise(jax.random.key(_SEED))
         theta = flat(empirical(network, start, data.x).ntk)
         output = network.forward(start, jnp.asarray(data.x)).output
-        error = (data.y - np.asarray(output)).ravel()
+        error = data.y.ravel() - np.asarray(output).ravel()
         if not (np.isfinite(theta).all() and np.isfinite(error).all()):
             raise InputError(
                 "activation", family.activation.name, must="have finite values and slopes",
@@ -117,7 +116,7 @@ class TimeScales:
         return float(f"{np.exp(brentq(log_loss, np.log(1e-9 / rates.max()), longest)):.2g}")
 
 
-def choose_time(family: Family, data: Data, fall: float = LOSS_FALL) -> float:
+def choose_time(family: NetworkFamily, data: Data, fall: float = LOSS_FALL) -> float:
     """The time T (η = 1) at which the linearised loss of one wide network is 1/``fall``.
 
     Args:

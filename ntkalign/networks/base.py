@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -49,6 +50,23 @@ class Layer(NamedTuple):
 
 
 Parameters = tuple[Layer, ...]
+
+
+def laid_out(array: Any, layout: Callable[[Any], Any]) -> Any:
+    """An array in another layout, by NumPy where its numbers are known.
+
+    A layout needs no arithmetic, and NumPy has nothing to compile for each new shape.
+
+    Args:
+        array: whatever is laid out.
+        layout: from an array of NumPy or of JAX to one of the same kind.
+
+    Returns:
+        An array of JAX.
+    """
+    if isinstance(array, jax.core.Tracer):
+        return layout(array)
+    return jnp.asarray(np.ascontiguousarray(layout(np.asarray(array))))
 
 
 def is_array(weight: Any) -> bool:
@@ -146,6 +164,10 @@ class LayerMap(abc.ABC):
         """The weights as one matrix, (units, fan-in)."""
         return weight
 
+    def kernel(self, matrix: Any) -> Any:
+        """The inverse of :meth:`matrix`."""
+        return matrix
+
     def activity_rows(self, h: Any) -> Any:
         """What meets the matrix, (points · places, fan-in)."""
         return h.reshape(-1, h.shape[-1])
@@ -160,7 +182,7 @@ class LayerMap(abc.ABC):
 
     def linear_by_rows(self, matrix: Any, h: Array) -> Array:
         """:meth:`linear` with weights of which nothing is known but their products with rows."""
-        return self.from_signal_rows(self.scale * (_activity_rows(self, h) @ matrix.T))
+        return self.from_signal_rows(self.scale * (self.activity_rows(h) @ matrix.T))
 
     def through_matrix(self, matrix: Any, s: Array) -> Array:
         """:meth:`through_weight` with such weights."""
@@ -171,9 +193,7 @@ class LayerMap(abc.ABC):
         """(∂φ_l/∂h)ᵀ s: the error carried back by these weights."""
         if not is_array(weight):
             return self.through_matrix(weight, s)
-        like = jax.eval_shape(lambda: jnp.zeros(self.activity_shape(s), s.dtype))
-        (back,) = jax.linear_transpose(partial(self.linear, weight), like)(s)
-        return back
+        return _through_weight(self, weight, s)
 
     def outer(self, s: Array, h: Array) -> Layer:
         """Σ_x (∂φ_l/∂θ_l)ᵀ s(x): what signals and activities make of weights and biases."""
@@ -321,6 +341,11 @@ class Network(abc.ABC):
     @property
     def couples_points(self) -> bool:
         """Whether what a point is answered depends on the others, as with a batch norm."""
+        return False
+
+    @property
+    def runs_in_time(self) -> bool:
+        """Whether the places at which a point meets weights are steps, which claims speak of."""
         return False
 
     def point_axis(self, array: Any) -> int:
@@ -474,9 +499,10 @@ def nonlinear(layer: LayerMap, u: Array) -> tuple[Array, Any]:
 
 
 @partial(jax.jit, static_argnums=0)
-def _activity_rows(layer: LayerMap, h: Array) -> Array:
-    rows: Array = layer.activity_rows(h)
-    return rows
+def _through_weight(layer: LayerMap, weight: Array, s: Array) -> Array:
+    like = jax.eval_shape(lambda: jnp.zeros(layer.activity_shape(s), s.dtype))
+    (back,) = jax.linear_transpose(partial(layer.linear, weight), like)(s)
+    return back
 
 
 @partial(jax.jit, static_argnums=(0, 1))

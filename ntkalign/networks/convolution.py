@@ -21,9 +21,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.devices import devices
+
+Shape = tuple[int, ...]
 
 WINDOW_BYTES = 2**29
 """Windows that take more are not laid out side by side."""
@@ -70,34 +73,33 @@ def convolve(
     return flat.reshape(-1, *sides, h.shape[-1])
 
 
-def windows(
-    h: Float[Array, "a H W B"], kernel: tuple[int, int], stride: int
-) -> Float[Array, "B V X r"]:
+def windows(h: Any, kernel: tuple[int, int], stride: int) -> Any:
     """What the kernel sees at each place of the result, in the order (row, column, channel).
 
     Args:
-        h: images.
+        h: images, (a, H, W, B); an array of NumPy gives one of NumPy.
         kernel: its sides.
         stride: along both axes.
 
     Returns:
-        For each image and place the entries that meet the kernel, zeros outside the image.
+        For each image and place the entries that meet the kernel, zeros outside the image;
+        (B, V, X, k k a).
     """
+    numpy = np if isinstance(h, np.ndarray) else jnp
     padded, sides, down, across = _laid_out(h, kernel, stride)
-    shifts = jnp.stack([part for rows in down(padded) for part in across(rows)])
-    return jnp.transpose(shifts, (4, 2, 3, 0, 1)).reshape(h.shape[-1], *sides, -1)
+    shifts = numpy.stack([part for rows in down(padded) for part in across(rows)])
+    return numpy.transpose(shifts, (4, 2, 3, 0, 1)).reshape(h.shape[-1], *sides, -1)
 
 
-def _laid_out(
-    h: Array, kernel: tuple[int, ...], stride: int
-) -> tuple[Array, tuple[int, ...], Any, Any]:
+def _laid_out(h: Any, kernel: tuple[int, ...], stride: int) -> tuple[Any, Shape, Any, Any]:
     """The padded images, the sides of the result, and the shifts along either axis."""
+    numpy = np if isinstance(h, np.ndarray) else jnp
     sides, pads = zip(*(_same(h.shape[i], kernel[i - 1], stride) for i in (1, 2)), strict=True)
     down, across = (
         partial(_shifts, axis=axis, count=kernel[axis - 1], side=side, stride=stride)
         for axis, side in zip((1, 2), sides, strict=True)
     )
-    return jnp.pad(h, ((0, 0), *pads, (0, 0))), sides, down, across
+    return numpy.pad(h, ((0, 0), *pads, (0, 0))), sides, down, across
 
 
 def _choose(window_bytes: int) -> str:
@@ -113,7 +115,10 @@ def _same(size: int, kernel: int, stride: int) -> tuple[int, tuple[int, int]]:
     return places, (zeros // 2, zeros - zeros // 2)
 
 
-def _shifts(padded: Array, axis: int, count: int, side: int, stride: int) -> list[Array]:
+def _shifts(padded: Any, axis: int, count: int, side: int, stride: int) -> list[Any]:
     """What every window has at each of its places along an axis."""
     span = (side - 1) * stride + 1
+    if isinstance(padded, np.ndarray):
+        before = (slice(None),) * axis
+        return [padded[(*before, slice(at, at + span, stride))] for at in range(count)]
     return [jax.lax.slice_in_dim(padded, at, at + span, stride, axis) for at in range(count)]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import abc
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import jax
@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import Activation, lookup
-from ntkalign.networks.base import Layer, LayerMap, Network, Shape, is_array
+from ntkalign.networks.base import Layer, LayerMap, Network, Shape, is_array, laid_out
 from ntkalign.networks.convolution import convolve, windows
 from ntkalign.networks.normalisation import Norm, normalise
 from ntkalign.values import A_SCALE, A_STD, one_of, several, whole
@@ -135,17 +135,24 @@ class ConvolutionMap(ImageMap):
         """(c_l, k² c_{l−1}), columns ordered by row, column and channel."""
         return weight.reshape(-1, self.filters).T
 
+    def kernel(self, matrix: Any) -> Any:
+        """(k, k, c_{l−1}, c_l)."""
+        return matrix.T.reshape(KERNEL, KERNEL, -1, self.filters)
+
     def activity_rows(self, h: Any) -> Any:
         """What each place sees of the images, (B H′ W′, k² c_{l−1})."""
-        return windows(h, (KERNEL, KERNEL), self.stride).reshape(-1, self.fan_in)
+        return laid_out(
+            h, lambda a: windows(a, (KERNEL, KERNEL), self.stride).reshape(-1, self.fan_in)
+        )
 
     def signal_rows(self, s: Any) -> Any:
         """(B H′ W′, c_l)."""
-        return s.transpose(3, 1, 2, 0).reshape(-1, self.filters)
+        return laid_out(s, lambda a: a.transpose(3, 1, 2, 0).reshape(-1, self.filters))
 
     def from_signal_rows(self, rows: Any) -> Any:
         """(c_l, H′, W′, B)."""
-        return rows.reshape(-1, *self.outputs[1:], self.filters).transpose(3, 1, 2, 0)
+        shape = -1, *self.outputs[1:], self.filters
+        return laid_out(rows, lambda a: a.reshape(shape).transpose(3, 1, 2, 0))
 
     def linear(self, weight: Any, h: Float[Array, "a H W B"]) -> Float[Array, "b V X B"]:
         """conv(h; W)/√(k² c_{l−1})."""
@@ -171,7 +178,7 @@ class ConvolutionMap(ImageMap):
 
     def through_activation(self, slope: Array, g: Array) -> Array:
         """σ′(z) ⊙ g with z = norm(u)."""
-        return jax.vjp(self.activation.function, normalise(self.norm, slope))[1](g)[0]
+        return _through_activation(self.activation, normalise(self.norm, slope), g)
 
     def through_norm(self, slope: Array, g: Array) -> Array:
         """(∂norm/∂u)ᵀ g: the moments are differentiated too."""
@@ -210,7 +217,7 @@ class PooledMap(ImageMap):
 
     def activity_rows(self, h: Any) -> Any:
         """p, (B, c)."""
-        return jnp.mean(h, (1, 2)).T
+        return _pooled(h)
 
     def linear(self, weight: Any, h: Float[Array, "c H W B"]) -> Float[Array, "B C"]:
         """W p/√c."""
@@ -329,3 +336,13 @@ class Convolutional(Network):
             projection = projection[:, None, None, :]
         back = projection @ e.T
         return jnp.broadcast_to(back, (*self.maps[number - 1].outputs, len(e)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _through_activation(activation: Activation, z: Array, g: Array) -> Array:
+    return jax.vjp(activation.function, z)[1](g)[0]
+
+
+@jax.jit
+def _pooled(h: Float[Array, "c H W B"]) -> Float[Array, "B c"]:
+    return jnp.mean(h, (1, 2)).T

@@ -21,6 +21,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.networks.activations import Activation, lookup
@@ -157,6 +158,11 @@ class Recurrent(Network):
     def output_shape(self) -> Shape:
         """(K, C)."""
         return (self.steps, self.targets)
+
+    @property
+    def runs_in_time(self) -> bool:
+        """It does."""
+        return True
 
     @property
     def operations(self) -> int:
@@ -297,9 +303,10 @@ def _scan(weight: Any, step: Any, start: Array, steps: Any, *, reverse: bool = F
     """``jax.lax.scan``, or the same as a loop for weights that are known by their products only."""
     if is_array(weight):
         return jax.lax.scan(step, start, steps, reverse=reverse)
-    count = len(jax.tree.leaves(steps)[0])
-    carried, found = start, list[Array]()
+    known = jax.tree.map(np.asarray, steps)  # to take a step out is nothing to compile
+    count = len(jax.tree.leaves(known)[0])
+    carried, found = start, list[np.ndarray]()
     for k in reversed(range(count)) if reverse else range(count):
-        carried, one = step(carried, jax.tree.map(lambda a, k=k: a[k], steps))
-        found.append(one)
-    return carried, jnp.stack(found[::-1] if reverse else found)
+        carried, one = step(carried, jax.tree.map(lambda a, k=k: jnp.asarray(a[k]), known))
+        found.append(np.asarray(one))
+    return carried, jnp.asarray(np.stack(found[::-1] if reverse else found))

@@ -40,14 +40,15 @@ OF_THE_THEORY = (
              EVERY, THEORY + "alignment", "(8)", "alignment-gap-relative"),
     Quantity("alignment-gap-relative",
              r"$\|\Sigma_l/m_{l-1}-\Delta_l\|_{\mathrm{op}}/\|\Delta_l\|_{\mathrm{op}}$",
-             EVERY, THEORY + "alignment", "(8)"),
+             EVERY, THEORY + "alignment", "(8)", over_time=True),
     Quantity("delta-norm", r"$\|\Delta_l\|_{\mathrm{op}}/\sqrt{m_{l-1}}$",
              EVERY, THEORY + "alignment", "(2)"),
     Quantity("sigma-norm", r"$\|\Sigma_l/m_{l-1}\|_{\mathrm{op}}/\sqrt{m_{l-1}}$",
              EVERY, THEORY + "alignment", "(3)"),
-    Quantity("misalignment", r"$1-S_l$", EVERY, THEORY + "alignment", "(9)"),
+    Quantity("misalignment", r"$1-S_l$", EVERY, THEORY + "alignment", "(9)", over_time=True),
     Quantity("divergence", r"$\max_x\|f^t-f_{\mathrm{rule}}^t\|$",
-             WHOLE, THEORY + "divergence", "(17)", "divergence-relative", references=("normal",)),
+             WHOLE, THEORY + "divergence", "(17)", "divergence-relative", references=("normal",),
+             over_time=True),
     Quantity("divergence-relative",
              r"$\max_x\|f^t-f_{\mathrm{rule}}^t\|/\max_x\|f^t-f^0\|$",
              WHOLE, THEORY + "divergence", "(17)", references=("normal",)),
@@ -62,6 +63,12 @@ OF_THE_THEORY = (
              EVERY, THEORY + "sampled_score", "(10)", signed=True, error_from=ErrorFrom.MEASURING),
     Quantity("score", r"$S_l$",
              EVERY, THEORY + "sampled_score", "(9)", error_from=ErrorFrom.MEASURING),
+    Quantity("score-permuted", r"$S_l$ of shuffled weights",
+             EVERY, THEORY + "permuted", "(9)", error_from=ErrorFrom.MEASURING, over_time=True),
+    Quantity("kernel-drift", r"$\sup_t\|\Theta^t-\Theta^0\|/\|\Theta^0\|$",
+             WHOLE, KERNEL + "kernel_drift", error_from=ErrorFrom.ESTIMATE),
+    Quantity("kernel-gap", r"$\|\Theta^0-\Theta^\infty\|/\|\Theta^\infty\|$",
+             WHOLE, KERNEL + "kernel_gap", error_from=ErrorFrom.MEASURING, trained=False),
 )
 OF_KERNELS = (
     Quantity("flow-gap-empirical", r"$\max\|f^t-f_{\mathrm{lin}}^t\|$",
@@ -98,9 +105,16 @@ EXPANSION_OVER_TIME = "expansion"
 
 LOSS = "loss"
 """½‖e‖² averaged over points, of gradient descent, at each saved time."""
+
+
+def over_time(quantity: str) -> str:
+    """How tables call what a quantity is at each saved time."""
+    return f"{quantity}-over-time"
+
+
 BOOKKEEPING = frozenset(
     {LOSS, EXPANSION_OVER_TIME, "spectral-steps", "dense-steps", "panels", "estimated-error"}
-)
+) | {over_time(record.name) for record in OF_THE_THEORY if record.over_time}
 """What tables have of every flow, whatever is asked for: no quantity may be called so."""
 
 QUANTITIES: Registry[Quantity] = Registry(

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from ntkalign.errors import InputError
 from ntkalign.flow.trajectory import Flow
-from ntkalign.kernels.analytic import Kernels
+from ntkalign.kernels.analytic import InfiniteWidthKernels, Kernels
 from ntkalign.kernels.empirical import Factors, at_once
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spectrum, weighted
 from ntkalign.quantities.observed import Observed
@@ -37,20 +37,38 @@ def measure_linearised_flow(seen: Observed) -> Series:
 
 def measure_drift(seen: Observed) -> Series:
     """How far the empirical kernel moves in training."""
+    return {(None, "ntk-drift"): _drift(seen)}
+
+
+def measure_kernel_drift(seen: Observed) -> Series:
+    """The same of a recurrent or convolutional network."""
+    return {(None, "kernel-drift"): _drift(seen)}
+
+
+def _drift(seen: Observed) -> tuple[np.ndarray, np.ndarray]:
     start = seen.initial_kernels.ntk
     drift = [distance(theta, start) for theta in _kernels_over_time(seen)]
-    return {(None, "ntk-drift"): (np.array(drift), np.full(len(drift), ROUNDING))}
+    return np.array(drift), np.full(len(drift), ROUNDING)
+
+
+def measure_kernel_gap(seen: Observed) -> Series:
+    """How far the kernel of time 0 is from that of the infinitely wide network."""
+    if seen.limit is None:
+        raise _no_limit()
+    start, limit, moved = (
+        seen.initial_kernels.ntk,
+        *(_wide(k.ntk, np.asarray(seen.flow.y)) for k in (seen.limit, seen.limit.moved)),
+    )
+    gap, off = distance(start, limit), distance(moved, limit)
+    bound = (1 + gap) * off + ROUNDING  # both are relative to the limit, which may itself be off
+    return {(None, "kernel-gap"): (np.array([gap]), np.array([bound]))}
 
 
 def measure_limits(seen: Observed) -> Series:
     """The network beside the infinitely wide one, with the error of the latter's kernels."""
     limit = seen.limit
-    if limit is None:
-        raise InputError(
-            "limit", None, must="be known", got="none",
-            because="the network is compared with the infinitely wide one",
-            do="pass the kernels of ntkalign.kernels.analytic.limit",
-        )  # fmt: skip
+    if not isinstance(limit, InfiniteWidthKernels):
+        raise _no_limit()
     (y, points), network, flow, start = _learnt(seen), seen.network, seen.flow, seen.initial_kernels
     some = np.s_[:points, :points]
     ours = np.asarray(flow.delta)[:, :points] / network.rate
@@ -71,6 +89,14 @@ def measure_limits(seen: Observed) -> Series:
         series[name] = gaps, (1 + gaps) * off + ROUNDING
     thetas = [_wide(k.ntk, y) for k in (limit, limit.moved)]
     return series | prediction_gaps("analytic", thetas[0], flow, y, points, thetas[1])
+
+
+def _no_limit() -> InputError:
+    return InputError(
+        "limit", None, must="be known", got="none",
+        because="the network is compared with the infinitely wide one",
+        do="pass the kernels of ntkalign.kernels.analytic.infinite_width_kernels",
+    )  # fmt: skip
 
 
 def _expected(kernels: Kernels, flow: Flow, y: Float[np.ndarray, "A C"], points: int) -> Things:

@@ -5,7 +5,8 @@ Quantities that name the same measuring function are measured together, each fun
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ntkalign.errors import InputError
 from ntkalign.quantities.catalogue import QUANTITIES, companions
 from ntkalign.quantities.observed import Observed
 from ntkalign.quantities.quantity import ErrorFrom, Measure, Quantity
-from ntkalign.quantities.series import Name, Numbers, Series, supremum
+from ntkalign.quantities.series import ESTIMATE_FACTOR, Name, Numbers, Series, supremum
 
 
 def references_of(wanted: Iterable[str]) -> tuple[str, ...]:
@@ -21,7 +22,20 @@ def references_of(wanted: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(r for name in wanted for r in _record(name).references))
 
 
-def measure(wanted: Iterable[str], fine: Observed, coarse: Observed) -> Numbers:
+@dataclass(frozen=True)
+class Measurements:
+    """What was measured of a flow.
+
+    Attributes:
+        numbers: the largest value over time and its error, for each layer and quantity.
+        over_time: values and errors at each saved time, of those whose records ask for it.
+    """
+
+    numbers: Numbers
+    over_time: Series
+
+
+def measure(wanted: Iterable[str], fine: Observed, coarse: Observed) -> Measurements:
     """The wanted quantities, and those measured along with them, in the catalogue's order.
 
     Args:
@@ -30,7 +44,7 @@ def measure(wanted: Iterable[str], fine: Observed, coarse: Observed) -> Numbers:
         coarse: the one at a looser tolerance.
 
     Returns:
-        The largest value over time and its error, for each layer and quantity.
+        One number for each layer and quantity, and some at every saved time.
 
     Raises:
         InputError: if a name is not registered, or a function does not return what its record says.
@@ -44,10 +58,13 @@ def measure(wanted: Iterable[str], fine: Observed, coarse: Observed) -> Numbers:
     # what needs Jacobians first: the others then find the passes that came with them
     costly = sorted(groups, key=lambda f: groups[f][0].error_from is not ErrorFrom.ESTIMATE)
     found = {function: _measure_group(groups[function], fine, coarse) for function in costly}
-    return {name: number for function in groups for name, number in found[function].items()}
+    return Measurements(
+        {name: number for f in groups for name, number in found[f].numbers.items()},
+        {name: series for f in groups for name, series in found[f].over_time.items()},
+    )
 
 
-def _measure_group(records: list[Quantity], fine: Observed, coarse: Observed) -> Numbers:
+def _measure_group(records: list[Quantity], fine: Observed, coarse: Observed) -> Measurements:
     """All quantities of one measuring function."""
     estimate = fine.flow.effort.estimate
     sources = {record.name: record.error_from for record in records}
@@ -62,7 +79,22 @@ def _measure_group(records: list[Quantity], fine: Observed, coarse: Observed) ->
             result[name] = float(series[0].max()), float(series[1].max())
         else:
             result |= supremum({name: series}, looser, estimate)
-    return result
+    shown = {record.name for record in records if record.over_time}
+    return Measurements(result, _over_time(values, looser, estimate, shown))
+
+
+def _over_time(
+    fine: Series, coarse: Series, estimate: float | None, shown: Collection[str]
+) -> Series:
+    """Each value with what the flow's error and the measuring may do to it."""
+    found: Series = {}
+    for name, (values, bounds) in fine.items():
+        if name[1] in shown:
+            error = ESTIMATE_FACTOR * (estimate or 0.0) * np.abs(values) + bounds
+            if name in coarse:
+                error = error + np.abs(values - coarse[name][0])
+            found[name] = values, error
+    return found
 
 
 def _checked(records: list[Quantity], seen: Observed) -> Series:

@@ -19,8 +19,11 @@ from jaxtyping import Float
 from ntkalign.flow.initial_state import Observations
 from ntkalign.flow.trajectory import Flow
 from ntkalign.kernels.analytic import InfiniteWidthKernels
+from ntkalign.kernels.convolutional import InfiniteChannelKernels
 from ntkalign.kernels.empirical import Empirical, at_once
 from ntkalign.networks.base import Network
+
+Limit = InfiniteWidthKernels | InfiniteChannelKernels
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +36,15 @@ class Observed:
             the quantity's record names.
         seed: of the network.
         points: the first so many points are learnt, the others held out; None for all.
-        limit: the kernels of the infinitely wide network on all points, where they are known.
+        limit: the kernels of the infinitely wide network on all points, where they are known; of
+            a convolutional network Θ and the NNGP only.
     """
 
     flow: Flow
     references: Mapping[str, Flow] = field(default_factory=dict)
     seed: int = 0
     points: int | None = None
-    limit: InfiniteWidthKernels | None = None
+    limit: Limit | None = None
     _kept: list[Observations] = field(default_factory=list)
 
     @property

@@ -34,11 +34,14 @@ class Layers(enum.Enum):
     HIDDEN = "each hidden layer"
     EVERY = "each layer of weights"
     WHOLE = "the whole network"
+    RECURRENCE = "the recurrent weights, below the readout"
 
     def of(self, depth: int) -> tuple[int | None, ...]:
         """The layers of a network with so many layers of weights; None is the whole of it."""
         if self is Layers.WHOLE:
             return (None,)
+        if self is Layers.RECURRENCE:
+            return (depth - 1,)
         return tuple(range(1, depth if self is Layers.HIDDEN else depth + 1))
 
 
@@ -70,6 +73,7 @@ class Quantity:
         command: which command measures it.
         trained: whether it is of a trained network; one of networks at time 0 is not affected by
             how far training moves them.
+        over_time: whether tables have it at every saved time, too, for plots.
 
     Raises:
         InputError: if the name cannot be stored.
@@ -86,6 +90,7 @@ class Quantity:
     error_from: ErrorFrom = ErrorFrom.LOOSER_FLOW
     command: str = VERIFY
     trained: bool = True
+    over_time: bool = False
 
     def __post_init__(self) -> None:
         check_legal("quantity", self.name)

@@ -12,6 +12,7 @@ Notation (equation numbers are the paper's): A_l = W_l^t − W_l^0 is the weight
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from ntkalign.flow.initial_state import Observations
 from ntkalign.flow.trajectory import Flow, SplitChange
 from ntkalign.networks.base import Network
 from ntkalign.networks.jacobians import jacobian_distance, jacobian_norm
+from ntkalign.networks.operators import alignment_score
 from ntkalign.quantities.catalogue import EXPANSION
 from ntkalign.quantities.observed import Observed
 from ntkalign.quantities.series import ROUNDING, Series
@@ -26,13 +28,23 @@ from ntkalign.quantities.series import ROUNDING, Series
 # --- Lemma 1 --------------------------------------------------------------------------------
 
 
-def activation_drift(start: Observations, now: Observations) -> Series:
-    """(19): √E‖(z_l^t − z_l^0)/√m_l‖² for l = 1…N−1, and the same over √E‖z_l^0/√m_l‖²."""
+def activation_drift(network: Network, start: Observations, now: Observations) -> Series:
+    """(19): √E‖(z_l^t − z_l^0)/√m_l‖² for l = 1…N−1, and the same over √E‖z_l^0/√m_l‖².
+
+    Of a recurrent network it is the largest over steps. Of images m_l counts channels and places.
+
+    Returns:
+        Both for each hidden layer.
+    """
     series: Series = {}
     for layer, (z, z0) in enumerate(
         zip(now.preactivations[:-1], start.preactivations[:-1], strict=True), start=1
     ):
-        values = np.sqrt(np.mean(np.sum((z - z0) ** 2, axis=-1), axis=-1) / z.shape[-1])
+        moved = np.sum((z - z0) ** 2, axis=-1)
+        if network.runs_in_time:
+            moved = moved.reshape(len(moved), -1, network.maps[layer - 1].places)
+            moved = moved.mean(axis=1).max(axis=-1, keepdims=True)
+        values = np.sqrt(np.mean(moved, axis=-1) / z.shape[-1])
         values, bounds = _with_rounding(values, _rms(z0))
         series[layer, "activation-drift"] = values, bounds
         size = _rms(z0) or math.nan
@@ -69,7 +81,9 @@ def jacobian_drift(network: Network, start: Observations, now: Observations) -> 
 def expansion(seen: Observed) -> np.ndarray:
     """How far the network is moved as a share of it, the largest of EXPANSION, at each time."""
     now = seen.over_time()
-    series = activation_drift(seen.start, now) | jacobian_drift(seen.network, seen.start, now)
+    series = activation_drift(seen.network, seen.start, now) | jacobian_drift(
+        seen.network, seen.start, now
+    )
     return np.max(
         [values for (_, name), (values, _) in series.items() if name in EXPANSION], axis=0
     )
@@ -83,6 +97,9 @@ def alignment(flow: Flow) -> Series:
     series: Series = {}
     for layer, own in enumerate(flow.network.maps, start=1):
         rows = [align(split, own.scale) for split in flow.splits(layer)]
+        if own.places_at_once > 1:  # of a convolution the score is that of the operator
+            for row, score in zip(rows, operator_scores(flow, layer), strict=True):
+                row["misalignment"] = max(0.0, 1.0 - score), 100 * ROUNDING
         for quantity in rows[0]:
             values, bounds = np.array([row[quantity] for row in rows]).T
             series[layer, quantity] = values, bounds
@@ -125,6 +142,52 @@ def align(split: SplitChange, scale: float) -> dict[str, tuple[float, float]]:
     }
 
 
+def operator_scores(
+    flow: Flow, layer: int, changes: Iterable[np.ndarray] | None = None
+) -> list[float]:
+    """S_l of (9) at each saved time, from full matrices; of a convolution it is the operator's.
+
+    Args:
+        flow: the flow.
+        layer: l.
+        changes: what is scored at each time; W_l^t − W_l^0 if None.
+
+    Returns:
+        A score for each time, NaN where nothing moves.
+    """
+    own = flow.network.maps[layer - 1]
+    changes = flow.weight_change(layer) if changes is None else changes
+    stars = (b.left @ b.right.T for b in flow.frozen_change(layer))
+    return [
+        alignment_score(own.kernel(change), own.kernel(star), own)
+        for change, star in zip(changes, stars, strict=True)
+    ]
+
+
+def permuted_score(flow: Flow, layer: int, *, seed: int) -> list[float]:
+    """The score of weights whose entries are shuffled: what chance gives, a baseline.
+
+    As in the paper's experiments all entries of W_l^t are shuffled, and W_l^0 is subtracted as it
+    is; the order is the same at all times.
+
+    Args:
+        flow: the flow.
+        layer: l.
+        seed: of the order.
+
+    Returns:
+        A score for each time.
+    """
+    own = flow.network.maps[layer - 1]
+    start = np.asarray(own.matrix(flow.initial.start[layer - 1].weight), np.float64)
+    order = np.random.default_rng([seed, layer, *flow.network.sizes]).permutation(start.size)
+    shuffled = (
+        (start + change).ravel()[order].reshape(start.shape) - start
+        for change in flow.weight_change(layer)
+    )
+    return operator_scores(flow, layer, shuffled)
+
+
 def sampled_score(flow: Flow, layer: int, *, samples: int, seed: int) -> tuple[float, float, float]:
     """The alignment score at the final time, exactly (9) and sampled (10).
 
@@ -164,10 +227,16 @@ def sampled_score(flow: Flow, layer: int, *, samples: int, seed: int) -> tuple[f
 
 
 def divergence(name: str, flow: Flow, other: Flow, output0: np.ndarray) -> Series:
-    """max_x ‖f^t − f_other^t‖, (17) and (57), and the same over max_x ‖f^t − f^0‖."""
+    """max_x ‖f^t − f_other^t‖, (17) and (57), and the same over max_x ‖f^t − f^0‖.
+
+    Of a recurrent network the maximum is over points and steps.
+
+    Returns:
+        Both at each time.
+    """
     f, g = np.asarray(flow.output), np.asarray(other.output)
-    values = np.linalg.norm(f - g, axis=-1).max(axis=-1)
-    moved = np.linalg.norm(f - output0, axis=-1).max(axis=-1)
+    values = _largest_answer(flow.network, f - g)
+    moved = _largest_answer(flow.network, f - output0)
     moved = np.where(moved == 0, np.nan, moved)
     bounds = ROUNDING * np.abs(f).max() * np.ones_like(values)
     return {
@@ -189,7 +258,7 @@ def measure_weights(seen: Observed) -> Series:
 
 def measure_activations(seen: Observed) -> Series:
     """(19)."""
-    return activation_drift(seen.start, seen.over_time(jacobians=False))
+    return activation_drift(seen.network, seen.start, seen.over_time(jacobians=False))
 
 
 def measure_jacobians(seen: Observed) -> Series:
@@ -213,6 +282,15 @@ def measure_linearisation(seen: Observed) -> Series:
     return divergence("linearisation-gap", seen.flow, linear, seen.initial_output)
 
 
+def measure_permuted(seen: Observed) -> Series:
+    """The score that shuffled weights have."""
+    series: Series = {}
+    for layer in range(1, seen.network.depth + 1):
+        scores = np.array(permuted_score(seen.flow, layer, seed=seen.seed))
+        series[layer, "score-permuted"] = scores, np.full(len(scores), 100 * ROUNDING)
+    return series
+
+
 def measure_sampled_score(seen: Observed) -> Series:
     """(10) at the final time: sampled − exact with its standard error, and the exact score."""
     series: Series = {}
@@ -224,6 +302,12 @@ def measure_sampled_score(seen: Observed) -> Series:
 
 
 # --- helpers --------------------------------------------------------------------------------
+
+
+def _largest_answer(network: Network, outputs: np.ndarray) -> np.ndarray:
+    """(n, P, C) → (n,): the largest norm of an output, of any point and step."""
+    answers = outputs.reshape(len(outputs), -1, network.output_shape[-1])
+    return np.asarray(np.linalg.norm(answers, axis=-1).max(axis=-1))
 
 
 def _norm(matrix: np.ndarray) -> float:

@@ -17,10 +17,11 @@ from ntkalign.claims.claim import MAIN, Claim, Kind, Question
 from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.errors import InputError
+from ntkalign.report.over_training import over_training
 from ntkalign.report.pages import embedded, templates
 from ntkalign.report.rows import rows
 from ntkalign.report.scaling_plots import scaling_plots
-from ntkalign.report.terminal import held_out, regime, seeds, summary, warnings
+from ntkalign.report.terminal import networks, points, regime, seeds, summary, warnings
 from ntkalign.report.training_curves import training_curve
 from ntkalign.runs.record import Verification
 from ntkalign.runs.table import losses, read_table, write_table
@@ -46,13 +47,13 @@ def write_report(result: Verification, folder: Path) -> Path:
     (folder / JSON).write_text(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
     plots = scaling_plots(result.findings, folder / PLOTS)
     curve = training_curve(result, folder / PLOTS)
+    training = over_training(result, folder / PLOTS)
     environment = templates()
     environment.filters["cell"] = lambda text: text.replace("|", r"\|")  # of a Markdown table
     view: dict[str, Any] = {
         "result": result,
         "summary": summary(result),
         "seeds": seeds(result.config),
-        "held_out": held_out(result.config),
         "regime": regime(result),
         "warnings": warnings(result),
         "claims": rows(result.claims),
@@ -60,6 +61,9 @@ def write_report(result: Verification, folder: Path) -> Path:
         "findings": result.findings,
         "plots": {claim: path.relative_to(folder) for claim, path in plots.items()},
         "curve": curve and (curve.relative_to(folder), embedded(curve)),
+        "training": training and (training.relative_to(folder), embedded(training)),
+        "points": points(result.config),
+        "networks": networks(result.config),
         "images": {claim: embedded(path) for claim, path in plots.items()},
     }
     for name in (HTML, MARKDOWN):
@@ -198,6 +202,6 @@ def _claim(entry: dict[str, Any]) -> Claim:
         companion=entry["companion"],
         symbol=entry["symbol"],
     )
-    if known is not None and replace(stored, rules=known.rules, controls=known.controls) == known:
+    if known is not None and stored.says_the_same_as(known):
         return known
     return stored

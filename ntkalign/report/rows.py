@@ -16,6 +16,13 @@ def rule_title(name: str) -> str:
     return name if rule is None else rule.title or name
 
 
+def layer_title(layer: int, network: str = "mlp") -> str:
+    """How a layer of weights is called where people read."""
+    if network == "rnn":
+        return {1: "input weights", 2: "recurrent weights", 3: "readout"}.get(layer, f"{layer}")
+    return f"layer {layer}"
+
+
 @dataclass(frozen=True)
 class Row:
     """Findings about one statement and rule with one verdict."""

@@ -25,8 +25,7 @@ def print_verdicts(result: Verification, console: Console) -> None:
     config = result.config
     console.print(
         Text(str(config["data"]), style="bold") + f": {config['points']} points, {held_out(config)}"
-        f"depth {config['depth']}, {config['activation']}, widths {_list(config['widths'])}, "
-        f"{seeds(config)}, time {config['time']:g}",
+        f"{networks(config)}, {seeds(config)}, time {config['time']:g}",
         highlight=False,
     )
     console.print(Text(regime(result)))
@@ -41,6 +40,26 @@ def print_verdicts(result: Verification, console: Console) -> None:
 def held_out(config: dict[str, object]) -> str:
     """How many points are only predicted, with a comma after it; nothing if there are none."""
     return f"{config['held_out']} more held out, " if config.get("held_out") else ""
+
+
+def points(config: dict[str, object]) -> str:
+    """The data, and what a point is."""
+    steps, inputs = config.get("steps"), config.get("inputs")
+    each = f"{steps} steps of " if steps else ""
+    size = f"{inputs} inputs, " if inputs else "images, "
+    outputs = f"{config['outputs']} outputs"
+    return f"{config['data']} ({config['points']} points, {held_out(config)}{each}{size}{outputs})"
+
+
+def networks(config: dict[str, object]) -> str:
+    """The architecture and its widths."""
+    kind = {"rnn": "recurrent, ", "cnn": "convolutional, "}.get(str(config.get("network")), "")
+    norm, readout = config.get("norm", "none"), config.get("readout", "scaled")
+    more = f", batch norm per {norm}" if norm != "none" else ""
+    more += ", readout without its factor 1/√m" if readout != "scaled" else ""
+    depth = f"{kind}depth {config['depth']}, {config['activation']}{more}"
+    times = config.get("multipliers")
+    return f"{depth}, widths {_list(config['widths'])}" + (f" × ({_list(times)})" if times else "")
 
 
 def seeds(config: dict[str, object]) -> str:

@@ -7,16 +7,25 @@ Flags of the command line are made from the same declarations (:mod:`ntkalign.cl
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, no_type_check
 
 from ntkalign import rules
-from ntkalign.errors import InputError
+from ntkalign.data.catalogue import NETWORKS
+from ntkalign.errors import InputError, unknown_name
 from ntkalign.flow.options import ENGINES
 from ntkalign.networks import activations
 from ntkalign.networks.activations import ACTIVATIONS, Activation
-from ntkalign.networks.family import Family
+from ntkalign.networks.family import (
+    RECURRENT_DEPTH,
+    ConvolutionalFamily,
+    Family,
+    NetworkFamily,
+    RecurrentFamily,
+)
+from ntkalign.networks.normalisation import Norm
 from ntkalign.networks.shared_outputs import INITIAL_OUTPUTS
 from ntkalign.rules import NORMAL, Rule
 from ntkalign.values import (
@@ -34,6 +43,17 @@ from ntkalign.values import (
 MIN_WIDTHS, MIN_SEEDS = 3, 2
 MAX_TOLERANCE = 0.01
 SEEDS_END = 2**32  # what a random key can be folded with
+MOST_STEPS = 1000
+"""Of a sequence: each is a product after the other, and all of them are kept."""
+DATA = {"mlp": "digits", "rnn": "add", "cnn": "digits"}
+WIDTHS = {
+    "mlp": (64, 256, 1024, 4096),
+    "rnn": (32, 64, 128, 256, 512, 1024),
+    "cnn": (16, 32, 64, 128, 256),
+}
+"""What holds for each kind of network if nothing else is asked for."""
+SCALED, UNSCALED = "scaled", "unscaled"
+"""The readout of a recurrent network, with its factor 1/√m or as (61) is printed."""
 
 
 def _activation(name: str, given: Any) -> Activation:
@@ -57,6 +77,7 @@ def _rule(name: str, given: Any) -> Rule:
 _A_NUMBER = "it is a number of dimensions", "pass a positive number"
 _SIZES = "a layer has at least one unit", "pass 64,128,256, say"
 _SCALES = "they scale widths", "pass 4,1,2, say"
+_STRIDES = "windows move by it", "pass 2,2, say"
 _SHARE = real("be between 0 and 1", lambda v: 0 < v < 1, "it is a share", "pass 0.95, say")
 _TOLERANCE = real(
     f"be above 0 and at most {MAX_TOLERANCE:g}",
@@ -80,9 +101,14 @@ class Settings:
             allowed and what to do.
     """
 
+    network: str = setting(
+        "mlp", one_of(NETWORKS, "only these are defined"),
+        "architecture: fully connected, recurrent, or convolutional", "|".join(NETWORKS),
+    )  # fmt: skip
     data: str = setting(
-        "digits", text, "training data; the two image sets need the folder that they lie in",
-        "digits|sphere|cifar10|kmnist|FILE.npz",
+        None, optional(text),
+        "training data (None: digits, for rnn add); two image sets need the folder they lie in",
+        "digits|sphere|add|cifar10|kmnist|FILE.npz",
     )  # fmt: skip
     data_dir: Path | None = setting(
         None, optional(folder), "folder of the original image files", "DIR"
@@ -99,20 +125,40 @@ class Settings:
         None, optional(whole(1, *_A_NUMBER)),
         "C, output dimensions (sphere: 2), or classes kept of an image set", "C",
     )  # fmt: skip
+    steps: int | None = setting(
+        None, optional(whole(1, "it is the length of sequences", "pass 4, say")),
+        "K, steps of the sequences of rnn (None: 4, or as many as a file has)", "K",
+    )  # fmt: skip
     depth: int = setting(
         3, whole(2, "a network needs a hidden layer", "pass 3, say"),
-        "N, number of weight layers", "N",
+        "N, number of weight layers (always 3 of rnn)", "N",
     )  # fmt: skip
     activation: Any = setting(
         "tanh", _activation, f"nonlinearity: {', '.join(ACTIVATIONS)}", "NAME"
     )
     widths: tuple[int, ...] = setting(
-        (64, 256, 1024, 4096), several(whole(1, *_SIZES), *_SIZES),
-        "hidden units m, at least three, increasing", "M,M,M…",
+        None, optional(several(whole(1, *_SIZES), *_SIZES)),
+        "hidden units m, or channels of cnn; at least three, increasing (None: "
+        + "; ".join(",".join(map(str, widths)) for widths in WIDTHS.values()) + ")",
+        "M,M,M…",
     )  # fmt: skip
     multipliers: tuple[int, ...] = setting(
         (), several(whole(1, *_SCALES), *_SCALES),
         "hidden widths relative to one another; none: all equal", "K,K…",
+    )  # fmt: skip
+    strides: tuple[int, ...] = setting(
+        (), several(whole(1, *_STRIDES), *_STRIDES),
+        "stride of each convolution of cnn; none: all 2", "S,S…",
+    )  # fmt: skip
+    norm: str = setting(
+        Norm.NONE.value, one_of([norm.value for norm in Norm], "only these are defined"),
+        "batch norm of cnn, outside the theory: none, per position, per channel",
+        "|".join(norm.value for norm in Norm),
+    )  # fmt: skip
+    readout: str = setting(
+        SCALED, one_of((SCALED, UNSCALED), "only these are defined"),
+        "readout of rnn: with its factor 1/√m, or as (61) is printed, outside the theory",
+        f"{SCALED}|{UNSCALED}",
     )  # fmt: skip
     seeds: int = setting(
         16, whole(MIN_SEEDS, "intervals come from seeds", "pass 8, say"), "networks per width", "S"
@@ -170,6 +216,9 @@ class Settings:
         for declared in fields(self):
             value = declared.metadata["check"](declared.name, getattr(self, declared.name))
             object.__setattr__(self, declared.name, value)
+        for name, usual in (("data", DATA), ("widths", WIDTHS)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, usual[self.network])
         object.__setattr__(self, "rules", tuple(dict.fromkeys(self.rules)))
         _check_rules([r.name for r in self.rules])
         _check_widths(self.widths)
@@ -178,6 +227,7 @@ class Settings:
                 "first_seed", self.first_seed, must=f"be at most {SEEDS_END - self.seeds}",
                 got=repr(self.first_seed), because="seeds are 32-bit numbers", do="pass 0",
             )  # fmt: skip
+        self._check_network()
         _ = self.family  # refuses what is no family of networks
 
     @property
@@ -191,8 +241,25 @@ class Settings:
         return range(self.first_seed, self.first_seed + self.seeds)
 
     @property
-    def family(self) -> Family:
+    def family(self) -> NetworkFamily:
         """The networks under test."""
+        if self.network == RecurrentFamily.kind:
+            return RecurrentFamily(
+                activation=self.activation,
+                bias_std=self.bias_std,
+                output_exponent=self.output_exponent,
+                scaled_readout=self.readout == SCALED,
+            )
+        if self.network == ConvolutionalFamily.kind:
+            return ConvolutionalFamily(
+                depth=self.depth,
+                activation=self.activation,
+                multipliers=self.multipliers,
+                strides=self.strides,
+                bias_std=self.bias_std,
+                output_exponent=self.output_exponent,
+                norm=Norm(self.norm),
+            )
         return Family(
             depth=self.depth,
             activation=self.activation,
@@ -201,17 +268,75 @@ class Settings:
             output_exponent=self.output_exponent,
         )
 
+    def _check_network(self) -> None:
+        """Refuse settings that the network does not have: they would be ignored."""
+        for name, (networks, neutral) in _OF_SOME.items():
+            if getattr(self, name) != neutral and self.network not in networks:
+                raise InputError(
+                    name, getattr(self, name), must="be left out for this network",
+                    got=f"it for network {self.network}",
+                    because=f"only {' and '.join(networks)} has it",
+                    do=f"leave it out, or pass network {networks[0]}",
+                )  # fmt: skip
+        if self.network == RecurrentFamily.kind and self.depth != RECURRENT_DEPTH:
+            raise InputError(
+                "depth", self.depth, must=f"be {RECURRENT_DEPTH} for network rnn",
+                got=repr(self.depth), because="its weights are of inputs, recurrence and readout",
+                do="leave it out",
+            )  # fmt: skip
+        if (self.steps or 0) > MOST_STEPS:
+            raise InputError(
+                "steps", self.steps, must=f"be at most {MOST_STEPS}", got=repr(self.steps),
+                because="flows keep every step", do="pass 4, say",
+            )  # fmt: skip
+
     def as_json(self) -> dict[str, object]:
         """All settings as plain values."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"widths": (64, 256, 1024), "seeds": 6},
-    "standard": {},
-    "deep": {"widths": (64, 256, 1024, 4096, 16384)},
+_OF_SOME: dict[str, tuple[tuple[str, ...], Any]] = {
+    "steps": (("rnn",), None),
+    "readout": (("rnn",), SCALED),
+    "strides": (("cnn",), ()),
+    "norm": (("cnn",), Norm.NONE.value),
+    "multipliers": (("mlp", "cnn"), ()),
 }
-"""What each preset changes about the defaults of :class:`Settings`."""
+"""Settings that only some networks have, and what they are where they say nothing."""
+PRESETS: dict[str, Mapping[str, Any]] = {
+    "quick": {"seeds": 6},
+    "standard": {},
+    "deep": {},
+}
+"""What each preset changes about the defaults of :class:`Settings`, beside widths."""
+WIDTHS_OF_PRESETS: dict[str, dict[str, tuple[int, ...]]] = {
+    "quick": {"mlp": (64, 256, 1024), "rnn": (32, 128, 512), "cnn": (16, 64, 256)},
+    "standard": WIDTHS,
+    "deep": {
+        "mlp": (*WIDTHS["mlp"], 16384),
+        "rnn": (*WIDTHS["rnn"], 2048, 4096),
+        "cnn": (*WIDTHS["cnn"], 512, 1024),
+    },
+}
+
+
+def preset(name: str, network: str) -> dict[str, Any]:
+    """What a preset changes about the defaults, for a kind of network.
+
+    Args:
+        name: of the preset.
+        network: "mlp", "rnn" or "cnn"; the widths of another are left to be refused.
+
+    Returns:
+        Settings by name.
+
+    Raises:
+        InputError: if there is no such preset.
+    """
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS, "only these are defined")
+    widths = WIDTHS_OF_PRESETS[name].get(network)
+    return {**PRESETS[name], "widths": widths}
 
 
 def _check_rules(names: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ntkalign.cells import kernels
@@ -14,8 +15,11 @@ from ntkalign.claims.claim import Question
 from ntkalign.claims.questions import kernel_questions, questions
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
+from ntkalign.kernels.convolutional import convolutional_kernels
+from ntkalign.networks.family import ConvolutionalFamily, Family
 from ntkalign.rules import CONTROLS
 from ntkalign.runs.settings import Settings
+from ntkalign.runs.sweep import BASELINES
 from ntkalign.values import whole
 
 HELD_OUT = 8
@@ -35,6 +39,7 @@ class Suite:
         predict: from settings, the training points and the saved times, what infinitely wide
             networks do, if the plots are to show it.
         held_out: data points that are not trained on, after the P that are.
+        baselines: quantities of gradient descent that are measured beside what is asked, for plots.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Suite:
     prepare: Callable[[Settings, Data], Measure]
     predict: Predict = lambda settings, data, times: None
     held_out: int = 0
+    baselines: tuple[str, ...] = ()
 
 
 def check_held_out(given: Any) -> int:
@@ -72,7 +78,7 @@ def kernel_suite(held_out: int = HELD_OUT) -> Suite:
         "kernels",
         "Are networks of finite width what their kernels say? Measured",
         _ask_kernels,
-        lambda settings, data: kernels.prepare(settings.family, data, settings.points),
+        _prepare_kernels,
         held_out=check_held_out(held_out),
     )
 
@@ -82,6 +88,12 @@ def _ask_theory(settings: Settings, only: Iterable[str]) -> list[Question]:
 
 
 def _ask_kernels(settings: Settings, only: Iterable[str]) -> list[Question]:
+    if settings.network != Family.kind:
+        raise InputError(
+            "network", settings.network, must=f"be {Family.kind}", got=repr(settings.network),
+            because="these layerwise kernels are those of fully connected networks",
+            do="pass it to ntkalign verify, which measures the kernel of such networks, too",
+        )  # fmt: skip
     if settings.output_exponent != 0:
         raise InputError(
             "output_exponent", settings.output_exponent, must="be 0", got="another",
@@ -91,18 +103,35 @@ def _ask_kernels(settings: Settings, only: Iterable[str]) -> list[Question]:
 
 
 def _predict_theory(settings: Settings, data: Data, times: Sequence[float]) -> Predictions | None:
-    if settings.output_exponent != 0:
+    family = settings.family
+    if settings.output_exponent != 0 or not isinstance(family, Family):
         return None
     return predictions(
-        settings.family, data, times, widths=settings.widths, seeds=settings.every_seed,
+        family, data, times, widths=settings.widths, seeds=settings.every_seed,
         initial_outputs=settings.initial_outputs,
     )  # fmt: skip
+
+
+def _prepare_kernels(settings: Settings, data: Data) -> Measure:
+    family = settings.family
+    assert isinstance(family, Family)  # others are refused by what asks
+    return kernels.prepare(family, data, settings.points)
+
+
+def _prepare_theory(settings: Settings, data: Data) -> Measure:
+    family = settings.family
+    if not isinstance(family, ConvolutionalFamily):
+        return measure_cell
+    strides = family.every_stride
+    limit = convolutional_kernels(family.activation, strides, family.bias_std, data.x)
+    return partial(measure_cell, limit=limit)
 
 
 THEORY = Suite(
     "theory",
     "Does it hold at finite width? Boopathy & Fiete (ICML 2022), measured",
     _ask_theory,
-    lambda settings, data: measure_cell,
+    _prepare_theory,
     _predict_theory,
+    baselines=BASELINES,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 
 import jax
@@ -32,6 +32,8 @@ THREADS = 2
 """One architecture compiles on one core while another is trained."""
 LARGE = 8192
 """Networks from this width on are trained one at a time: they fill the memory and all cores."""
+BASELINES = ("score-permuted",)
+"""Quantities that cost as much as an m × m product of matrices: they say what chance gives."""
 CONTROL_WIDTH = 1024
 """Controls, which fail at any width, are not run above this one if there are enough below."""
 
@@ -55,6 +57,7 @@ class Plan:
         asked: the questions, which decide what is measured of which rules.
         measure: how a network is measured.
         store: where it is looked for first.
+        baselines: quantities of gradient descent that are measured beside what is asked.
     """
 
     settings: Settings
@@ -64,6 +67,7 @@ class Plan:
     asked: tuple[Question, ...]
     measure: Measure
     store: Store
+    baselines: tuple[str, ...] = ()
 
 
 def specify(
@@ -90,7 +94,7 @@ def specify(
         assert settings.time is not None
         times = saved_times(settings.time)
     if cell.family == BOTTLENECK:
-        family = replace(family, bottleneck=settings.bottleneck)
+        family = family.narrowed(settings.bottleneck)
     return Specification(
         experiment, cell, family, data, settings.points, tuple(times),
         settings.initial_outputs, settings.engine, settings.tolerance,
@@ -110,7 +114,7 @@ def run_sweep(plan: Plan, progress: Progress = quiet) -> pd.DataFrame:
     Raises:
         InputError: if nothing is asked for.
     """
-    settings, needs = plan.settings, needed(plan.asked, plan.settings.rules)
+    settings, needs = plan.settings, needed(plan.asked, plan.settings.rules, plan.baselines)
     if not needs:
         raise InputError(
             "rules", tuple(r.name for r in settings.rules), must="include one that is asked about",
@@ -152,12 +156,15 @@ def run_sweep(plan: Plan, progress: Progress = quiet) -> pd.DataFrame:
     return table_of(row for group in groups for cell in group for row in futures[cell].result())
 
 
-def needed(asked: Iterable[Question], rules: Iterable[Rule]) -> dict[str, Needs]:
+def needed(
+    asked: Iterable[Question], rules: Iterable[Rule], baselines: Iterable[str] = ()
+) -> dict[str, Needs]:
     """What questions need, by family, the main one first.
 
     Args:
         asked: the questions.
         rules: those of the user's own among them; the others are built in.
+        baselines: quantities of gradient descent that are measured in any case.
 
     Returns:
         For each family that is asked about the names of quantities, by rule.
@@ -167,7 +174,7 @@ def needed(asked: Iterable[Question], rules: Iterable[Rule]) -> dict[str, Needs]
     for q in asked:
         found[q.family].setdefault(named[q.rule], set()).add(q.claim.quantity)
     if found[MAIN] or found[BOTTLENECK]:  # how far training moves networks is always measured
-        found[MAIN].setdefault(NORMAL, set()).update(EXPANSION)
+        found[MAIN].setdefault(NORMAL, set()).update(EXPANSION, baselines)
     return {
         family: {rule: frozenset(quantities) for rule, quantities in by_rule.items()}
         for family, by_rule in found.items()
@@ -178,12 +185,16 @@ def needed(asked: Iterable[Question], rules: Iterable[Rule]) -> dict[str, Needs]
 def at_width(
     needs: Mapping[Rule, frozenset[str]], family: str, width: int, settings: Settings
 ) -> Needs:
-    """What is measured at one width: controls are left out of the largest."""
+    """What is measured at one width: controls and baselines are left out of the largest."""
     if width <= max(CONTROL_WIDTH, settings.widths[MIN_WIDTHS - 1]):
         return needs
     if family == BOTTLENECK:
         return {}
-    return {rule: quantities for rule, quantities in needs.items() if not rule.control}
+    return {
+        rule: frozenset(q for q in quantities if q not in BASELINES)
+        for rule, quantities in needs.items()
+        if not rule.control
+    }
 
 
 def _count(family: str, settings: Settings) -> int:

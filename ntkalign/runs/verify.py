@@ -88,10 +88,12 @@ def verify(
         inputs=settings.inputs,
         outputs=settings.outputs,
         directory=settings.data_dir,
+        network=settings.network,
+        steps=settings.steps,
     )
     settings, times, relaxations = _timed(settings, data)
     plan = Plan(settings, suite.name, data, times, asked, suite.prepare(settings, data),
-                Store(cells, fresh=fresh))  # fmt: skip
+                Store(cells, fresh=fresh), suite.baselines)  # fmt: skip
 
     def measure(settings: Settings) -> pd.DataFrame:
         return run_sweep(replace(plan, settings=settings), progress)
@@ -117,7 +119,7 @@ def verify(
     networks = len(look.table[["family", "width", "seed"]].drop_duplicates())
     measured = len(plan.store.measured)
     return Verification(
-        settings=replace(look.settings, inputs=data.x.shape[1], outputs=data.y.shape[1]),
+        settings=_with_dimensions(look.settings, data),
         conduct=Conduct(
             title=suite.title,
             no_prediction=no_prediction,
@@ -147,6 +149,18 @@ def _checked_budget(budget: float | None, until_decided: bool) -> float | None:
             because=BUDGET[0], do=BUDGET[1],
         )  # fmt: skip
     return check_budget(budget)
+
+
+def _with_dimensions(settings: Settings, data: Data) -> Settings:
+    """The settings with the dimensions that the data turned out to have."""
+    _, *shape = data.x.shape
+    outputs = data.y.shape[1]
+    if settings.network == "rnn":
+        steps, inputs = shape
+        return replace(settings, steps=steps, inputs=inputs, outputs=outputs // steps)
+    if settings.network == "cnn":
+        return replace(settings, outputs=outputs)
+    return replace(settings, inputs=shape[0], outputs=outputs)
 
 
 def _timed(settings: Settings, data: Data) -> tuple[Settings, tuple[float, ...], float | None]:

@@ -1,15 +1,11 @@
-"""The alignment score (9) of a layer as an operator, exact and sampled.
+"""The alignment score (9) of every layer of a trained network, exact and sampled.
 
 A layer's change is a linear map A from activities to preactivations, A* that of W*. The score is
 
     S = ‖A* Aᵀ‖_F² / (‖A Aᵀ‖_F ‖A* A*ᵀ‖_F) = ⟨AᵀA, A*ᵀA*⟩ / (‖AᵀA‖_F ‖A*ᵀA*‖_F),
 
-1 where AᵀA and A*ᵀA* agree up to a factor. Of a dense or a recurrent layer A is the weights'
-change itself. Of a convolution it is the whole operator on images, with its stride and padding: the
-cosine of kernels written as matrices is another number. The operator is never formed: two places of
-the output meet in the input at most k² times, so that a block of A* Aᵀ is a sum of products of the
-kernels' taps, and it depends on where the two places are to one another, and on which taps fall
-outside the image. Blocks that are equal are computed once and counted.
+1 where AᵀA and A*ᵀA* agree up to a factor; of a convolution A is the operator on images
+(:mod:`ntkalign.networks.operators`).
 
 Sampled (10), noise z ~ N(0, I) on the layer's input makes v = AᵀA z and v* = A*ᵀA* z, and the score
 is Σ v·v* / √(Σ v·v Σ v*·v*).
@@ -18,10 +14,8 @@ is Σ v·v* / √(Σ v·v Σ v*·v*).
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable
 from functools import partial
-from itertools import product
 from typing import Any, NamedTuple
 
 import jax
@@ -30,80 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ntkalign.networks.base import LayerMap, Network, Parameters
-
-
-def operator_product(
-    a: Float[np.ndarray, ...], b: Float[np.ndarray, ...], layer: LayerMap, stride: int = 1
-) -> float:
-    """⟨AᵀA, BᵀB⟩ = ‖A Bᵀ‖_F² of two kernels, or of two matrices.
-
-    Args:
-        a: (k, k, c_in, c_out), or (units, fan-in).
-        b: the same shape.
-        layer: whose weights they are.
-        stride: of the convolution.
-
-    Returns:
-        The product; the layer's factor before the weights is not in it.
-    """
-    if a.ndim == 2:
-        return float(np.sum((a @ b.T) ** 2))
-    rows, columns = (
-        meetings(size, kernel, stride)
-        for size, kernel in zip(layer.inputs[1:], a.shape[:2], strict=True)
-    )
-    taps = np.einsum("hwic,klid->hwklcd", a, b, optimize=True)
-    total = 0.0
-    for (row, many), (column, times) in product(rows.items(), columns.items()):
-        block = sum(taps[h, w, k, m] for (h, k), (w, m) in product(row, column))
-        total += many * times * float(np.sum(np.square(block)))
-    return total
-
-
-def meetings(size: int, kernel: int, stride: int) -> Counter[tuple[tuple[int, int], ...]]:
-    """Along one axis: which taps of two places of the output read the same place of the input.
-
-    Args:
-        size: places of the input.
-        kernel: taps.
-        stride: of the convolution, padded as SAME.
-
-    Returns:
-        For each list of (tap of the first place, tap of the second), how many pairs have it.
-    """
-    places = -(-size // stride)
-    before = max((places - 1) * stride + kernel - size, 0) // 2
-    found: Counter[tuple[tuple[int, int], ...]] = Counter()
-    for first in range(places):
-        for second in range(places):
-            shift = (second - first) * stride
-            inside = (
-                (tap, tap - shift)
-                for tap in range(kernel)
-                if 0 <= tap - shift < kernel and 0 <= first * stride + tap - before < size
-            )
-            if met := tuple(inside):
-                found[met] += 1
-    return found
-
-
-def exact_score(
-    change: Float[np.ndarray, ...], star: Float[np.ndarray, ...], layer: LayerMap
-) -> float:
-    """S of a layer; NaN if one of the changes is zero.
-
-    Args:
-        change: W^t − W^0, or what is put in its place.
-        star: W* − W^0.
-        layer: whose weights they are.
-
-    Returns:
-        A number from 0 to 1.
-    """
-    stride = getattr(layer, "stride", 1)
-    a, b = np.asarray(change, float), np.asarray(star, float)
-    both, one, other = (operator_product(*pair, layer, stride) for pair in ((a, b), (a, a), (b, b)))
-    return both / math.sqrt(one * other) if one * other > 0 else math.nan
+from ntkalign.networks.operators import alignment_score
 
 
 class Sampled(NamedTuple):
@@ -186,8 +107,8 @@ def alignment_scores(
         )  # fmt: skip
         found.append(
             Score(
-                number, exact_score(change, along, layer), *sampled,
-                exact_score(shuffled - w0, along, layer),
+                number, alignment_score(change, along, layer), *sampled,
+                alignment_score(shuffled - w0, along, layer),
             )
         )  # fmt: skip
     return found

@@ -199,7 +199,7 @@ def mean_of(f, s):
 def test_wide_networks_have_that_limit_on_rows_of_zeros(name):
     x = jnp.asarray(rows(1, 4, 1.0))
     family = Family(3, activation(name))
-    found, network = infinite_width_kernels(family, x), family.network(2048, 4, 1)
+    found, network = infinite_width_kernels(family, x), family.network(2048, (4,), 1)
     kernels = empirical(network, network.initialise(jax.random.key(0)), x)
     for layer in range(3):
         gamma = kernels.backward[layer][:, :, 0, 0]

@@ -83,7 +83,7 @@ def gap(width, seed, network=None):
     """‖Θ^0 − Θ^∞‖/‖Θ^∞‖ of a network, or of one of another kind than its width says."""
     family = Family(3, activation("erf"), bottleneck=3 if network == "bottleneck" else None)
     x = np.random.default_rng(0).standard_normal((3, 4))
-    member = family.network(width, 4, 1)
+    member = family.network(width, (4,), 1)
     start = member.initialise(jax.random.fold_in(jax.random.key(seed), width))
     if network == "no 1/√m":
         start = (*start[:-1], Layer(start[-1].weight * np.sqrt(width), start[-1].bias))

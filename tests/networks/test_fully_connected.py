@@ -93,10 +93,10 @@ def test_bias_std_scales_the_biases():
 
 def test_a_family_grows_every_hidden_layer_but_a_bottleneck():
     tanh = activation("tanh")
-    assert Family(4, tanh).network(8, 3, 2).widths == (3, 8, 8, 8, 2)
-    assert Family(4, tanh, multipliers=(4, 1, 2)).network(8, 3, 2).widths == (3, 32, 8, 16, 2)
-    assert Family(4, tanh, bottleneck=3).network(8, 3, 2).widths == (3, 8, 3, 8, 2)
-    assert Family(3, tanh, output_exponent=-0.5).network(16, 3, 2).output_scale == 0.25
+    assert Family(4, tanh).network(8, (3,), 2).widths == (3, 8, 8, 8, 2)
+    assert Family(4, tanh, multipliers=(4, 1, 2)).network(8, (3,), 2).widths == (3, 32, 8, 16, 2)
+    assert Family(4, tanh, bottleneck=3).network(8, (3,), 2).widths == (3, 8, 3, 8, 2)
+    assert Family(3, tanh, output_exponent=-0.5).network(16, (3,), 2).output_scale == 0.25
     assert Family(3, tanh).meets_assumptions
     assert not Family(3, tanh, bottleneck=3).meets_assumptions
     assert not Family(3, tanh, output_exponent=-0.5).meets_assumptions

@@ -90,7 +90,7 @@ def test_the_option_decides_what_is_trained(how):
     rows = measure_cell(specify(settings, "theory", data, Cell(MAIN, 8, 5)), needs)
     (found,) = [row.value for row in rows if row.quantity == "jacobian-drift"]
 
-    network = settings.family.network(8, 4, 2)
+    network = settings.family.network(8, (4,), 2)
     of_seed = jax.random.fold_in(jax.random.key(0), 5)
     start = network.initialise(jax.random.fold_in(of_seed, 8), jnp.float32)
     x, y = jnp.asarray(data.x), jnp.asarray(data.y)

@@ -164,7 +164,7 @@ def test_the_chosen_time_lets_the_linearised_loss_fall_tenfold():
     data = load("digits", points=8)
     family = Settings().family
     time = choose_time(family, data)
-    network = family.network(1024, 64, 10)  # another wide network must agree roughly
+    network = family.network(1024, (64,), 10)  # another wide network must agree roughly
     origin = InitialState.of(network, network.initialise(jax.random.key(7)), jnp.asarray(data.x))
     error = origin.error(data.y).ravel()
     rates, modes = np.linalg.eigh(rule_kernel(network, origin.factors, origin.factors) / 8)

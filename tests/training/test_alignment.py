@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ntkalign.networks.activations import ACTIVATIONS
 from ntkalign.networks.convolutional import ConvolutionMap, PooledMap
 from ntkalign.networks.normalisation import Norm
-from ntkalign.training.alignment import alignment_scores, exact_score, permuted, sampled_score
+from ntkalign.networks.operators import alignment_score
+from ntkalign.training.alignment import alignment_scores, permuted, sampled_score
 from tests.test_rules_convolutional import setting
 from tests.test_rules_recurrent import setting as recurrent
 
@@ -50,23 +51,23 @@ def test_the_exact_score_is_that_of_the_operator(height, width, channels, filter
     layer = layer_of(height, width, channels, filters, stride)
     a, b = kernels(layer, seed)
     expected = score_of(matrix(layer, a), matrix(layer, b))
-    np.testing.assert_allclose(exact_score(a, b, layer), expected, rtol=1e-10)
+    np.testing.assert_allclose(alignment_score(a, b, layer), expected, rtol=1e-10)
 
 
 def test_the_cosine_of_kernels_is_another_number():
     layer = layer_of(5, 5, 2, 3, 1)
     a, b = kernels(layer, 0)
     flat = [k.reshape(-1, 3).T for k in (a, b)]
-    assert abs(exact_score(a, b, layer) - score_of(*flat)) > 0.01
+    assert abs(alignment_score(a, b, layer) - score_of(*flat)) > 0.01
 
 
 def test_a_dense_layer_is_its_matrix_and_the_same_change_is_aligned():
     layer = PooledMap((4, 3, 3), 5, "ntk")
     rng = np.random.default_rng(1)
     a, b = rng.standard_normal((2, 5, 4))
-    np.testing.assert_allclose(exact_score(a, b, layer), score_of(a, b))
-    np.testing.assert_allclose(exact_score(a, -3 * a, layer), 1)
-    assert np.isnan(exact_score(a, 0 * b, layer))
+    np.testing.assert_allclose(alignment_score(a, b, layer), score_of(a, b))
+    np.testing.assert_allclose(alignment_score(a, -3 * a, layer), 1)
+    assert np.isnan(alignment_score(a, 0 * b, layer))
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -75,7 +76,7 @@ def test_the_sampled_score_is_consistent_with_the_exact_one(stride):
     a, b = kernels(layer, 4)
     found = sampled_score(jnp.array(a), jnp.array(b), layer, jax.random.key(2))
     assert 0 < found.standard_error < 0.02
-    assert abs(found.score - exact_score(a, b, layer)) < 4 * found.standard_error
+    assert abs(found.score - alignment_score(a, b, layer)) < 4 * found.standard_error
 
 
 def test_the_baseline_shuffles_each_layer_from_one_stream():
@@ -97,7 +98,7 @@ def test_every_layer_with_weights_has_a_score(case):
     shuffled = permuted([np.asarray(now[at].weight) for at in kept])
     for s, at, w in zip(scores, kept, shuffled, strict=True):
         before, along = (np.asarray(p[at].weight) for p in (start, star))
-        expected = exact_score(w - before, along - before, network.maps[at])
+        expected = alignment_score(w - before, along - before, network.maps[at])
         np.testing.assert_allclose(s.permuted, expected)
     for s in scores:
         np.testing.assert_allclose(s.exact, 1)

@@ -34,6 +34,7 @@ from ntkalign.flow.spectral.panels import (
 )
 from ntkalign.flow.spectral.relaxation import Relaxation
 from ntkalign.flow.trajectory import Effort, Engine, Flow, Outcome, SplitChange
+from ntkalign.kernels.empirical import is_tied
 from ntkalign.networks.jacobians import activity_rows, signal_rows, unit_errors
 from ntkalign.precision import in_float64
 from ntkalign.rules import NORMAL, Rule, current_jacobian
@@ -132,8 +133,12 @@ class SpectralFlow(Flow):
         for time in self.times:
             solved = self.solution.panel_at(time)
             groups.setdefault(id(solved), (solved, []))[1].append(time)
+        # of tied weights there are many rows at a time already, and every shape is compiled anew
+        size = 1 if is_tied(self.network) else len(self.times)
         parts = [
-            self._observe(solved, np.array(times), jacobians) for solved, times in groups.values()
+            self._observe(solved, np.array(times[i : i + size]), jacobians)
+            for solved, times in groups.values()
+            for i in range(0, len(times), size)
         ]
         layers = (zip(*kind, strict=True) for kind in zip(*parts, strict=True))
         return Observations(*(tuple(map(np.concatenate, kind)) for kind in layers))
