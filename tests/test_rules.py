@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ntkalign import InputError
 from ntkalign.flow.dense import _double, _velocity
 from ntkalign.networks.activations import lookup as activation
-from ntkalign.networks.base import Layer, Parameters
+from ntkalign.networks.layers import Layer, Parameters
 from ntkalign.rules import (
     ALIGN_ADA,
     ALIGN_PROP,

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ntkalign.networks.activations import ACTIVATIONS
-from ntkalign.networks.base import Layer
 from ntkalign.networks.convolutional import Convolutional
+from ntkalign.networks.layers import Layer
 from ntkalign.networks.normalisation import Norm
 from ntkalign.rules import RULES, VARIANTS, variant
 from ntkalign.training.learner import Frozen, Learner, State

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ntkalign.networks.activations import ACTIVATIONS
-from ntkalign.networks.base import Layer
+from ntkalign.networks.layers import Layer
 from ntkalign.networks.recurrent import Recurrent
 from ntkalign.rules import RULES, VARIANTS, variant
 from ntkalign.training.learner import Frozen, Learner, State

@@ -26,8 +26,9 @@ import jax
 import jax.numpy as jnp
 
 from ntkalign.devices import devices
-from ntkalign.networks.base import Network, Parameters
+from ntkalign.networks.base import Network
 from ntkalign.networks.convolutional import KERNEL, ConvolutionMap
+from ntkalign.networks.layers import Parameters
 from ntkalign.networks.recurrent import Recurrent
 from ntkalign.rules import (
     Rule,

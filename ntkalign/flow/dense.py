@@ -26,8 +26,9 @@ from ntkalign.flow.operators.low_rank import LowRank, compress, triangle
 from ntkalign.flow.options import FlowOptions
 from ntkalign.flow.problem import Problem
 from ntkalign.flow.trajectory import GROWTH, Effort, Engine, Flow, Outcome, SplitChange
-from ntkalign.networks.base import Network, Parameters, Pass, backpropagate
+from ntkalign.networks.base import Network, Pass, backpropagate
 from ntkalign.networks.jacobians import activity_rows, feedback_by_output, signal_rows
+from ntkalign.networks.layers import Parameters
 from ntkalign.precision import in_float64
 from ntkalign.rules import NORMAL, Rule
 

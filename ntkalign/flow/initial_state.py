@@ -13,8 +13,9 @@ from jaxtyping import Array, Float
 from ntkalign.flow.operators.cached_products import Anchors, ProductCache, ProductKey
 from ntkalign.flow.operators.moving_weights import Weight
 from ntkalign.kernels.empirical import Factors
-from ntkalign.networks.base import Layer, Network, Parameters, Pass, Signals
+from ntkalign.networks.base import Network, Pass, Signals
 from ntkalign.networks.jacobians import activity_rows, repeated, signal_rows, true_feedback
+from ntkalign.networks.layers import Layer, Parameters
 from ntkalign.precision import in_float64
 
 

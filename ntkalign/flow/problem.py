@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, Key
 from ntkalign.devices import drawing
 from ntkalign.errors import InputError
 from ntkalign.flow.initial_state import InitialState
-from ntkalign.networks.base import Network, Parameters
+from ntkalign.networks.base import Network
+from ntkalign.networks.layers import Parameters
 from ntkalign.networks.randomness import of_rules
 from ntkalign.precision import in_float64
 from ntkalign.rules import Rule

@@ -18,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.networks.base import LayerMap, Network, Parameters
+from ntkalign.networks.base import Network
 from ntkalign.networks.jacobians import activity_rows, true_feedback
+from ntkalign.networks.layers import LayerMap, Parameters
 from ntkalign.precision import in_float64
 from ntkalign.values import whole
 

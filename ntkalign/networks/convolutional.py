@@ -23,8 +23,9 @@ from jaxtyping import Array, Float
 
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import Activation, lookup
-from ntkalign.networks.base import Layer, LayerMap, Network, Shape, is_array, laid_out
+from ntkalign.networks.base import Network
 from ntkalign.networks.convolution import convolve, windows
+from ntkalign.networks.layers import Layer, LayerMap, Shape, is_array, laid_out
 from ntkalign.networks.normalisation import Norm, normalise
 from ntkalign.values import A_SCALE, A_STD, one_of, several, whole
 

@@ -13,9 +13,10 @@ from typing import ClassVar, Self
 
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import Activation
-from ntkalign.networks.base import Network, Shape
+from ntkalign.networks.base import Network
 from ntkalign.networks.convolutional import Convolutional
 from ntkalign.networks.fully_connected import FullyConnected
+from ntkalign.networks.layers import Shape
 from ntkalign.networks.normalisation import Norm
 from ntkalign.networks.recurrent import Recurrent
 from ntkalign.values import several, whole

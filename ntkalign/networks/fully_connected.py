@@ -18,7 +18,8 @@ from jaxtyping import Array, Float
 
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import Activation, lookup
-from ntkalign.networks.base import Layer, LayerMap, Network, Shape
+from ntkalign.networks.base import Network
+from ntkalign.networks.layers import Layer, LayerMap, Shape
 from ntkalign.values import A_SCALE, A_STD, several, whole
 
 _WIDTHS = several(

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkalign.networks.base import LayerMap, Network, Pass, Signals
+from ntkalign.networks.base import Network, Pass, Signals
+from ntkalign.networks.layers import LayerMap
 
 _Factors = tuple[Sequence[np.ndarray], Sequence[np.ndarray]]
 """Feedback and activities, layer by layer."""

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ntkalign.networks.base import Layer, LayerMap, Network, Parameters, Shape
+from ntkalign.networks.base import Network
+from ntkalign.networks.layers import Layer, LayerMap, Parameters, Shape
 from ntkalign.networks.recurrent import Recurrent
 
 SEED = 99

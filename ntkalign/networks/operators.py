@@ -18,7 +18,7 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float
 
-from ntkalign.networks.base import LayerMap
+from ntkalign.networks.layers import LayerMap
 
 
 def operator_product(

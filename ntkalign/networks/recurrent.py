@@ -25,18 +25,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.networks.activations import Activation, lookup
-from ntkalign.networks.base import (
-    Layer,
-    LayerMap,
-    Network,
-    Parameters,
-    Pass,
-    Shape,
-    Signals,
-    is_array,
-    nonlinear,
-)
+from ntkalign.networks.base import Network, Pass, Signals
 from ntkalign.networks.fully_connected import DenseMap
+from ntkalign.networks.layers import Layer, LayerMap, Parameters, Shape, is_array, nonlinear
 from ntkalign.precision import as_given
 from ntkalign.values import A_SCALE, A_STD, flag, optional, whole
 

@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ntkalign.networks.base import Layer, Network, Parameters
+from ntkalign.networks.base import Network
+from ntkalign.networks.layers import Layer, Parameters
 from ntkalign.networks.randomness import shared_bias, shared_weights
 from ntkalign.precision import in_float64
 

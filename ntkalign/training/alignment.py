@@ -23,7 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ntkalign.networks.base import LayerMap, Network, Parameters
+from ntkalign.networks.base import Network
+from ntkalign.networks.layers import LayerMap, Parameters
 from ntkalign.networks.operators import alignment_score
 
 

@@ -18,7 +18,8 @@ import optax
 from jaxtyping import Array, Float
 
 from ntkalign.networks import randomness
-from ntkalign.networks.base import Network, Parameters, Pass
+from ntkalign.networks.base import Network, Pass
+from ntkalign.networks.layers import Parameters
 from ntkalign.networks.numpy_draws import Between, draw
 from ntkalign.rules import NORMAL, Rule, random_projections, random_weights, shared_projections
 from ntkalign.training.losses import Loss, accuracy

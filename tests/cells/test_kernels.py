@@ -23,8 +23,8 @@ from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import infinite_width_kernels
 from ntkalign.kernels.empirical import empirical
 from ntkalign.networks.activations import lookup as activation
-from ntkalign.networks.base import Layer
 from ntkalign.networks.family import Family
+from ntkalign.networks.layers import Layer
 from ntkalign.rules import ALIGN_ZERO, NORMAL
 from ntkalign.runs.suite import kernel_suite
 from ntkalign.runs.sweep import needed, specify

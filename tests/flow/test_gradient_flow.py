@@ -26,7 +26,7 @@ from ntkalign.flow.dense import _outcome, frozen_change
 from ntkalign.flow.initial_state import InitialState
 from ntkalign.kernels.empirical import empirical, rule_kernel
 from ntkalign.kernels.prediction import predicted_delta, predicted_outputs
-from ntkalign.networks.base import Layer
+from ntkalign.networks.layers import Layer
 from ntkalign.rules import (
     ALIGN_ZERO,
     FEEDBACK_ALIGNMENT,

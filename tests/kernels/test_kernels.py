@@ -25,8 +25,8 @@ from ntkalign.kernels.prediction import predicted_delta, predicted_outputs, spec
 from ntkalign.kernels.training_time import choose_time, saved_times
 from ntkalign.networks.activations import Activation
 from ntkalign.networks.activations import lookup as activation
-from ntkalign.networks.base import Layer
 from ntkalign.networks.family import Family
+from ntkalign.networks.layers import Layer
 from ntkalign.quantities import theory as measure
 from ntkalign.report.terminal import warnings
 from ntkalign.rules import NORMAL

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkalign.networks.activations import lookup as activation
-from ntkalign.networks.base import Layer, LayerMap, Network, backpropagate
+from ntkalign.networks.base import Network, backpropagate
 from ntkalign.networks.fully_connected import DenseMap, FullyConnected
+from ntkalign.networks.layers import Layer, LayerMap
 from tests.cases import cases
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntkalign.networks.base import Layer
+from ntkalign.networks.layers import Layer
 from ntkalign.training import checkpoints
 from ntkalign.training.checkpoints import Checkpoint, load, save
 

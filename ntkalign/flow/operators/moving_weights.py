@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntkalign.flow.operators.cached_products import ProductCache
-from ntkalign.networks.base import LayerMap
+from ntkalign.networks.layers import LayerMap
 
 History = tuple[Array, Array]
 """(left, right), (R, m_l) and (R, m_{l−1}): the weight change leftᵀ right before a panel."""

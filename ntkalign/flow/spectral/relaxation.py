@@ -42,8 +42,9 @@ from ntkalign.flow.spectral.panels import (
     feedback_times_error,
 )
 from ntkalign.kernels.empirical import Factors, rule_kernel
-from ntkalign.networks.base import Layer, Pass, Signals
+from ntkalign.networks.base import Pass, Signals
 from ntkalign.networks.jacobians import repeated, signal_rows, unit_errors
+from ntkalign.networks.layers import Layer
 from ntkalign.rules import Rule
 
 SINGLE = 1e-7
