@@ -34,7 +34,9 @@ from ntkalign.flow.trajectory import Effort, Flow, Outcome
 from ntkalign.networks.randomness import of_network, of_shared_outputs
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.precision import in_float64
-from ntkalign.quantities.catalogue import EXPANSION, EXPANSION_OVER_TIME, LOSS, QUANTITIES
+from ntkalign.quantities.catalogue import (
+    AT_THE_KINK, EXPANSION, EXPANSION_OVER_TIME, LOSS, QUANTITIES,
+)  # fmt: skip
 from ntkalign.quantities.measuring import measure, references_of
 from ntkalign.quantities.observed import Limit, Observed
 from ntkalign.quantities.series import ESTIMATE_FACTOR
@@ -151,6 +153,8 @@ def _of_rule(trial: Trial, rule: Rule, wanted: frozenset[str], limit: Limit | No
     failure = why_not(pair)
     if rule is NORMAL:
         measured |= _losses(pair[0], failure)
+        if not trial.specification.family.activation.meets_assumptions:
+            measured |= _at_the_kink(pair[0])
     if failure is not None:
         return measured | lost(wanted, depth, f"{rule.name} {failure}")
     references = {name: trial.reference(RULES[name]) for name in references_of(wanted)}
@@ -199,6 +203,20 @@ def what_it_took(effort: Effort) -> Measured:
         rows[Name(None, "panels")] = float(effort.panels), 0.0, OK
         rows[Name(None, "estimated-error")] = effort.estimate, 0.0, OK
     return rows
+
+
+def _at_the_kink(flow: Flow) -> Measured:
+    """How many hidden units are at 0 exactly, where a rough activation may have its kink.
+
+    With biases and inputs of 0 a unit's preactivation is 0 in every network, however wide. A slope
+    that jumps there does so as soon as biases move.
+
+    Returns:
+        A share of units and points, or nothing.
+    """
+    hidden = [np.asarray(z) for z in flow.initial.preactivations[:-1]]
+    share = sum(int(np.sum(z == 0)) for z in hidden) / sum(z.size for z in hidden)
+    return {Name(None, AT_THE_KINK): (share, 0.0, OK)} if share else {}
 
 
 def _losses(flow: Flow, failure: str | None) -> Measured:

@@ -19,6 +19,7 @@ from ntkalign.cli.data import run_data
 from ntkalign.cli.experiment import run_experiments, say_section
 from ntkalign.cli.flags import (
     NAMES,
+    Asked,
     ClaimsFlags,
     DataFlags,
     ExperimentFlags,
@@ -127,7 +128,12 @@ def guarded(program: str, action: Callable[[], int]) -> int:
 
 
 def script(
-    description: str, claims: Sequence[str], out: str, argv: Sequence[str] | None = None
+    description: str,
+    claims: Sequence[str],
+    out: str,
+    argv: Sequence[str] | None = None,
+    *,
+    network: str = "mlp",
 ) -> int:
     """A command that measures some claims only: what the scripts in ``verification/`` run.
 
@@ -136,6 +142,7 @@ def script(
         claims: ids of the claims, unless flags say otherwise.
         out: the folder of the report, unless flags say otherwise; its name is the program's.
         argv: the words of the command line; those of this process if None.
+        network: the kind of network, unless flags say otherwise.
 
     Returns:
         The exit status.
@@ -143,7 +150,8 @@ def script(
     program = Path(out).name
 
     def action() -> int:
-        default = VerifyFlags(claims=",".join(claims), out=Path(out))
+        asked = Asked(base={"network": network})
+        default = VerifyFlags(run=asked, claims=",".join(claims), out=Path(out))
         given = sys.argv[1:] if argv is None else argv
         return run_verification(parse(VerifyFlags, given, program, description, default))
 

@@ -105,6 +105,8 @@ EXPANSION_OVER_TIME = "expansion"
 
 LOSS = "loss"
 """½‖e‖² averaged over points, of gradient descent, at each saved time."""
+AT_THE_KINK = "at-the-kink"
+"""The share of hidden preactivations that are exactly 0 at time 0, where ReLU has its kink."""
 
 
 def over_time(quantity: str) -> str:
@@ -113,7 +115,15 @@ def over_time(quantity: str) -> str:
 
 
 BOOKKEEPING = frozenset(
-    {LOSS, EXPANSION_OVER_TIME, "spectral-steps", "dense-steps", "panels", "estimated-error"}
+    {
+        LOSS,
+        EXPANSION_OVER_TIME,
+        AT_THE_KINK,
+        "spectral-steps",
+        "dense-steps",
+        "panels",
+        "estimated-error",
+    }
 ) | {over_time(record.name) for record in OF_THE_THEORY if record.over_time}
 """What tables have of every flow, whatever is asked for: no quantity may be called so."""
 

@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ntkalign.claims.claim import MAIN
 from ntkalign.claims.verdicts import Finding
+from ntkalign.quantities.catalogue import AT_THE_KINK
 from ntkalign.report.rows import rows
 from ntkalign.runs.record import Verification
 from ntkalign.statistics.corrections import EDGE
@@ -136,6 +138,14 @@ def warnings(result: Verification) -> list[str]:
     ]
     if result.config.get("no_prediction"):
         lines.append(f"no infinite-width prediction: {result.config['no_prediction']}")
+    table = result.table
+    kinks = table[(table["quantity"] == AT_THE_KINK) & (table["family"] == MAIN)]["value"]
+    if len(kinks):
+        lines.append(
+            f"{kinks.max():.0%} of the preactivations are exactly 0 at time 0, where inputs and "
+            f"biases are: if {result.config['activation']} has a kink there, slopes jump in every "
+            "network, however wide, as soon as biases move; a bias_std above 0 avoids it"
+        )
     failures = result.failures
     lines += [f"failed: {line}" for line in failures[:5]]
     if len(failures) > 5:
