@@ -35,7 +35,11 @@ from ntkalign.networks.randomness import of_network, of_shared_outputs
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.precision import in_float64
 from ntkalign.quantities.catalogue import (
-    AT_THE_KINK, EXPANSION, EXPANSION_OVER_TIME, LOSS, QUANTITIES,
+    AT_THE_KINK,
+    EXPANSION,
+    EXPANSION_OVER_TIME,
+    LOSS,
+    QUANTITIES,
 )  # fmt: skip
 from ntkalign.quantities.measuring import measure, references_of
 from ntkalign.quantities.observed import Limit, Observed
