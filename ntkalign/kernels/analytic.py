@@ -124,12 +124,17 @@ def infinite_width_kernels(
         )  # fmt: skip
     found = _known(family.activation, family.depth, family.bias_std, x.shape, x.tobytes(), device)
     if found is None:
-        raise InputError(
-            "activation", family.activation.name, must="have finite Gaussian moments",
-            got="E[σ(u)σ(v)] or E[σ′(u)σ′(v)] that is not a number",
-            because="the limit of infinite width is made of them", do="choose another",
-        )  # fmt: skip
+        raise no_moments(family.activation)
     return found
+
+
+def no_moments(activation: Activation) -> InputError:
+    """What is said of an activation whose expectations are not finite."""
+    return InputError(
+        "activation", activation.name, must="have finite Gaussian moments",
+        got="E[σ(u)σ(v)] or E[σ′(u)σ′(v)] that is not a number",
+        because="the limit of infinite width is made of them", do="choose another",
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=8)  # expectations take seconds, and one run may ask more than once
@@ -143,11 +148,11 @@ def _known(
 ) -> InfiniteWidthKernels | None:
     x = np.frombuffer(data).reshape(shape)
     start = x @ x.T / x.shape[1]
-    features, slopes = [(start, EPSILON * _scale(start))], []
-    expect = _expectations(activation)
+    features, slopes = [(start, EPSILON * deviations(start))], []
+    expect = expectations(activation)
     for _ in range(depth - 1):
         h, error = features[-1]
-        value, slope = _propagated(expect, h + bias_std**2, error + EPSILON * _scale(h))
+        value, slope = propagated(expect, h + bias_std**2, error + EPSILON * deviations(h))
         if not np.isfinite([*value, *slope]).all():
             return None
         features.append(value)
@@ -159,9 +164,9 @@ def _known(
     backward.reverse()
 
     moved = Kernels(
-        tuple(_away(*h) for h in features),
-        tuple(_away(*h) + bias_std**2 for h in features),
-        tuple(_away(*gamma) for gamma in backward),
+        tuple(away(*h) for h in features),
+        tuple(away(*h) + bias_std**2 for h in features),
+        tuple(away(*gamma) for gamma in backward),
     )
     return InfiniteWidthKernels(
         tuple(entries for entries, _ in features),
@@ -171,7 +176,8 @@ def _known(
     )
 
 
-def _away(entries: Matrix, error: Matrix) -> Matrix:
+def away(entries: Matrix, error: Matrix) -> Matrix:
+    """Each entry moved, away from zero, by the bound on its error."""
     return entries + np.where(entries < 0, -error, error)
 
 
@@ -184,7 +190,7 @@ Expectations = Callable[[list[Matrix]], list[tuple[Bounded, Bounded]]]
 
 
 @np.errstate(all="ignore")  # what is not finite is refused
-def _propagated(expect: Expectations, k: Matrix, error: Matrix) -> tuple[Bounded, Bounded]:
+def propagated(expect: Expectations, k: Matrix, error: Matrix) -> tuple[Bounded, Bounded]:
     """Both expectations under a covariance that may be off."""
     variances = np.diag(k)
     steps = error.copy()
@@ -199,7 +205,8 @@ def _propagated(expect: Expectations, k: Matrix, error: Matrix) -> tuple[Bounded
     return bounded[0], bounded[1]
 
 
-def _expectations(activation: Activation) -> Expectations:
+def expectations(activation: Activation) -> Expectations:
+    """How both expectations are found for an activation, with bounds on their errors."""
     both = evaluation(activation)
     name = activation.name
     if ACTIVATIONS.is_built_in(activation) and name in CLOSED_FORMS:
@@ -242,11 +249,11 @@ def _closed(layer: KernelLayer, both: Both, k: Matrix) -> tuple[Bounded, Bounded
             given = blank.replace(nngp=inner, cov1=jnp.diag(inner), ntk=jnp.ones_like(inner))
             through = layer[2](given)
         whole[0][some], whole[1][some] = through.nngp, through.ntk
-    value, slope = ((found, ROUNDING * _scale(found)) for found in whole)
+    value, slope = ((found, ROUNDING * deviations(found)) for found in whole)
     return value, slope
 
 
-def _scale(k: Matrix) -> Matrix:
+def deviations(k: Matrix) -> Matrix:
     """√(k_xx k_x′x′)."""
     scales = np.sqrt(np.maximum(np.diag(k), 0.0))
     return np.outer(scales, scales)
@@ -254,9 +261,9 @@ def _scale(k: Matrix) -> Matrix:
 
 def _within(k: Matrix) -> Matrix:
     """No correlation above 1."""
-    return np.clip(k, -_scale(k), _scale(k))
+    return np.clip(k, -deviations(k), deviations(k))
 
 
 def _correlation(k: Matrix) -> Matrix:
-    scale = _scale(k)
+    scale = deviations(k)
     return np.clip(np.divide(k, scale, out=np.zeros_like(k), where=scale > 0), -1.0, 1.0)
