@@ -541,8 +541,8 @@ MUTANTS = (
     Mutant(
         "limit: the bias's variance squared",
         "kernels/analytic.py",
-        "value, slope = _propagated(expect, h + bias_std**2,",
-        "value, slope = _propagated(expect, h + bias_std**4,",
+        "value, slope = propagated(expect, h + bias_std**2,",
+        "value, slope = propagated(expect, h + bias_std**4,",
         KERNELS,
     ),
     Mutant(
