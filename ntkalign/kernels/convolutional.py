@@ -46,9 +46,9 @@ from ntkalign.kernels.analytic import (
     propagated,
 )
 from ntkalign.networks.activations import Activation
-from ntkalign.networks.base import LayerMap
 from ntkalign.networks.convolution import convolve
 from ntkalign.networks.convolutional import KERNEL, Convolutional, ConvolutionMap
+from ntkalign.networks.layers import LayerMap
 from ntkalign.networks.normalisation import Norm
 from ntkalign.precision import in_float64
 from ntkalign.values import real

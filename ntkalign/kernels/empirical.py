@@ -110,7 +110,7 @@ def between(network: Network, left: Factors, right: Factors) -> Empirical:
 
 def is_tied(network: Network) -> bool:
     """Whether a point meets some of the weights at more than one place."""
-    return any(layer.places > 1 or layer.parameters.bias is None for layer in network.maps)
+    return any(layer.places > 1 or not layer.has_bias for layer in network.maps)
 
 
 def _mirrored(block: Empirical) -> Empirical:
@@ -133,7 +133,7 @@ def _of_layer(
     layer: LayerMap, h: np.ndarray, g: np.ndarray, k: np.ndarray, s: np.ndarray
 ) -> Float[np.ndarray, "P Q C C"]:
     """Σ over places of Γ_l ⊙ (hh′ᵀ/fan-in + 1)."""
-    places, bias = layer.places, float(layer.parameters.bias is not None)
+    places, bias = layer.places, float(layer.has_bias)
     outputs, p, q = len(g) // len(h), len(h) // places, len(k) // places
     rows = g.reshape(outputs, p, places, -1)
     theta = np.empty((p, q, outputs, outputs))

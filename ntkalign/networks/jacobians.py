@@ -99,7 +99,7 @@ def _distance(network: Network, pair: _Factors, start: _Factors) -> np.ndarray:
         aa, ab, ba, bb = (_feedback_gram(p, q, layer) for p, q in ((a, a), (a, b), (b, a), (b, b)))
         uu, uv, vu, vv = (_activity_gram(p, q, layer) for p, q in ((u, u), (u, v), (v, u), (v, v)))
         weights = aa * uu + (ab * uv + ba * vu) + bb * vv
-        biases = aa if layer.parameters.bias is not None else np.zeros_like(aa)
+        biases = aa if layer.has_bias else np.zeros_like(aa)
         gram = gram + _over_places(layer.scale**2 * weights + biases)
     return _largest_norm(gram)
 
@@ -122,7 +122,7 @@ def jacobian_norm(network: Network, pair: _Factors) -> Float[np.ndarray, " n"]:
     """
     gram: np.ndarray | float = 0.0
     for layer, g, h in zip(network.maps, *pair, strict=True):
-        bias = float(layer.parameters.bias is not None)
+        bias = float(layer.has_bias)
         squares = layer.scale**2 * _activity_gram(h, h, layer) + bias
         gram = gram + _over_places(squares * _feedback_gram(g, g, layer))
     return _largest_norm(gram)

@@ -92,6 +92,11 @@ class LayerMap(abc.ABC):
         return 1.0
 
     @property
+    def has_bias(self) -> bool:
+        """Whether there is a b_l."""
+        return True
+
+    @property
     def products(self) -> int:
         """Products of a weight and an activity in :meth:`linear`, for one point."""
         weight = self.parameters.weight

@@ -84,6 +84,11 @@ class InputMap(DenseMap):
     """φ(θ, x) = W_i x, without a bias: b_h belongs to W_h."""
 
     @property
+    def has_bias(self) -> bool:
+        """No."""
+        return False
+
+    @property
     def parameters(self) -> Layer:
         """(n, d), and no bias."""
         return Layer(super().parameters.weight, None)

@@ -48,7 +48,7 @@ MOST_STEPS = 1000
 DATA = {"mlp": "digits", "rnn": "add", "cnn": "digits"}
 WIDTHS = {
     "mlp": (64, 256, 1024, 4096),
-    "rnn": (32, 64, 128, 256, 512, 1024),
+    "rnn": (32, 100, 320, 1024),
     "cnn": (16, 32, 64, 128, 256),
 }
 """What holds for each kind of network if nothing else is asked for."""
@@ -310,7 +310,7 @@ PRESETS: dict[str, Mapping[str, Any]] = {
 }
 """What each preset changes about the defaults of :class:`Settings`, beside widths."""
 WIDTHS_OF_PRESETS: dict[str, dict[str, tuple[int, ...]]] = {
-    "quick": {"mlp": (64, 256, 1024), "rnn": (32, 128, 512), "cnn": (16, 64, 256)},
+    "quick": {"mlp": (64, 256, 1024), "rnn": (32, 100, 320), "cnn": (16, 64, 256)},
     "standard": WIDTHS,
     "deep": {
         "mlp": (*WIDTHS["mlp"], 16384),

@@ -89,8 +89,7 @@ class Motion:
 
     def with_bias(self, layer: LayerMap) -> Motion:
         """The same with the layer's bias, if it has one, for what goes up."""
-        has_one = layer.parameters.bias is not None
-        return replace(self, plus=layer.scale**-2 if has_one else 0.0)
+        return replace(self, plus=layer.scale**-2 if layer.has_bias else 0.0)
 
     def apply(self, rows: Float[Array, "r a"], transpose: bool) -> Float[Array, "r b"]:
         """Multiply rows of q moments with ΔW(t), or with its transpose."""
