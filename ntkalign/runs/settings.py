@@ -51,7 +51,9 @@ WIDTHS = {
     "rnn": (32, 100, 320, 1024),
     "cnn": (16, 32, 64, 128, 256),
 }
-"""What holds for each kind of network if nothing else is asked for."""
+TOLERANCES = {"mlp": 1e-6, "rnn": 1e-7, "cnn": 1e-6}
+"""What holds for each kind of network if nothing else is asked for. (Rules are so close to gradient
+descent in wide recurrent networks that their difference needs more digits.)"""
 SCALED, UNSCALED = "scaled", "unscaled"
 """The readout of a recurrent network, with its factor 1/√m or as (61) is printed."""
 
@@ -193,8 +195,9 @@ class Settings:
         "|".join(ENGINES),
     )  # fmt: skip
     tolerance: float = setting(
-        1e-6, _TOLERANCE,
-        "of the flow: relative error (spectral), or a step's local error (dense)", "TOL",
+        None, optional(_TOLERANCE),
+        "of the flow: relative error (spectral), or a step's local error (dense) "
+        "(None: 1e-6, of rnn 1e-7)", "TOL",
     )  # fmt: skip
     confidence: float = setting(0.95, _SHARE, "coverage of the intervals, a share", "SHARE")
     output_exponent: float = setting(
@@ -216,7 +219,8 @@ class Settings:
         for declared in fields(self):
             value = declared.metadata["check"](declared.name, getattr(self, declared.name))
             object.__setattr__(self, declared.name, value)
-        for name, usual in (("data", DATA), ("widths", WIDTHS)):
+        by_network = {"data": DATA, "widths": WIDTHS, "tolerance": TOLERANCES}
+        for name, usual in by_network.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, usual[self.network])
         object.__setattr__(self, "rules", tuple(dict.fromkeys(self.rules)))
