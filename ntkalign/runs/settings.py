@@ -219,7 +219,9 @@ class Settings:
         for declared in fields(self):
             value = declared.metadata["check"](declared.name, getattr(self, declared.name))
             object.__setattr__(self, declared.name, value)
-        by_network = {"data": DATA, "widths": WIDTHS, "tolerance": TOLERANCES}
+        by_network: dict[str, Mapping[str, Any]] = {
+            "data": DATA, "widths": WIDTHS, "tolerance": TOLERANCES,
+        }  # fmt: skip
         for name, usual in by_network.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, usual[self.network])
