@@ -62,7 +62,7 @@ from ntkalign import (  # noqa: E402
 )
 from ntkalign.cells.cell import Cell  # noqa: E402
 from ntkalign.cells.flow import Trial, measure_cell  # noqa: E402
-from ntkalign.cells.infinite_width import outputs_at_0, predictions  # noqa: E402
+from ntkalign.cells.infinite_width import Sweep, outputs_at_0, predictions  # noqa: E402
 from ntkalign.cells.kernels import held_out, prepare  # noqa: E402
 from ntkalign.data.catalogue import Data  # noqa: E402
 from ntkalign.flow.initial_state import InitialState  # noqa: E402
@@ -193,12 +193,10 @@ def entries():
             TIMES,
         ),
         "initial outputs": lambda: outputs_at_0(
-            biased, infinite_width_kernels(FAMILY, X), 0, 2, "shared"
+            biased.bias_std, infinite_width_kernels(FAMILY, X).features[-1], 0, 2, "shared"
         ),
         "predictions": lambda: (
-            predictions(
-                biased, DATA, (0.5, 1.0), widths=(8,), seeds=(0, 1), initial_outputs="shared"
-            ).loss
+            predictions(biased, Sweep(DATA, (0.5, 1.0), (8,), (0, 1), "shared")).loss
         ),
         "trial": lambda: Trial.of(ONE).run(RULES["normal"])[0].output,
         "cell": lambda: rows(measure_cell(ONE, NEEDS)),

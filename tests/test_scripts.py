@@ -36,6 +36,17 @@ def test_a_script_measures_its_claims(name, tmp_path, capsys):
     assert list((tmp_path / "plots").glob("*.png"))
 
 
+@pytest.mark.parametrize("name", ["recurrent", "convolutional"])
+def test_a_script_of_another_network_measures_its_claims(name, tmp_path, capsys):
+    flags = ["--points", "3", "--widths", "4,6,9", "--seeds", "2", "--time", "0.1"]
+    assert load(name).main([*flags, "--rules", "align-zero", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    ids = {"recurrent": "appendix-e", "convolutional": "cnn"}
+    for claim in ("activations", "weights", "discrepancy", "proposition-1", "proposition-2"):
+        assert f"{ids[name]}/{claim}" in out
+    assert list((tmp_path / "plots").glob("over-training.png"))
+
+
 def test_the_assumptions_script_draws_every_condition(tmp_path, capsys):
     module = load("assumptions")
     assert module.main([*FLAGS, "--out", str(tmp_path)]) == 0

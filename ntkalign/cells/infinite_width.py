@@ -21,8 +21,10 @@ from jaxtyping import Float
 from ntkalign.data.catalogue import Data
 from ntkalign.devices import drawing
 from ntkalign.kernels.analytic import InfiniteWidthKernels, infinite_width_kernels
+from ntkalign.kernels.convolutional import convolutional_kernels
 from ntkalign.kernels.prediction import predicted_delta, spectrum
-from ntkalign.networks.family import Family
+from ntkalign.networks.family import ConvolutionalFamily, Family, NetworkFamily
+from ntkalign.networks.normalisation import Norm
 from ntkalign.networks.randomness import of_shared_outputs, shared_bias, shared_weights
 from ntkalign.precision import in_float64
 
@@ -43,60 +45,87 @@ class Predictions:
     loss: tuple[float, ...]
 
 
-def predictions(
-    family: Family,
-    data: Data,
-    times: Sequence[float],
-    *,
-    widths: Sequence[int],
-    seeds: Sequence[int],
-    initial_outputs: str,
-) -> Predictions:
+@dataclass(frozen=True)
+class Sweep:
+    """Of which networks the limit is wanted.
+
+    Attributes:
+        data: the training points.
+        times: at which networks are looked at.
+        widths: at which the limits of what depends on the width are given.
+        seeds: of the networks.
+        initial_outputs: how those of the networks are drawn.
+    """
+
+    data: Data
+    times: Sequence[float]
+    widths: Sequence[int]
+    seeds: Sequence[int]
+    initial_outputs: str
+
+
+def predictions(family: NetworkFamily, sweep: Sweep) -> Predictions | None:
     """The limits that the plots of a run show.
 
     Args:
         family: the networks, in the neural tangent parameterisation.
-        data: the training points.
-        times: at which the networks are looked at.
-        widths: at which the limits of what depends on the width are given.
-        seeds: of the networks.
-        initial_outputs: how those of the networks are drawn.
+        sweep: which of them.
 
     Returns:
-        By quantity and layer the largest value over time, for each width; the loss over time.
+        The loss over time; of fully connected networks by quantity and layer the largest value
+        over time, for each width. None if there is no limit that is known.
     """
-    kernels = infinite_width_kernels(family, data.x)
-    points, outputs = data.y.shape
-    eye = np.eye(outputs)
-    theta = kernels.ntk[:, :, None, None] * eye
-    flat = theta.transpose(0, 2, 1, 3).reshape(points * outputs, -1)
-    largest = np.zeros((len(seeds), family.depth))
-    losses = np.zeros((len(seeds), len(times)))
-    for s, seed in enumerate(seeds):
-        e0 = data.y - outputs_at_0(family, kernels, seed, outputs, initial_outputs)
-        delta = predicted_delta(theta, e0, np.array(times))
-        moved = (delta.reshape(len(times), -1) @ flat / points).reshape(delta.shape)
-        losses[s] = np.sum((e0 - moved) ** 2, axis=(1, 2)) / (2 * points)
-        for layer in range(family.depth):
-            gamma = kernels.backward[layer][:, :, None, None] * eye
-            tops = [spectrum(kernels.features[layer], gamma, d)[0] for d in delta]
-            largest[s, layer] = max(tops)
-    typical = np.exp(np.log(largest).mean(axis=0))
-    networks = [family.network(m, data.x.shape[1:], outputs) for m in widths]
+    data, points = sweep.data, len(sweep.data.y)
+    eye = np.eye(data.y.shape[1])
+    if isinstance(family, ConvolutionalFamily) and family.norm is Norm.NONE:
+        strides, bias = family.every_stride, family.bias_std
+        channels = convolutional_kernels(family.activation, strides, bias, data.x)
+        ntk, covariance = channels.ntk, channels.nngp - bias**2
+    elif isinstance(family, Family):
+        kernels = infinite_width_kernels(family, data.x)
+        ntk, covariance = kernels.ntk, kernels.features[-1]
+    else:
+        return None
+    theta = ntk[:, :, None, None] * eye
+    flat = theta.transpose(0, 2, 1, 3).reshape(data.y.size, -1)
+    deltas, losses = [], []
+    for seed in sweep.seeds:
+        f0 = outputs_at_0(family.bias_std, covariance, seed, len(eye), sweep.initial_outputs)
+        delta = predicted_delta(theta, data.y - f0, np.array(sweep.times))
+        moved = (delta.reshape(len(delta), -1) @ flat / points).reshape(delta.shape)
+        losses.append(np.sum((data.y - f0 - moved) ** 2, axis=(1, 2)) / (2 * points))
+        deltas.append(delta)
+    loss = tuple(np.exp(np.log(losses).mean(axis=0)))
+    if not isinstance(family, Family):
+        return Predictions({}, loss)
+    return Predictions(_of_alignment(family, kernels, sweep, deltas), loss)
+
+
+def _of_alignment(
+    family: Family, kernels: InfiniteWidthKernels, sweep: Sweep, deltas: list[np.ndarray]
+) -> dict[tuple[str, int | None], tuple[float, ...]]:
+    """‖Δ‖, ‖Σ/m‖ and the weights' drift, from the spectrum of Σ_l/m_{l−1}."""
+    shape, outputs = sweep.data.x.shape[1:], sweep.data.y.shape[1]
+    networks = [family.network(m, shape, outputs) for m in sweep.widths]
     values: dict[tuple[str, int | None], tuple[float, ...]] = {}
-    for layer, top in enumerate(typical, start=1):
+    for layer in range(1, family.depth + 1):
+        gamma = kernels.backward[layer - 1][:, :, None, None] * np.eye(outputs)
+        tops = [
+            max(spectrum(kernels.features[layer - 1], gamma, d)[0] for d in delta)
+            for delta in deltas
+        ]
+        top = np.exp(np.log(tops).mean())
         scales = np.array([network.maps[layer - 1].scale for network in networks])  # 1/√m_{l−1}
         values["sigma-norm", layer] = values["delta-norm", layer] = tuple(top * scales)
         values["weight-drift", layer] = tuple(np.sqrt(top) * scales)
-    return Predictions(values, tuple(np.exp(np.log(losses).mean(axis=0))))
+    return values
 
 
 @in_float64
 def outputs_at_0(
-    family: Family, kernels: InfiniteWidthKernels, seed: int, outputs: int, how: str
+    bias_std: float, covariance: Float[np.ndarray, "P P"], seed: int, outputs: int, how: str
 ) -> Float[np.ndarray, "P C"]:
-    """f^0 of a seed at infinite width."""
-    covariance = kernels.features[-1]
+    """f^0 of a seed at infinite width, from its covariance without the last bias."""
     points = len(covariance)
     if how == "zero":
         return np.zeros((points, outputs))
@@ -105,4 +134,4 @@ def outputs_at_0(
         key = of_shared_outputs(seed)
         shared = np.asarray(shared_weights(key, outputs, points))
         bias = np.asarray(shared_bias(key, outputs))
-    return root @ shared.T + family.bias_std * bias
+    return root @ shared.T + bias_std * bias

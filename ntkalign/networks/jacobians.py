@@ -24,6 +24,8 @@ from jaxtyping import Array, Float
 from ntkalign.networks.base import Network, Pass, Signals
 from ntkalign.networks.layers import LayerMap
 
+HELD = 2**22
+"""So many inner products are held at once."""
 _Factors = tuple[Sequence[np.ndarray], Sequence[np.ndarray]]
 """Feedback and activities, layer by layer."""
 
@@ -93,15 +95,33 @@ def jacobian_distance(
 
 
 def _distance(network: Network, pair: _Factors, start: _Factors) -> np.ndarray:
-    gram: np.ndarray | float = 0.0
-    for layer, g, h, g0, h0 in zip(network.maps, *pair, *start, strict=True):
-        a, b, u, v = g - g0, g0, h, h - h0
-        aa, ab, ba, bb = (_feedback_gram(p, q, layer) for p, q in ((a, a), (a, b), (b, a), (b, b)))
-        uu, uv, vu, vv = (_activity_gram(p, q, layer) for p, q in ((u, u), (u, v), (v, u), (v, v)))
-        weights = aa * uu + (ab * uv + ba * vu) + bb * vv
-        biases = aa if layer.has_bias else np.zeros_like(aa)
-        gram = gram + _over_places(layer.scale**2 * weights + biases)
-    return _largest_norm(gram)
+    layers = zip(network.maps, *pair, *start, strict=True)
+    return _largest_norm(sum(_in_parts(_difference, layer, *arrays) for layer, *arrays in layers))
+
+
+def _difference(
+    layer: LayerMap, g: np.ndarray, h: np.ndarray, g0: np.ndarray, h0: np.ndarray
+) -> np.ndarray:
+    """The Gram matrix over outputs of one layer's difference, (n, P, C, C)."""
+    a, b, u, v = g - g0, g0, h, h - h0
+    aa, ab, ba, bb = (_feedback_gram(p, q, layer) for p, q in ((a, a), (a, b), (b, a), (b, b)))
+    uu, uv, vu, vv = (_activity_gram(p, q, layer) for p, q in ((u, u), (u, v), (v, u), (v, v)))
+    weights = aa * uu + (ab * uv + ba * vu) + bb * vv
+    return _over_places(layer.scale**2 * weights + (aa if layer.has_bias else 0.0))
+
+
+def _size(layer: LayerMap, g: np.ndarray, h: np.ndarray) -> np.ndarray:
+    """The Gram matrix over outputs of one layer's block, (n, P, C, C)."""
+    squares = layer.scale**2 * _activity_gram(h, h, layer) + float(layer.has_bias)
+    return _over_places(squares * _feedback_gram(g, g, layer))
+
+
+def _in_parts(gram: Callable[..., np.ndarray], layer: LayerMap, *arrays: np.ndarray) -> np.ndarray:
+    """Some points at a time: a point has (C·R)² inner products."""
+    outputs, rows = arrays[0].shape[1:3]
+    step = max(1, HELD // (outputs * layer.places) ** 2) * layer.places
+    parts = [slice(i, i + step) for i in range(0, rows, step)]
+    return np.concatenate([gram(layer, *(a[..., part, :] for a in arrays)) for part in parts], 1)
 
 
 def _at(pair: _Factors, i: int) -> _Factors:
@@ -120,12 +140,8 @@ def jacobian_norm(network: Network, pair: _Factors) -> Float[np.ndarray, " n"]:
     Returns:
         One operator norm per time.
     """
-    gram: np.ndarray | float = 0.0
-    for layer, g, h in zip(network.maps, *pair, strict=True):
-        bias = float(layer.has_bias)
-        squares = layer.scale**2 * _activity_gram(h, h, layer) + bias
-        gram = gram + _over_places(squares * _feedback_gram(g, g, layer))
-    return _largest_norm(gram)
+    layers = zip(network.maps, *pair, strict=True)
+    return _largest_norm(sum(_in_parts(_size, layer, *arrays) for layer, *arrays in layers))
 
 
 def _largest_norm(gram: np.ndarray | float) -> np.ndarray:

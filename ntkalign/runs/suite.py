@@ -9,7 +9,7 @@ from typing import Any
 
 from ntkalign.cells import kernels
 from ntkalign.cells.flow import measure_cell
-from ntkalign.cells.infinite_width import Predictions, predictions
+from ntkalign.cells.infinite_width import Predictions, Sweep, predictions
 from ntkalign.cells.specification import Measure
 from ntkalign.claims.claim import Question
 from ntkalign.claims.questions import kernel_questions, questions
@@ -103,13 +103,10 @@ def _ask_kernels(settings: Settings, only: Iterable[str]) -> list[Question]:
 
 
 def _predict_theory(settings: Settings, data: Data, times: Sequence[float]) -> Predictions | None:
-    family = settings.family
-    if settings.output_exponent != 0 or not isinstance(family, Family):
+    if settings.output_exponent != 0:
         return None
-    return predictions(
-        family, data, times, widths=settings.widths, seeds=settings.every_seed,
-        initial_outputs=settings.initial_outputs,
-    )  # fmt: skip
+    which = Sweep(data, times, settings.widths, settings.every_seed, settings.initial_outputs)
+    return predictions(settings.family, which)
 
 
 def _prepare_kernels(settings: Settings, data: Data) -> Measure:

@@ -16,7 +16,7 @@ from scipy.linalg import expm
 from ntkalign import InputError, Settings
 from ntkalign.cells.cell import Cell
 from ntkalign.cells.flow import Trial
-from ntkalign.cells.infinite_width import outputs_at_0, predictions
+from ntkalign.cells.infinite_width import Sweep, outputs_at_0, predictions
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels import jax_defaults, nt
 from ntkalign.kernels.analytic import infinite_width_kernels
@@ -148,13 +148,11 @@ def test_predictions_are_what_wide_networks_do():
     x = rng.standard_normal((4, 6))
     data = Data("trial", x, rng.standard_normal((4, 2)))
     kernels = infinite_width_kernels(settings.family, x)
-    options = {"widths": settings.widths, "seeds": [0]}
-    expected = predictions(
-        settings.family, data, saved_times(3.0), **options, initial_outputs="shared"
-    )
+    sweep = Sweep(data, saved_times(3.0), settings.widths, [0], "shared")
+    expected = predictions(settings.family, sweep)
     trial = Trial.of(specify(settings, "theory", data, Cell("main", 2048, 0)))
     f0 = np.asarray(trial.problem.initial.first.output)
-    at_0 = outputs_at_0(settings.family, kernels, 0, 2, "shared")
+    at_0 = outputs_at_0(settings.bias_std, kernels.features[-1], 0, 2, "shared")
     np.testing.assert_allclose(at_0, f0, atol=0.15)
     flow, _ = trial.run(NORMAL)
     loss = np.array([np.sum((data.y - f) ** 2) / 8 for f in flow.output])
@@ -165,7 +163,7 @@ def test_predictions_are_what_wide_networks_do():
         assert len(curve) == 3
         np.testing.assert_allclose(found[layer, quantity][0].max(), curve[-1], rtol=0.2)
     # the control: a limit without initial outputs is another one
-    zero = predictions(settings.family, data, saved_times(3.0), **options, initial_outputs="zero")
+    zero = predictions(settings.family, replace(sweep, initial_outputs="zero"))
     assert np.abs(zero.loss / loss - 1).max() > 3 * apart
 
 

@@ -11,6 +11,7 @@ W̃ = A − B of (39), which is thus never found as a difference of large number
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -210,7 +211,7 @@ class SpectralFlow(Flow):
         parts = [_Part.of(solved, layer, jacobian, start) for solved in self.solution.panels]
         left = np.concatenate([jacobian, *(part.left for part in parts)])
         right = np.concatenate([start, *(part.right for part in parts)])
-        left_r, right_r = triangle(left.T), triangle(right.T)
+        assembled = _assembly(left, right, block)
         largest = float(np.sqrt(np.sum(right[:block] ** 2, axis=1).max()))
         shape = block, len(left) // block, len(right) // block
         places = block // len(self.y)
@@ -235,8 +236,8 @@ class SpectralFlow(Flow):
             scale = self._scale(layer)
             splits.append(
                 SplitChange(
-                    frozen=scale * left_r @ _spread(frozen) @ right_r.T,
-                    discrepancy=scale * left_r @ _spread(table - frozen) @ right_r.T,
+                    frozen=scale * assembled(frozen),
+                    discrepancy=scale * assembled(table - frozen),
                     residual=scale * residual,
                 )
             )
@@ -281,6 +282,32 @@ def _compress(rows: np.ndarray, nodes: int, scale: float) -> tuple[np.ndarray, n
     flat = rows.reshape(nodes, -1)
     basis, left_out = time_modes(flat, COMPRESSION)
     return (basis.T @ flat).reshape(-1, rows.shape[1]), basis, left_out
+
+
+def _assembly(
+    left: np.ndarray, right: np.ndarray, block: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """From coefficients between modes, for each row of a moment, to a matrix.
+
+    Args:
+        left: modes of feedback, (r·B, m_l).
+        right: modes of activities, (s·B, m_{l−1}).
+        block: B.
+
+    Returns:
+        A function of a table (B, r, s): Σ left rightᵀ in orthonormal coordinates, or as it is where
+        a moment has more rows than the matrix.
+    """
+    if block < min(left.shape[1], right.shape[1]):
+        left_r, right_r = triangle(left.T), triangle(right.T)
+        return lambda table: left_r @ _spread(table) @ right_r.T
+    by_row = left.reshape(-1, block, left.shape[1]).swapaxes(0, 1)
+
+    def whole(table: np.ndarray) -> np.ndarray:
+        mixed = (table.swapaxes(1, 2) @ by_row).swapaxes(0, 1)  # (s, B, m_l)
+        return np.asarray(mixed.reshape(-1, left.shape[1]).T @ right)
+
+    return whole
 
 
 def _spread(table: Float[np.ndarray, "B r s"]) -> Float[np.ndarray, "rB sB"]:
