@@ -23,6 +23,8 @@ from jaxtyping import Array, Float
 from ntkalign.flow.operators.cached_products import ProductCache
 from ntkalign.networks.layers import LayerMap
 
+CHEAPER = 2.0
+"""Full matrices are formed where they take so much fewer operations."""
 History = tuple[Array, Array]
 """(left, right), (R, m_l) and (R, m_{l−1}): the weight change leftᵀ right before a panel."""
 
@@ -96,6 +98,82 @@ class Motion:
         return _up(self, rows) if transpose else _down(self, rows)
 
 
+@partial(jax.tree_util.register_dataclass, data_fields=("change", "shift", "plus"), meta_fields=())
+@dataclass(frozen=True)
+class WholeMotion:
+    """The same as full matrices: where a moment has many rows for the size of the weights.
+
+    Args:
+        change: W_l(t_j) − W_l(a), (q, m_l, m_{l−1}), without the layer's factor.
+        shift: Σ_x Σ_k v_jk G_l(x, t_k), (q, m_l).
+        plus: as of :class:`Motion`.
+    """
+
+    change: Array
+    shift: Array
+    plus: float | Array = 0.0
+
+    def with_bias(self, layer: LayerMap) -> WholeMotion:
+        """The same with the layer's bias, if it has one, for what goes up."""
+        return replace(self, plus=layer.scale**-2 if layer.has_bias else 0.0)
+
+    def apply(self, rows: Float[Array, "r a"], transpose: bool) -> Float[Array, "r b"]:
+        """Multiply rows of q moments with ΔW(t), or with its transpose."""
+        return _whole_up(self, rows) if transpose else _whole_down(self, rows)
+
+
+def motion_of(
+    layer: LayerMap,
+    feedback: Array,
+    activity: Array,
+    start: Array,
+    weights: Array,
+    large: Any,
+) -> Motion | WholeMotion:
+    """How the weights of a layer move, in the form that takes fewer operations.
+
+    The arguments are those of :meth:`Motion.of`. Inner products of all rows at all moments with all
+    rows at all nodes take q n B² (m_l + m_{l−1}) operations; forming the matrices and multiplying
+    with them takes m_l m_{l−1} (n B + q n + q B).
+
+    Returns:
+        The motion; of weights that a point meets once always by inner products.
+    """
+    (q, n), block = weights.shape, len(start)
+    units, fan_in = feedback.shape[1], start.shape[1]
+    whole = units * fan_in * (n * block + q * n + q * block)
+    pairs = q * n * block**2 * (units + fan_in)
+    if layer.places > 1 and CHEAPER * whole < pairs:
+        return WholeMotion(*_whole(feedback, activity, layer.scale * weights))
+    return Motion.of(layer, feedback, activity, start, weights, large)
+
+
+@jax.jit
+def _whole(feedback: Array, activity: Array, v: Array) -> tuple[Array, Array]:
+    """Σ_k v_jk G_l(t_k)ᵀ h(t_k), and Σ_k v_jk Σ_x G_l(x, t_k)."""
+    nodes = v.shape[1]
+    g = feedback.reshape(nodes, -1, feedback.shape[1])
+    shift = v @ g.sum(axis=1)
+    if len(activity) < len(feedback):  # frozen: the integral comes first
+        integral = jnp.tensordot(v, g, 1)
+        return jnp.einsum("qbm,bf->qmf", integral, activity), shift
+    h = activity.reshape(nodes, -1, activity.shape[1])
+    return jnp.tensordot(v, jnp.matmul(g.swapaxes(1, 2), h), 1), shift
+
+
+@jax.jit
+def _whole_up(motion: WholeMotion, rows: Array) -> Array:
+    by_moment = rows.reshape(len(motion.change), -1, rows.shape[1])
+    out = jnp.matmul(by_moment, motion.change.swapaxes(1, 2)) + motion.plus * motion.shift[:, None]
+    return out.reshape(len(rows), -1)
+
+
+@jax.jit
+def _whole_down(motion: WholeMotion, rows: Array) -> Array:
+    by_moment = rows.reshape(len(motion.change), -1, rows.shape[1])
+    return jnp.matmul(by_moment, motion.change).reshape(len(rows), -1)
+
+
 @partial(jax.jit, static_argnames="large")
 def _motion(
     feedback: Array, activity: Array | None, start: Array, weights: Array, large: Any
@@ -158,7 +236,7 @@ class Weight:
     array: Array
     block: int  # B of those that meet it in one product
     history: History | None = None
-    motion: Motion | None = None
+    motion: Motion | WholeMotion | None = None
     transposed: bool = False
 
     @property

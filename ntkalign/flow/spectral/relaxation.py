@@ -30,7 +30,14 @@ from jaxtyping import Array, Float
 
 from ntkalign.flow.initial_state import InitialState
 from ntkalign.flow.operators.cached_products import ProductCache
-from ntkalign.flow.operators.moving_weights import History, Motion, Weight, at_rest
+from ntkalign.flow.operators.moving_weights import (
+    History,
+    Motion,
+    Weight,
+    WholeMotion,
+    at_rest,
+    motion_of,
+)
 from ntkalign.flow.spectral.collocation import last_coefficients, size_of_last
 from ntkalign.flow.spectral.modes import Modes
 from ntkalign.flow.spectral.panels import (
@@ -203,7 +210,7 @@ class Relaxation:
         moved = []
         for layer, still, past, g, a, h in parts:
             precision = cache.precision_of(still.array)
-            motion = Motion.of(layer, g, a, h, self.share * integral, precision)
+            motion = motion_of(layer, g, a, h, self.share * integral, precision)
             moved.append(replace(still, history=past, motion=motion))
         return tuple(moved)
 
@@ -323,7 +330,7 @@ def _tails(signals: Signals, z: Any, z0: Any, last: Array) -> Array:
     return jnp.max(jnp.stack([_share(last @ v.reshape(last.shape[1], -1), v) for v in values]))
 
 
-def _not_none(motion: Motion | None) -> Motion:
+def _not_none(motion: Motion | WholeMotion | None) -> Motion | WholeMotion:
     assert motion is not None
     return motion
 
