@@ -53,8 +53,8 @@ class Empirical(NamedTuple):
 def empirical(
     network: Network,
     parameters: Parameters,
-    x: Float[Array | np.ndarray, "P d"],
-    other: Float[Array | np.ndarray, "Q d"] | None = None,
+    x: Float[Array | np.ndarray, "P ..."],
+    other: Float[Array | np.ndarray, "Q ..."] | None = None,
     *,
     batch: int = BATCH,
 ) -> Empirical:
@@ -184,7 +184,7 @@ def assembled(
 
 @in_float64
 @partial(jax.jit, static_argnums=0)
-def factors(network: Network, parameters: Parameters, x: Float[Array, "P d"]) -> Factors:
+def factors(network: Network, parameters: Parameters, x: Float[Array, "P ..."]) -> Factors:
     """The factors of ∇_θ f at these parameters."""
     now = network.forward(parameters, x)
     return Factors(activity_rows(network, now.activities), true_feedback(now))

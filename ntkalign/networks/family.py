@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import Activation
@@ -78,7 +78,7 @@ class NetworkFamily(abc.ABC):
             The network.
         """
 
-    def narrowed(self, bottleneck: int) -> Self:
+    def narrowed(self, bottleneck: int) -> NetworkFamily:
         """The same family with a bottleneck."""
         return replace(self, bottleneck=bottleneck)  # type: ignore[type-var]
 

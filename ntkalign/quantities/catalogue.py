@@ -64,7 +64,7 @@ OF_THE_THEORY = (
     Quantity("score", r"$S_l$",
              EVERY, THEORY + "sampled_score", "(9)", error_from=ErrorFrom.MEASURING),
     Quantity("score-permuted", r"$S_l$ of shuffled weights",
-             EVERY, THEORY + "permuted", "(9)", error_from=ErrorFrom.MEASURING, over_time=True),
+             EVERY, THEORY + "permuted", "(9)", error_from=ErrorFrom.ESTIMATE, over_time=True),
     Quantity("kernel-drift", r"$\sup_t\|\Theta^t-\Theta^0\|/\|\Theta^0\|$",
              WHOLE, KERNEL + "kernel_drift", error_from=ErrorFrom.ESTIMATE),
     Quantity("kernel-gap", r"$\|\Theta^0-\Theta^\infty\|/\|\Theta^\infty\|$",

@@ -99,7 +99,7 @@ def alignment(flow: Flow) -> Series:
         rows = [align(split, own.scale) for split in flow.splits(layer)]
         if own.places_at_once > 1:  # of a convolution the score is that of the operator
             for row, score in zip(rows, operator_scores(flow, layer), strict=True):
-                row["misalignment"] = max(0.0, 1.0 - score), 100 * ROUNDING
+                row["misalignment"] = float(np.maximum(0.0, 1.0 - score)), 100 * ROUNDING
         for quantity in rows[0]:
             values, bounds = np.array([row[quantity] for row in rows]).T
             series[layer, quantity] = values, bounds

@@ -281,10 +281,11 @@ class Settings:
         """Refuse settings that the network does not have: they would be ignored."""
         for name, (networks, neutral) in _OF_SOME.items():
             if getattr(self, name) != neutral and self.network not in networks:
+                have = "has" if len(networks) == 1 else "have"
                 raise InputError(
                     name, getattr(self, name), must="be left out for this network",
                     got=f"it for network {self.network}",
-                    because=f"only {' and '.join(networks)} has it",
+                    because=f"only {' and '.join(networks)} {have} it",
                     do=f"leave it out, or pass network {networks[0]}",
                 )  # fmt: skip
         if self.network == RecurrentFamily.kind and self.depth != RECURRENT_DEPTH:

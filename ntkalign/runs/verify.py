@@ -91,6 +91,7 @@ def verify(
         network=settings.network,
         steps=settings.steps,
     )
+    _with_dimensions(settings, data)  # what cannot be said of a run is refused before it
     settings, times, relaxations = _timed(settings, data)
     plan = Plan(settings, suite.name, data, times, asked, suite.prepare(settings, data),
                 Store(cells, fresh=fresh), suite.baselines)  # fmt: skip

@@ -13,14 +13,15 @@ from ntkalign.claims.catalogue import CLAIMS, choose, register
 from ntkalign.claims.claim import BOTTLENECK, COMPARED, CONTROLS, MAIN, Claim, Kind
 from ntkalign.claims.kernels import KERNEL_CLAIMS
 from ntkalign.claims.theory import PROPOSITION_2, THEORY_CLAIMS
+from ntkalign.claims.tied_weights import CONVOLUTIONAL_CLAIMS, RECURRENT_CLAIMS
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.quantities.quantity import KERNELS, VERIFY
 from ntkalign.rules import RULES
 
-EVERY = (*THEORY_CLAIMS, *KERNEL_CLAIMS)
+EVERY = (*THEORY_CLAIMS, *RECURRENT_CLAIMS, *CONVOLUTIONAL_CLAIMS, *KERNEL_CLAIMS)
 
 
-@pytest.mark.parametrize("claim", EVERY, ids=lambda c: c.quantity)
+@pytest.mark.parametrize("claim", EVERY, ids=lambda c: f"{c.id} {c.quantity}")
 def test_a_claim_names_what_exists(claim):
     quantity = QUANTITIES[claim.quantity]
     assert claim.symbol == quantity.symbol
@@ -33,7 +34,9 @@ def test_a_claim_names_what_exists(claim):
 
 
 def test_choosing_keeps_the_order_and_all_statements_of_an_id():
-    assert choose() == THEORY_CLAIMS
+    assert choose() == choose(network="mlp") == THEORY_CLAIMS
+    assert choose(network="rnn") == RECURRENT_CLAIMS
+    assert choose(network="cnn") == CONVOLUTIONAL_CLAIMS
     assert choose(command=KERNELS) == KERNEL_CLAIMS
     chosen = choose(["proposition-2", "proposition-1/interpretation", "proposition-2"])
     assert [c.quantity for c in chosen] == ["delta-norm", "sigma-norm", "divergence"]
@@ -46,12 +49,12 @@ def test_a_misspelt_id_is_refused_with_the_nearest_match(id, data):
     misspelt = id[:at] + data.draw(st.sampled_from(("", "q", id[at] * 2))) + id[at + 1 :]
     if misspelt not in CLAIMS:
         with pytest.raises(InputError, match="did you mean '") as caught:
-            choose([misspelt], CLAIMS[id].command)
+            choose([misspelt], CLAIMS[id].command, CLAIMS[id].network)
         assert str(caught.value).count("\n") == 0
         assert str(caught.value).startswith("claims (")
 
 
-@pytest.mark.parametrize("claim", EVERY, ids=lambda c: c.quantity)
+@pytest.mark.parametrize("claim", EVERY, ids=lambda c: f"{c.id} {c.quantity}")
 @pytest.mark.usefixtures("own_records")
 def test_a_claim_called_like_a_built_in_one_is_refused_and_replaces_nothing(claim):
     before = dict(CLAIMS)
@@ -75,5 +78,10 @@ def test_what_cannot_be_a_claim_is_refused():
     assert "mine" not in CLAIMS
     register(mine)
     assert choose(["mine"]) == (mine,)
+    steps = replace(mine, id="of steps", network="rnn")
+    register(steps)
+    assert choose(["of steps"], network="rnn") == (steps,)
+    assert steps in choose(network="rnn")
+    assert steps not in choose()
     assert mine in choose()
     assert {e.command for e in CLAIMS.values()} == {VERIFY, KERNELS}

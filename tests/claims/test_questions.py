@@ -8,13 +8,15 @@ from dataclasses import replace
 import pytest
 
 from ntkalign import InputError
-from ntkalign.claims.claim import BOTTLENECK, Kind
+from ntkalign.claims.catalogue import CLAIMS, choose, register
+from ntkalign.claims.claim import BOTTLENECK, MAIN, Claim, Kind
 from ntkalign.claims.kernels import KERNEL_CLAIMS
 from ntkalign.claims.questions import kernel_questions
 from ntkalign.claims.questions import questions as ask
-from ntkalign.claims.theory import SCORE, THEORY_CLAIMS
+from ntkalign.claims.theory import LEMMA_RULES, SCORE, THEORY_CLAIMS
+from ntkalign.claims.tied_weights import CONVOLUTIONAL_CLAIMS, RECURRENT_CLAIMS
 from ntkalign.networks.activations import lookup as activation
-from ntkalign.networks.family import Family
+from ntkalign.networks.family import ConvolutionalFamily, Family, RecurrentFamily
 from ntkalign.rules import (
     ALIGN_ADA,
     ALIGN_PROP,
@@ -136,3 +138,127 @@ def test_a_claim_about_no_rule_of_the_run_is_refused_and_not_dropped():
             questions((ALIGN_ADA,), only=only)
     assert "appendix-d" not in {q.claim.id for q in questions((ALIGN_ADA,))}
     assert all(q.control for q in questions((LAST_LAYER,), only=["proposition-2"]))
+
+
+# --- recurrent and convolutional networks ---------------------------------------------------
+
+TANH = activation("tanh")
+RNN, CNN = RecurrentFamily(TANH), ConvolutionalFamily(4, TANH)
+OF_APPENDIX_E = ("activations", "weights", "discrepancy", "proposition-1", "alignment-score",
+                 "proposition-2")  # fmt: skip
+ALIGN = (ALIGN_ZERO, ALIGN_ADA, ALIGN_PROP)
+COMPARED_NAMES = ("align-zero", "align-ada", "align-prop")
+
+
+def asked_of(family, rules=ALIGN, only=()):
+    """(id, family, rule, layer) of the claims, and of the controls."""
+    found = ask(family, rules, controls=CONTROLS, only=only)
+    return [
+        {(q.claim.id, q.family, q.rule, q.layer) for q in found if q.control == control}
+        for control in (False, True)
+    ]
+
+
+def test_every_id_of_the_statement_of_the_theory_is_there():
+    for network, prefix in (("rnn", "appendix-e"), ("cnn", "cnn")):
+        ids = [claim.id for claim in choose(network=network)]
+        assert len(ids) == len(set(ids))
+        assert {f"{prefix}/{name}" for name in OF_APPENDIX_E} <= set(ids)
+        assert all(id.startswith(f"{prefix}/") for id in ids)
+    assert not any(claim.network != "mlp" for claim in THEORY_CLAIMS)
+
+
+def test_rates_are_those_that_are_stated():
+    for claims in (RECURRENT_CLAIMS, CONVOLUTIONAL_CLAIMS):
+        rates = {claim.id.partition("/")[2]: claim.stated for claim in claims}
+        half = ("activations", "weights", "discrepancy", "proposition-2", "kernel-drift")
+        assert {rates[name] for name in half} == {"O(m^-0.5)"}
+        assert (rates["proposition-1"], rates["alignment-score"]) == ("O(m^-1)", "→ 0")
+
+
+def test_claims_of_a_recurrent_network_are_about_its_recurrent_weights():
+    claims, controls = asked_of(RNN)
+    every = ("normal", *LEMMA_RULES[1:])
+    assert set(every) == {"normal", "align-zero", "align-ada"}
+    assert claims == {
+        *(("appendix-e/activations", MAIN, rule, 2) for rule in every),
+        *(("appendix-e/weights", MAIN, rule, 2) for rule in every),
+        ("appendix-e/discrepancy", MAIN, "normal", 2),
+        ("appendix-e/proposition-1", MAIN, "normal", 2),
+        ("appendix-e/alignment-score", MAIN, "normal", 2),
+        *(("appendix-e/proposition-2", MAIN, rule, None) for rule in COMPARED_NAMES),
+        ("appendix-e/kernel-drift", MAIN, "normal", None),
+    }
+    assert controls == {
+        ("appendix-e/discrepancy", MAIN, "fa", 2),
+        *(("appendix-e/proposition-2", MAIN, rule.name, None) for rule in CONTROLS),
+        # the state is as narrow at every width: nothing may be found to tend to 0
+        *((f"appendix-e/{name}", BOTTLENECK, "normal", 2) for name in OF_APPENDIX_E[:5]),
+        *(("appendix-e/proposition-2", BOTTLENECK, rule, None) for rule in COMPARED_NAMES),
+        ("appendix-e/kernel-drift", BOTTLENECK, "normal", None),
+    }
+
+
+def test_claims_of_a_convolutional_network_are_about_each_convolution():
+    """And not about the dense layer."""
+    claims, controls = asked_of(CNN)
+    every, convolutions = ("normal", "align-zero", "align-ada"), (1, 2, 3)
+    names = ("discrepancy", "proposition-1", "alignment-score")
+    assert claims == {
+        *(("cnn/activations", MAIN, rule, layer) for rule in every for layer in convolutions),
+        *(("cnn/weights", MAIN, rule, layer) for rule in every for layer in convolutions),
+        *((f"cnn/{name}", MAIN, "normal", layer) for name in names for layer in convolutions),
+        *(("cnn/proposition-2", MAIN, rule, None) for rule in COMPARED_NAMES),
+        ("cnn/kernel", MAIN, "normal", None),
+        ("cnn/kernel-drift", MAIN, "normal", None),
+    }
+    neck = CNN.bottleneck_layer
+    assert neck == 2
+    assert controls == {
+        *(("cnn/discrepancy", MAIN, "fa", layer) for layer in convolutions),
+        *(("cnn/proposition-2", MAIN, rule.name, None) for rule in CONTROLS),
+        ("cnn/activations", BOTTLENECK, "normal", neck),
+        *((f"cnn/{name}", BOTTLENECK, "normal", neck + 1) for name in ("weights", *names)),
+        *(("cnn/proposition-2", BOTTLENECK, rule, None) for rule in COMPARED_NAMES),
+        ("cnn/kernel", BOTTLENECK, "normal", None),
+        ("cnn/kernel-drift", BOTTLENECK, "normal", None),
+    }
+
+
+@pytest.mark.parametrize("family", [RNN, CNN], ids=["rnn", "cnn"])
+def test_each_of_them_has_a_control_and_rules_decide_what_is_asked(family):
+    claims, controls = asked_of(family)
+    assert {id for id, *_ in claims} == {id for id, *_ in controls}
+    fewer, _ = asked_of(family, (ALIGN_ADA,))
+    assert fewer == {q for q in claims if q[2] in ("normal", "align-ada")}
+    own, theirs = asked_of(family, only=[next(id for id, *_ in claims if "weights" in id)])
+    assert {id for id, *_ in own} == {id for id, *_ in theirs}
+    assert len({id for id, *_ in own}) == 1
+
+
+@pytest.mark.parametrize("family", [FAMILY, RNN, CNN], ids=["mlp", "rnn", "cnn"])
+def test_a_claim_of_another_network_is_refused_in_one_line(family):
+    others = [claim for claims in (THEORY_CLAIMS, RECURRENT_CLAIMS, CONVOLUTIONAL_CLAIMS)
+              for claim in claims if claim.network != family.kind]  # fmt: skip
+    assert len({claim.network for claim in others}) == 2
+    for claim in others:
+        with pytest.raises(
+            InputError,
+            match=rf"^claims \({claim.id}\) must speak of network {family.kind}; "
+            rf"got one about {claim.network}; because each kind of network has its own; "
+            rf"do: leave it out, or pass network {claim.network}$",
+        ):
+            ask(family, (ALIGN_ZERO,), controls=CONTROLS, only=[claim.id])
+
+
+def test_an_id_is_of_one_network():
+    """Findings are kept by id and quantity: one report must not mix two networks."""
+    with pytest.raises(
+        InputError, match=r"^claim \(mine\) must have statements about different quantities of one "
+        "command and network; got divergence, misalignment; because findings are kept by id"
+    ):  # fmt: skip
+        register(
+            Claim("mine", "", "", "divergence", Kind.VANISHES),
+            Claim("mine", "", "", "misalignment", Kind.VANISHES, network="rnn"),
+        )
+    assert "mine" not in CLAIMS

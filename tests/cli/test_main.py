@@ -19,10 +19,11 @@ from ntkalign import InputError, Settings, verify
 from ntkalign.claims.claim import BOTTLENECK, MAIN
 from ntkalign.cli.flags import Asked, VerifyFlags, parse
 from ntkalign.cli.main import main
+from ntkalign.data.catalogue import NETWORKS
 from ntkalign.rules import ALIGN_ADA, FEEDBACK_ALIGNMENT, NORMAL
 from ntkalign.runs import suite as suites
 from ntkalign.runs import sweep as sweep_module
-from ntkalign.runs.settings import PRESETS
+from ntkalign.runs.settings import preset
 
 SMALL = [
     "verify", "--points", "4", "--outputs", "2", "--depth", "2", "--widths", "8,16,32",
@@ -45,7 +46,8 @@ def run(tmp_path_factory):
 def undrawn(monkeypatch):
     """Plots take seconds, and only some tests look at them."""
     monkeypatch.setattr("ntkalign.report.files.scaling_plots", lambda findings, folder: {})
-    monkeypatch.setattr("ntkalign.report.files.training_curve", lambda result, folder: None)
+    for name in ("training_curve", "over_training"):
+        monkeypatch.setattr(f"ntkalign.report.files.{name}", lambda result, folder: None)
 
 
 def test_a_run_leaves_its_files(run):
@@ -97,7 +99,8 @@ def test_the_table_is_tidy(run):
 def test_every_claim_has_a_plot_in_two_formats(run):
     folder, _ = run
     plots = {p.stem for p in (folder / "plots").iterdir()}
-    assert len(plots) == 12 + 1  # and the training curve
+    assert len(plots) == 12 + 2  # and the training curve, and what goes on over training
+    assert {"training-curve", "over-training"} <= plots
     for name in plots:
         ElementTree.parse(folder / "plots" / f"{name}.svg")
         pixels = matplotlib.image.imread(folder / "plots" / f"{name}.png")
@@ -108,7 +111,7 @@ def test_every_claim_has_a_plot_in_two_formats(run):
 def test_the_page_is_self_contained_and_shows_every_claim(run):
     page = (run[0] / "report.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
-    assert page.count('src="data:image/svg+xml;base64,') == 12 + 1  # and the training curve
+    assert page.count('src="data:image/svg+xml;base64,') == 12 + 2  # and curves over training
     markdown = (run[0] / "report.md").read_text()
     for text in (page, markdown):
         for name in ("lemma-1/weights", "proposition-1", "proposition-2", "appendix-d"):
@@ -247,7 +250,8 @@ def test_version_and_help(capsys):
         main(["verify", "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    for flag in ("--widths", "--tolerance", "--strict", "--fresh", "--bias-std", "--first-seed"):
+    for flag in ("--widths", "--tolerance", "--strict", "--fresh", "--bias-std", "--first-seed",
+                 "--network", "--steps", "--strides", "--norm", "--readout"):  # fmt: skip
         assert flag in text
 
 
@@ -255,20 +259,28 @@ def test_flags_are_the_settings_with_their_defaults_and_a_preset_yields_to_flags
     plain = parse(VerifyFlags, [], "trial")
     assert plain.settings() == Settings()
     deep = parse(VerifyFlags, ["--preset", "deep", "--seeds", "3", "--time", "None"], "trial")
-    assert deep.settings() == Settings(**PRESETS["deep"] | {"seeds": 3})
+    assert deep.settings() == Settings(**preset("deep", "mlp") | {"seeds": 3})
+    for network in NETWORKS:
+        own = parse(VerifyFlags, ["--network", network, "--preset", "quick"], "trial")
+        assert own.settings() == Settings(network=network, **preset("quick", network))
+        own = parse(VerifyFlags, ["--network", network, "--widths", "4,6,8"], "trial")
+        assert own.settings() == Settings(network=network, widths=(4, 6, 8))
     every = {
         "data": "sphere", "data_dir": Path("here"), "points": 5, "inputs": 3, "outputs": 2,
         "depth": 3, "activation": "erf", "widths": (4, 8, 16), "multipliers": (1, 2), "seeds": 3,
         "first_seed": 7, "time": 2.5, "rules": ("align-ada", "w-star"), "bias_std": 0.25,
         "initial_outputs": "zero", "engine": "dense", "tolerance": 1e-4, "confidence": 0.9,
     }  # fmt: skip
-    off = {f.name for f in dataclasses.fields(Settings)} - set(every)
+    sequences = {"network": "rnn", "steps": 5, "readout": "unscaled"}
+    images = {"network": "cnn", "strides": (1, 3), "norm": "channel"}
+    off = {f.name for f in dataclasses.fields(Settings)} - set(every | sequences | images)
     assert off == {"output_exponent", "bottleneck"}
-    argv = []
-    for name, value in every.items():
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        argv += [f"--{name.replace('_', '-')}", text]
-    assert parse(VerifyFlags, argv, "trial").settings() == Settings(**every)
+    for asked in (every, sequences, images):
+        argv = []
+        for name, value in asked.items():
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            argv += [f"--{name.replace('_', '-')}", text]
+        assert parse(VerifyFlags, argv, "trial").settings() == Settings(**asked)
     base = VerifyFlags(run=Asked(base={"rules": ("align-ada",)}), out=Path("there"))
     changed = parse(VerifyFlags, ["--points", "5"], "trial", default=base)
     assert changed.settings() == Settings(rules=("align-ada",), points=5)

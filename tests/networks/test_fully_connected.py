@@ -13,7 +13,6 @@ from ntkalign import InputError
 from ntkalign.flow.initial_state import InitialState
 from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.networks.activations import lookup as activation
-from ntkalign.networks.family import Family
 from ntkalign.networks.fully_connected import FullyConnected
 from ntkalign.networks.randomness import normal_matrices
 from ntkalign.precision import float64
@@ -91,18 +90,6 @@ def test_bias_std_scales_the_biases():
     assert abs(biases.std() - 0.3) < 4 * 0.3 / np.sqrt(6000)
 
 
-def test_a_family_grows_every_hidden_layer_but_a_bottleneck():
-    tanh = activation("tanh")
-    assert Family(4, tanh).network(8, (3,), 2).widths == (3, 8, 8, 8, 2)
-    assert Family(4, tanh, multipliers=(4, 1, 2)).network(8, (3,), 2).widths == (3, 32, 8, 16, 2)
-    assert Family(4, tanh, bottleneck=3).network(8, (3,), 2).widths == (3, 8, 3, 8, 2)
-    assert Family(3, tanh, output_exponent=-0.5).network(16, (3,), 2).output_scale == 0.25
-    assert Family(3, tanh).meets_assumptions
-    assert not Family(3, tanh, bottleneck=3).meets_assumptions
-    assert not Family(3, tanh, output_exponent=-0.5).meets_assumptions
-    assert not Family(3, activation("relu")).meets_assumptions
-
-
 def test_importing_the_package_switches_on_float64():
     assert jnp.asarray(1.0).dtype == jnp.float64
     assert ntkalign.__version__
@@ -119,12 +106,6 @@ def test_importing_the_package_switches_on_float64():
 def test_widths_of_no_network_are_refused(widths, message):
     with pytest.raises(InputError, match=message):
         FullyConnected(widths, activation("tanh"))
-
-
-@pytest.mark.parametrize("multipliers", [(1,), (1, 2, 3), (0, 1), (-1, 1)])
-def test_multipliers_of_no_family_are_refused(multipliers):
-    with pytest.raises(InputError, match=r"multipliers \(.*\) must be "):
-        Family(3, activation("tanh"), multipliers=multipliers)
 
 
 def test_every_part_of_the_protocol_keeps_float64_outside_a_scope():

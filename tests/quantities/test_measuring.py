@@ -59,8 +59,8 @@ def own(name, result, layers=Layers.WHOLE, error_from=ErrorFrom.LOOSER_FLOW):
 
 def test_the_catalogues_order_decides_and_not_that_of_the_wish():
     wanted = ["divergence", "misalignment", "activation-drift", "feedback-drift"]
-    found = measure(wanted, *fresh())
-    assert found == measure(wanted[::-1], *fresh())
+    found = measure(wanted, *fresh()).numbers
+    assert found == measure(wanted[::-1], *fresh()).numbers
     quantities = list(dict.fromkeys(name for _, name in found))
     assert quantities == [
         "activation-drift", "activation-drift-relative", "jacobian-drift",
@@ -98,7 +98,7 @@ def test_the_error_is_what_the_record_asks_for(error_from):
         return {(None, "mine"): (values, np.array([0.25, 0.125]))}
 
     calls = own("mine", result, error_from=error_from)
-    value, error = measure(["mine"], fine, coarse)[None, "mine"]
+    value, error = measure(["mine"], fine, coarse).numbers[None, "mine"]
     stated = ESTIMATE_FACTOR * fine.flow.effort.estimate * 2.0
     assert stated > 0
     expected = {

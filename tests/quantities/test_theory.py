@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkalign import Outcome
-from ntkalign.flow.dense import frozen_change
 from ntkalign.flow.trajectory import SplitChange
 from ntkalign.quantities import theory as measure
 from ntkalign.quantities.observed import Observed
@@ -69,7 +68,7 @@ def test_everything_about_normal_training_is_the_equations(shape, name, seed):
     case = make(shape, name, seed=seed, bias_std=0.3)
     flow, start = run(case)
     now = flow.observe()
-    series = measure.activation_drift(start, now) | measure.weight_drift(flow)
+    series = measure.activation_drift(flow.network, start, now) | measure.weight_drift(flow)
     series |= measure.jacobian_drift(flow.network, start, now) | measure.alignment(flow)
     z0, h0, g0 = observe(case, case.plain)
     depth, points = case.network.depth, len(case.x)
@@ -121,7 +120,9 @@ def test_everything_about_normal_training_is_the_equations(shape, name, seed):
 def test_the_expansion_parameter_is_the_largest_share_that_anything_moves_by():
     flow, start = run(make((3, 5, 4, 2)))
     now = flow.observe()
-    series = measure.activation_drift(start, now) | measure.jacobian_drift(flow.network, start, now)
+    series = measure.activation_drift(flow.network, start, now) | measure.jacobian_drift(
+        flow.network, start, now
+    )
     shares = [series[1, "activation-drift-relative"], series[2, "activation-drift-relative"]]
     shares += [series[None, "jacobian-drift-relative"]]
     expected = np.max([values for values, _ in shares], axis=0)
@@ -196,7 +197,7 @@ def test_the_sampled_score_agrees_with_the_exact_one_and_its_standard_error_is_h
     drawn = [measure.sampled_score(flow, 2, samples=100, seed=seed) for seed in range(200)]
     exact, sampled, error = np.array(drawn).T
     a = np.asarray(flow.change[1].weight[-1])
-    b = frozen_change(flow, 2)[-1]
+    b = flow.frozen_change(2)[-1]
     b = b.left @ b.right.T
     np.testing.assert_allclose(exact, reference.alignment_score(a.T @ a, b.T @ b))
     assert abs(np.mean(sampled - exact)) < 4 * np.std(sampled) / np.sqrt(200)

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 
 from ntkalign import InputError, Rule, Settings
-from ntkalign.data.catalogue import Data, load
+from ntkalign.data.catalogue import NETWORKS, Data, load
 from ntkalign.flow.initial_state import InitialState
 from ntkalign.kernels.empirical import rule_kernel
 from ntkalign.kernels.training_time import choose_time
 from ntkalign.networks.activations import ACTIVATIONS, Activation
-from ntkalign.networks.family import Family
+from ntkalign.networks.family import ConvolutionalFamily, Family, RecurrentFamily
+from ntkalign.networks.normalisation import Norm
 from ntkalign.quantities.quantity import Layers, Quantity
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, RULES, current_activity, current_jacobian
-from ntkalign.runs.settings import PRESETS
+from ntkalign.runs.settings import DATA, PRESETS, SEEDS, TOLERANCES, WIDTHS, preset
 
 
 @pytest.mark.parametrize(
@@ -110,20 +111,21 @@ def test_what_numpy_and_paths_say_is_what_plain_values_say(alike):
 
 
 NOT_EVEN_ONE = [
-    *({name: bad} for name in ("points", "inputs", "outputs", "depth", "seeds", "first_seed",
-                               "bottleneck")
+    *({name: bad} for name in ("points", "inputs", "outputs", "steps", "depth", "seeds",
+                               "first_seed", "bottleneck")
       for bad in (True, np.True_, "8", 8.0, np.float64(8), float("nan"), (8,), np.array([8]))),
     *({name: bad} for name in ("time", "bias_std", "tolerance", "confidence", "output_exponent")
       for bad in (True, np.True_, "0.5", float("nan"), float("inf"), 1j, (0.5,))),
-    *({name: bad} for name in ("widths", "multipliers")
+    *({name: bad} for name in ("widths", "multipliers", "strides")
       for bad in (8, "8,16,32", {8, 16, 32}, {8: 1}, np.array(8), (True, 16, 32), ("8", 16, 32),
-                  (8.0, 16, 32), None)),
+                  (8.0, 16, 32))),
     *({"rules": bad} for bad in ("align-ada", ALIGN_ADA, {"align-ada"}, (3,), None)),
-    *({"data": bad} for bad in (None, 3, b"digits")),
+    *({"data": bad} for bad in (3, b"digits")),
     *({"data_dir": bad} for bad in (3, True)),
-    *({name: bad} for name in ("engine", "initial_outputs") for bad in (None, 3, "none", "AUTO")),
+    *({name: bad} for name in ("engine", "initial_outputs", "network", "norm", "readout")
+      for bad in (None, 3, "no", "AUTO")),
     *({"activation": bad} for bad in (None, 3)),
-    *({name: None} for name in ("points", "depth", "seeds", "tolerance", "confidence")),
+    *({name: None} for name in ("points", "depth", "confidence", "multipliers", "strides")),
 ]  # fmt: skip
 
 
@@ -155,9 +157,138 @@ def test_names_are_looked_up_and_repeats_dropped():
     assert settings.as_json()["rules"] == ["align-ada", "align-zero"]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_presets_can_be_run(preset):
-    assert Settings(**PRESETS[preset]).seeds >= 4
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_can_be_run(name, network):
+    settings = Settings(network=network, **preset(name, network))
+    assert settings.seeds >= 4
+    assert settings.data == DATA[network]
+    assert min(settings.widths) < settings.family.wide
+
+
+def test_presets_differ_by_widths_and_seeds():
+    for network in NETWORKS:
+        quick, standard, deep = (
+            Settings(network=network, **preset(name, network))
+            for name in ("quick", "standard", "deep")
+        )
+        assert standard == Settings(network=network)
+        assert set(quick.widths) < set(standard.widths) < set(deep.widths)
+        assert deep.widths[: len(standard.widths)] == standard.widths
+        assert quick.seeds < standard.seeds == deep.seeds
+        for settings in (quick, deep):
+            same = replace(settings, widths=standard.widths, seeds=standard.seeds)
+            assert same == standard
+    assert preset("deep", "mlp")["widths"][-1] == 16384
+    assert preset("quick", "lstm")["widths"] is None  # the network is refused, not its widths
+    with pytest.raises(InputError, match=r"^preset \(fast\) must be one of quick, standard, deep"):
+        preset("fast", "rnn")
+
+
+USUAL = {"data": DATA, "widths": WIDTHS, "seeds": SEEDS, "tolerance": TOLERANCES}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_defaults_are_the_networks_own_if_nothing_else_is_asked_for(network):
+    plain = Settings(network=network)
+    for name, usual in USUAL.items():
+        assert getattr(plain, name) == usual[network]
+        assert set(usual) == set(NETWORKS)
+    assert len(plain.widths) >= 4
+    assert plain.steps is None  # as many as the data have
+    assert Settings(**plain.as_json()) == plain
+    asked = {"data": "sphere", "widths": (2, 3, 4), "seeds": 3, "tolerance": 1e-4}
+    for name, value in asked.items():
+        own = Settings(network=network, **{name: value})
+        assert own == replace(plain, **{name: value})
+        assert getattr(own, name) == value
+    assert [DATA[n] for n in NETWORKS] == ["digits", "add", "digits"]
+    assert network != "mlp" or plain == Settings()
+
+
+def test_the_family_is_of_the_network_and_has_what_was_asked_for():
+    rnn = Settings(network="rnn", activation="erf", bias_std=0.5, output_exponent=-0.5,
+                   readout="unscaled").family  # fmt: skip
+    erf = ACTIVATIONS["erf"]
+    assert rnn == RecurrentFamily(erf, 0.5, output_exponent=-0.5, scaled_readout=False)
+    assert Settings(network="rnn").family == RecurrentFamily(ACTIVATIONS["tanh"])
+    cnn = Settings(network="cnn", activation="erf", bias_std=0.5, output_exponent=-0.5, depth=4,
+                   multipliers=(1, 2, 1), strides=(1, 2, 1), norm="channel").family  # fmt: skip
+    assert cnn == ConvolutionalFamily(
+        4, erf, (1, 2, 1), (1, 2, 1), 0.5, output_exponent=-0.5, norm=Norm.CHANNEL
+    )
+    assert Settings(network="cnn").family == ConvolutionalFamily(3, ACTIVATIONS["tanh"])
+    assert Settings(depth=4, multipliers=(1, 2, 1)).family == Family(
+        4, ACTIVATIONS["tanh"], (1, 2, 1)
+    )
+
+
+OF_SOME = {
+    "steps": (4, ("rnn",)),
+    "readout": ("unscaled", ("rnn",)),
+    "strides": ((1, 1), ("cnn",)),
+    "norm": ("position", ("cnn",)),
+    "multipliers": ((1, 2), ("mlp", "cnn")),
+}
+"""A value of each setting that not all networks have, and which do."""
+
+
+@pytest.mark.parametrize("name", OF_SOME)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_setting_that_the_network_does_not_have_is_refused(name, network):
+    """It would be ignored."""
+    value, networks = OF_SOME[name]
+    if network in networks:
+        assert getattr(Settings(**{"network": network, name: value}), name) == value
+        return
+    have = f"{' and '.join(networks)} {'has' if len(networks) == 1 else 'have'} it"
+    with pytest.raises(
+        InputError,
+        match=rf"^{name} \(.*\) must be left out for this network; got it for network {network}; "
+        rf"because only {have}; do: leave it out, or pass network {networks[0]}$",
+    ):
+        Settings(**{"network": network, name: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": "lstm"}, r"^network \(lstm\) must be one of mlp, rnn, cnn; got 'lstm'"),
+        ({"network": "rn"}, r"^network \(rn\) must be one of .*; do: did you mean 'rnn'\?"),
+        ({"network": "rnn", "depth": 4},
+         r"^depth \(4\) must be 3 for network rnn; got 4; because its weights are of inputs, "
+         r"recurrence and readout; do: leave it out$"),
+        ({"network": "rnn", "depth": 2}, r"^depth \(2\) must be 3 for network rnn; got 2"),
+        ({"network": "rnn", "steps": 0},
+         r"^steps \(0\) must be at least 1; got 0; because it is the length of sequences"),
+        ({"network": "rnn", "steps": -1}, r"^steps \(-1\) must be at least 1"),
+        ({"network": "rnn", "steps": 1001},
+         r"^steps \(1001\) must be at most 1000; got 1001; because flows keep every step"),
+        ({"network": "rnn", "steps": 10**9}, r"^steps \(1000000000\) must be at most 1000"),
+        ({"network": "rnn", "readout": "none"}, r"^readout \(none\) must be one of scaled, unsc"),
+        ({"network": "cnn", "norm": "layer"}, r"^norm \(layer\) must be one of none, position, ch"),
+        ({"network": "cnn", "strides": (2,)},
+         r"^strides \(2\) must be 2 numbers, one per convolution; got 1; because the depth is 3"),
+        ({"network": "cnn", "strides": (2, 2), "depth": 4},
+         r"^strides \(2,2\) must be 3 numbers, one per convolution; got 2; because the depth is 4"),
+        ({"network": "cnn", "strides": (2, 0)}, r"^strides \(0\) must be at least 1"),
+        ({"network": "cnn", "multipliers": (1,)}, r"^multipliers \(1\) must be 2 numbers, one per"),
+        ({"network": "cnn", "depth": 1}, r"^depth \(1\) must be at least 2"),
+        ({"network": "cnn", "widths": (4, 8)}, r"^widths \(4,8\) must be at least 3 widths; got 2"),
+    ],
+)  # fmt: skip
+def test_settings_of_no_recurrent_or_convolutional_network_say_why_in_one_line(change, message):
+    with pytest.raises(InputError, match=message) as caught:
+        Settings(**change)
+    text = str(caught.value)
+    assert "\n" not in text
+    for part in (" must ", "; got ", "; because ", "; do: "):
+        assert part in text
+
+
+def test_the_longest_sequences_are_allowed():
+    for steps in (1, 1000):
+        assert Settings(network="rnn", steps=steps).steps == steps
 
 
 def test_the_chosen_time_lets_the_linearised_loss_fall_tenfold():

@@ -266,7 +266,7 @@ def at_rest(cache: ProductCache, name: str, tree: Any, block: int) -> Any:
     """The matrices of a tree of arrays as weights that do not move."""
     leaves, structure = jax.tree.flatten(tree)
     wrapped = [
-        Weight(cache, f"{name}{i}", leaf, block) if leaf.ndim == 2 else leaf
+        Weight(cache, f"{name}{i}", leaf, block) if leaf.ndim == 2 else leaf.astype(jnp.float64)
         for i, leaf in enumerate(leaves)
     ]
     return jax.tree.unflatten(structure, wrapped)
