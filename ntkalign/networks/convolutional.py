@@ -333,9 +333,10 @@ class Convolutional(Network):
 
     def from_output(self, number: int, projection: Any, e: Float[Array, "B C"]) -> Array:
         """B_l e; shaped like h_l."""
-        if projection.ndim == 2:
-            projection = projection[:, None, None, :]
-        back = projection @ e.T
+        if len(projection.shape) == 2:  # of such a map no more may be known than its products
+            back = (e @ projection.T).T[:, None, None]
+        else:
+            back = projection @ e.T
         return jnp.broadcast_to(back, (*self.maps[number - 1].outputs, len(e)))
 
 

@@ -267,10 +267,12 @@ class Recurrent(Network):
     ) -> Signals:
         """(∂σ/∂z_k)ᵀ B_k e_k with a fixed map from the same step's output; h_{−1} has B e_0."""
         (b,) = projections
-        of_state, of_steps = (b, b[None]) if b.ndim == 2 else (b[0], b[1:])
         again = self.maps[-2]
-        back = jnp.sum(of_steps[None] * error[:, :, None, :], axis=-1)
-        first = error[:, 0] @ of_state.T
+        if len(b.shape) == 2:  # of such a map no more may be known than its products
+            back, first = _swapped(_swapped(error) @ b.T), error[:, 0] @ b.T
+        else:
+            back = jnp.sum(b[None, 1:] * error[:, :, None, :], axis=-1)
+            first = error[:, 0] @ b[0].T
         return self._signals(first, again.through_slope(slopes[0], back), error)
 
     def carried_back(self, weight: Any, signals: Signals) -> Array:

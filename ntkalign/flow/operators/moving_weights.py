@@ -263,10 +263,14 @@ class Weight:
 
 
 def at_rest(cache: ProductCache, name: str, tree: Any, block: int) -> Any:
-    """The matrices of a tree of arrays as weights that do not move."""
+    """The matrices of a tree of arrays as weights that do not move, other numbers in float64."""
     leaves, structure = jax.tree.flatten(tree)
     wrapped = [
-        Weight(cache, f"{name}{i}", leaf, block) if leaf.ndim == 2 else leaf.astype(jnp.float64)
+        Weight(cache, f"{name}{i}", leaf, block) if leaf.ndim == 2 else _double(leaf)
         for i, leaf in enumerate(leaves)
     ]
     return jax.tree.unflatten(structure, wrapped)
+
+
+def _double(leaf: Array) -> Array:
+    return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
