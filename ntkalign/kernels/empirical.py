@@ -19,7 +19,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.networks.base import Network
-from ntkalign.networks.jacobians import activity_rows, true_feedback
+from ntkalign.networks.jacobians import (
+    activity_rows,
+    bias_blocks,
+    blocks_are_cheaper,
+    jacobian_blocks,
+    true_feedback,
+)
 from ntkalign.networks.layers import LayerMap, Parameters
 from ntkalign.precision import in_float64
 from ntkalign.values import whole
@@ -136,6 +142,14 @@ def _of_layer(
     places, bias = layer.places, float(layer.has_bias)
     outputs, p, q = len(g) // len(h), len(h) // places, len(k) // places
     rows = g.reshape(outputs, p, places, -1)
+    if blocks_are_cheaper(layer, outputs, max(p, q)):
+        other = s.reshape(outputs, q * places, -1)
+        pairs = (
+            (jacobian_blocks(layer, g.reshape(outputs, p * places, -1), h),
+             jacobian_blocks(layer, other, k)),
+            (bias_blocks(layer, g.reshape(outputs, p * places, -1)), bias_blocks(layer, other)),
+        )  # fmt: skip
+        return np.asarray(sum(np.einsum("pcn,qdn->pqcd", *pair, optimize=True) for pair in pairs))
     theta = np.empty((p, q, outputs, outputs))
     step = max(1, HELD // (places * len(s)))
     for i, of_point in enumerate(h.reshape(p, places, -1)):

@@ -132,6 +132,11 @@ class ConvolutionMap(ImageMap):
         """All of them."""
         return self.places
 
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """(c_l, k² c_{l−1})."""
+        return (self.filters, self.fan_in)
+
     def matrix(self, weight: Any) -> Any:
         """(c_l, k² c_{l−1}), columns ordered by row, column and channel."""
         return weight.reshape(-1, self.filters).T

@@ -24,8 +24,8 @@ from jaxtyping import Array, Float
 from ntkalign.networks.base import Network, Pass, Signals
 from ntkalign.networks.layers import LayerMap
 
-HELD = 2**22
-"""So many inner products are held at once."""
+HELD, LARGEST = 2**22, 2**25
+"""So many inner products are held at once, and a Jacobian of so many entries at most is formed."""
 _Factors = tuple[Sequence[np.ndarray], Sequence[np.ndarray]]
 """Feedback and activities, layer by layer."""
 
@@ -99,11 +99,54 @@ def _distance(network: Network, pair: _Factors, start: _Factors) -> np.ndarray:
     return _largest_norm(sum(_in_parts(_difference, layer, *arrays) for layer, *arrays in layers))
 
 
+def blocks_are_cheaper(layer: LayerMap, outputs: int, points: int) -> bool:
+    """Whether to form a layer's Jacobian instead of inner products of all pairs of its places.
+
+    For each output and point the block has units · fan-in entries, each a sum over R places; inner
+    products of feedback are (C·R)² for each pair of points.
+
+    Returns:
+        True where there are many places for the number of units.
+    """
+    units, fan_in = layer.matrix_shape
+    pairs = outputs * points * layer.places
+    blocks = outputs * points * units * fan_in
+    return layer.places > 1 and blocks <= LARGEST and (
+        blocks * (layer.places + outputs * points) < pairs**2 * units
+    )  # fmt: skip
+
+
+def jacobian_blocks(
+    layer: LayerMap,
+    feedback: Float[np.ndarray, "C rows m"],
+    activities: Float[np.ndarray, "rows f"],
+) -> Float[np.ndarray, "P C entries"]:
+    """The weights' part of a layer's ∇_θ f, Σ_places s hᵀ, flat; the factor 1/√fan-in is in it."""
+    outputs, _, units = feedback.shape
+    s = feedback.reshape(outputs, -1, layer.places, units)
+    h = activities.reshape(-1, layer.places, activities.shape[1])
+    blocks = np.einsum("cxpm,xpf->xcmf", s, h, optimize=True)
+    return np.asarray(layer.scale * blocks.reshape(len(h), outputs, -1))
+
+
+def bias_blocks(
+    layer: LayerMap, feedback: Float[np.ndarray, "C rows m"]
+) -> Float[np.ndarray, "P C m"]:
+    """The biases' part, Σ_places s; zero where there are none."""
+    outputs, _, units = feedback.shape
+    s = feedback.reshape(outputs, -1, layer.places, units).sum(axis=2).swapaxes(0, 1)
+    return np.asarray(s if layer.has_bias else np.zeros_like(s))
+
+
 def _difference(
     layer: LayerMap, g: np.ndarray, h: np.ndarray, g0: np.ndarray, h0: np.ndarray
 ) -> np.ndarray:
     """The Gram matrix over outputs of one layer's difference, (n, P, C, C)."""
     a, b, u, v = g - g0, g0, h, h - h0
+    if blocks_are_cheaper(layer, g.shape[1], h.shape[1] // layer.places):
+        d = jacobian_blocks(layer, a[0], u[0]) + jacobian_blocks(layer, b[0], v[0])
+        e = bias_blocks(layer, a[0])
+        return np.asarray(d @ d.swapaxes(1, 2) + e @ e.swapaxes(1, 2))[None]
     aa, ab, ba, bb = (_feedback_gram(p, q, layer) for p, q in ((a, a), (a, b), (b, a), (b, b)))
     uu, uv, vu, vv = (_activity_gram(p, q, layer) for p, q in ((u, u), (u, v), (v, u), (v, v)))
     weights = aa * uu + (ab * uv + ba * vu) + bb * vv

@@ -146,6 +146,12 @@ class LayerMap(abc.ABC):
         """How often in one product: :meth:`linear` may go through places one after the other."""
         return 1
 
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """(units, fan-in)."""
+        weight = self.parameters.weight
+        return weight.shape
+
     def matrix(self, weight: Any) -> Any:
         """The weights as one matrix, (units, fan-in)."""
         return weight
