@@ -81,7 +81,7 @@ MUTANTS = (
     ),
     Mutant(
         "bias subtracted",
-        "networks/base.py",
+        "networks/layers.py",
         "return u if bias is None else u + jnp",
         "return u if bias is None else u - jnp",
         NETWORKS,
@@ -168,9 +168,9 @@ MUTANTS = (
     ),
     Mutant(
         "protocol: weights' transpose forgotten by the layer's own",
-        "networks/base.py",
-        "jax.linear_transpose(partial(self.linear, weight), like)(s)",
-        "jax.linear_transpose(partial(self.linear, -weight), like)(s)",
+        "networks/layers.py",
+        "jax.linear_transpose(partial(layer.linear, weight), like)(s)",
+        "jax.linear_transpose(partial(layer.linear, -weight), like)(s)",
         PROTOCOL,
     ),
     # the rules
@@ -248,8 +248,8 @@ MUTANTS = (
     Mutant(
         "bias does not move",
         "flow/operators/moving_weights.py",
-        "_up(motion, rows, layer.scale**-2)",
-        "_up(motion, rows, 0.0)",
+        "rows @ motion.start.T + motion.plus",
+        "rows @ motion.start.T",
         SPECTRAL,
     ),
     Mutant(
@@ -283,7 +283,7 @@ MUTANTS = (
     ),
     Mutant(
         "kernel without 1/m",
-        "networks/base.py",
+        "networks/layers.py",
         "return self.scale**2 * (h @ k.T)",
         "return h @ k.T",
         FLOW,
@@ -291,15 +291,15 @@ MUTANTS = (
     Mutant(
         "activation drift summed over units",
         "quantities/theory.py",
-        "np.sum((z - z0) ** 2, axis=-1), axis=-1) / z.shape[-1])",
-        "np.sum((z - z0) ** 2, axis=-1), axis=-1))",
+        "np.sqrt(np.mean(moved, axis=-1) / z.shape[-1])",
+        "np.sqrt(np.mean(moved, axis=-1))",
         MEASURES,
     ),
     Mutant(
         "activation drift without its root",
         "quantities/theory.py",
-        "values = np.sqrt(np.mean(np.sum((z - z0)",
-        "values = (np.mean(np.sum((z - z0)",
+        "values = np.sqrt(np.mean(moved,",
+        "values = (np.mean(moved,",
         MEASURES,
     ),
     Mutant(
@@ -340,15 +340,15 @@ MUTANTS = (
     Mutant(
         "Jacobian's weights without 1/m",
         "networks/jacobians.py",
-        "layer.scale**2 * weights + aa",
-        "weights + aa",
+        "layer.scale**2 * weights + (aa",
+        "weights + (aa",
         MEASURES,
     ),
     Mutant(
         "mean instead of largest point",
         "quantities/theory.py",
-        "values = np.linalg.norm(f - g, axis=-1).max(axis=-1)",
-        "values = np.linalg.norm(f - g, axis=-1).mean(axis=-1)",
+        "np.linalg.norm(answers, axis=-1).max(axis=-1)",
+        "np.linalg.norm(answers, axis=-1).mean(axis=-1)",
         MEASURES,
     ),
     # common random numbers
@@ -469,8 +469,8 @@ MUTANTS = (
     Mutant(
         "a Jacobian without its biases",
         "networks/jacobians.py",
-        "(layer.scale**2 * squares + 1)",
-        "(layer.scale**2 * squares)",
+        "_activity_gram(h, h, layer) + float(layer.has_bias)",
+        "_activity_gram(h, h, layer)",
         MEASURES,
     ),
     Mutant(
@@ -652,7 +652,7 @@ MUTANTS = (
     ),
     Mutant(
         "measured: features without 1/m",
-        "networks/base.py",
+        "networks/layers.py",
         "return self.scale**2 * (h @ k.T)",
         "return self.scale * (h @ k.T)",
         KERNELS,

@@ -105,10 +105,6 @@ class Settings:
             allowed and what to do.
     """
 
-    network: str = setting(
-        "mlp", one_of(NETWORKS, "only these are defined"),
-        "architecture: fully connected, recurrent, or convolutional", "|".join(NETWORKS),
-    )  # fmt: skip
     data: str = setting(
         None, optional(text),
         "training data (None: digits, for rnn add); two image sets need the folder they lie in",
@@ -117,6 +113,10 @@ class Settings:
     data_dir: Path | None = setting(
         None, optional(folder), "folder of the original image files", "DIR"
     )
+    network: str = setting(
+        "mlp", one_of(NETWORKS, "only these are defined"),
+        "architecture: fully connected, recurrent, or convolutional", "|".join(NETWORKS),
+    )  # fmt: skip
     points: int = setting(
         8, whole(2, "alignment compares pairs of points", "pass 16, say"),
         "P, number of training points", "P",
