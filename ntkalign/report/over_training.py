@@ -74,34 +74,35 @@ def over_training(result: Verification, folder: Path) -> Path | None:
 
 def _panels(table: pd.DataFrame, network: str) -> Iterator[Callable[[Axes], None]]:
     """What draws each panel: scores layer by layer, then gaps, then rules."""
-    normal = table[table["rule"] == NORMAL.name]
+    normal, widths = table[table["rule"] == NORMAL.name], sorted({int(m) for m in table["width"]})
     for draw, quantity in ((_scores, SCORE), (_gaps, GAP)):
         own = normal[normal["quantity"] == quantity]
         for layer in sorted({int(n) for n in own["layer"].dropna()}):
             here = normal[normal["layer"] == layer]
-            yield partial(draw, rows=here, title=layer_title(layer, network))
+            yield partial(draw, rows=here, widths=widths, title=layer_title(layer, network))
     gaps = table[table["quantity"] == DIVERGENCE]
     for rule in dict.fromkeys(gaps["rule"]):
         if rule not in RULES or not RULES[rule].control:
             here = gaps[gaps["rule"] == rule]
             label = r"$\max_x\|f^t-f_{\mathrm{rule}}^t\|$"
-            yield partial(_falling, rows=here, title=plain(rule_title(rule)), label=label)
+            title = plain(rule_title(rule))
+            yield partial(_falling, rows=here, widths=widths, title=title, label=label)
 
 
-def _gaps(axis: Axes, rows: pd.DataFrame, title: str) -> None:
+def _gaps(axis: Axes, rows: pd.DataFrame, widths: Sequence[int], title: str) -> None:
     """‖Σ/m − Δ‖/‖Δ‖ at each time."""
     own = rows[rows["quantity"] == GAP]
-    _falling(axis, own, title, r"$\|\Sigma_l/m_{l-1}-\Delta_l\|/\|\Delta_l\|$")
+    _falling(axis, own, widths, title, r"$\|\Sigma_l/m_{l-1}-\Delta_l\|/\|\Delta_l\|$")
 
 
-def _scores(axis: Axes, rows: pd.DataFrame, title: str) -> None:
+def _scores(axis: Axes, rows: pd.DataFrame, widths: Sequence[int], title: str) -> None:
     """S_l at each time, 1 at infinite width, and what shuffled weights have."""
     own, shuffled = (rows[rows["quantity"] == quantity] for quantity in (SCORE, SHUFFLED))
-    for colour, (width, times, values) in _curves(own):
+    for colour, (width, times, values) in _curves(own, widths):
         axis.plot(times, 1 - values.T, color=colour, alpha=0.15, linewidth=0.6)
         mean = 1 - values.mean(axis=0)
         axis.plot(times, mean, color=colour, linewidth=1.4, label=f"$m$ = {width}")
-    for colour, (_, times, values) in _curves(shuffled, _widths(own)):
+    for colour, (_, times, values) in _curves(shuffled, widths):
         axis.plot(times, values.mean(axis=0), "--", color=colour, linewidth=1.0)
     axis.plot([], [], "--", color="0.4", linewidth=1.0, label="weights shuffled")
     axis.axhline(1, color="k", linestyle=":", linewidth=1.2, label="infinite width")
@@ -110,31 +111,27 @@ def _scores(axis: Axes, rows: pd.DataFrame, title: str) -> None:
     _label(axis, title, "alignment score $S_l$")
 
 
-def _falling(axis: Axes, rows: pd.DataFrame, title: str, label: str) -> None:
+def _falling(axis: Axes, rows: pd.DataFrame, widths: Sequence[int], title: str, label: str) -> None:
     """Something that is small where networks are wide; both axes are logarithmic."""
-    for colour, (width, times, values) in _curves(rows):
+    for colour, (width, times, values) in _curves(rows, widths):
         values = np.where(values > 0, values, np.nan)
         axis.plot(times, values.T, color=colour, alpha=0.15, linewidth=0.6)
         axis.plot(times, _typical(values), color=colour, linewidth=1.4, label=f"$m$ = {width}")
     axis.set_xscale("log")
-    axis.set_yscale("log")
+    if (rows["value"] > 0).any():
+        axis.set_yscale("log")
     _label(axis, title, label)
 
 
 def _curves(
-    rows: pd.DataFrame, widths: Sequence[int] | None = None
+    rows: pd.DataFrame, widths: Sequence[int]
 ) -> Iterator[tuple[str, tuple[int, np.ndarray, np.ndarray]]]:
-    """For each width its colour, the times, and values by seed and time."""
-    every = _widths(rows) if widths is None else widths
-    for colour, width in zip(cycle(PALETTE), every, strict=False):
+    """For each width its colour, the same in all panels, the times, and values by seed and time."""
+    for colour, width in zip(cycle(PALETTE), widths, strict=False):
         own = rows[rows["width"] == width]
         if len(own):
             by_seed = own.pivot(index="seed", columns="time", values="value")
             yield colour, (width, by_seed.columns.to_numpy(float), by_seed.to_numpy(float))
-
-
-def _widths(rows: pd.DataFrame) -> list[int]:
-    return sorted({int(m) for m in rows["width"]})
 
 
 def _typical(values: np.ndarray) -> np.ndarray:

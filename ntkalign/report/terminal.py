@@ -57,7 +57,9 @@ def networks(config: dict[str, object]) -> str:
     """The architecture and its widths."""
     kind = {"rnn": "recurrent, ", "cnn": "convolutional, "}.get(str(config.get("network")), "")
     norm, readout = config.get("norm", "none"), config.get("readout", "scaled")
-    more = f", batch norm per {norm}" if norm != "none" else ""
+    strides = config.get("strides")
+    more = f", strides {_list(strides)}" if strides else ""
+    more += f", batch norm per {norm}" if norm != "none" else ""
     more += ", readout without its factor 1/√m" if readout != "scaled" else ""
     depth = f"{kind}depth {config['depth']}, {config['activation']}{more}"
     times = config.get("multipliers")

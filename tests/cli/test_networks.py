@@ -41,7 +41,10 @@ DATA = {
     "rnn": "add (4 points, 3 steps of 1 inputs, 1 outputs)",
     "cnn": "sphere (4 points, images, 1 outputs)",
 }
-KINDS = {"rnn": "recurrent", "cnn": "convolutional"}
+ARCHITECTURE = {
+    "rnn": "recurrent, depth 3, tanh, widths 4, 6, 8",
+    "cnn": "convolutional, depth 3, tanh, strides 2, 3, widths 4, 6, 8",
+}
 
 
 @contextlib.contextmanager
@@ -146,7 +149,7 @@ def test_shuffled_scores_are_a_baseline_of_gradient_descent_alone(run):
 def test_the_report_names_the_network_and_shows_what_goes_on_over_training(run):
     markdown = (run.folder / "report.md").read_text()
     page = (run.folder / "report.html").read_text()
-    words = (f"Data {DATA[run.network]}", f"{KINDS[run.network]}, depth 3, tanh, widths 4, 6, 8",
+    words = (f"Data {DATA[run.network]}", ARCHITECTURE[run.network],
              "2 seeds", "Over training")  # fmt: skip
     for text in (markdown, page):
         for word in words:
@@ -163,7 +166,7 @@ def test_the_report_names_the_network_and_shows_what_goes_on_over_training(run):
     plots = {path.name for path in (run.folder / "plots").iterdir()}
     assert {"over-training.svg", "over-training.png"} <= plots
     ElementTree.parse(run.folder / "plots" / "over-training.svg")
-    assert f"4 points, {KINDS[run.network]}, depth 3, tanh, widths 4, 6, 8" in run.printed
+    assert f"4 points, {ARCHITECTURE[run.network]}" in run.printed
     assert f"report: {run.folder / 'report.html'}" in run.printed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ntkalign.claims.claim import BOTTLENECK, MAIN, Question
 from ntkalign.claims.theory import DISCREPANCY
 from ntkalign.claims.verdicts import Finding
-from ntkalign.report.rows import rows, rule_title
+from ntkalign.report.rows import layer_title, rows, rule_title
 from ntkalign.rules import RULES
 
 
@@ -30,3 +30,11 @@ def test_layers_that_agree_share_a_row():
     ]
     (neck,) = rows([finding(1, family=BOTTLENECK, rule="fa")])
     assert neck.rule == "FA, bottleneck"
+
+
+def test_layers_of_a_recurrent_network_are_called_what_they_are():
+    names = [layer_title(layer, "rnn") for layer in (1, 2, 3)]
+    assert names == ["input weights", "recurrent weights", "readout"]
+    for network in ("mlp", "cnn"):
+        assert [layer_title(layer, network) for layer in (1, 3)] == ["layer 1", "layer 3"]
+    assert layer_title(2) == "layer 2"

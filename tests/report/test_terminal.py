@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from ntkalign import Settings
 from ntkalign.cells.cell import Row
 from ntkalign.claims.claim import MAIN, Claim, Kind
 from ntkalign.claims.theory import PROPOSITION_2
 from ntkalign.quantities.catalogue import EXPANSION
 from ntkalign.report import print_verdicts
-from ntkalign.report.terminal import regime
+from ntkalign.report.terminal import networks, points, regime
 from ntkalign.runs.table import table_of
 from tests.report.test_files import WIDTHS, finding, result, table
 
@@ -84,3 +85,40 @@ def test_enough_widths_inside_leave_nothing_to_add():
 def test_a_report_of_before_says_that_nothing_is_known():
     line = regime(result(finding(PROPOSITION_2), data=table(PROPOSITION_2)))
     assert line == "Regime: how far training moves the networks was not measured."
+
+
+def config(**changes):
+    return Settings(points=5, widths=(8, 16, 32), **changes).as_json()
+
+
+@pytest.mark.parametrize(
+    ("changes", "data", "architecture"),
+    [
+        ({"inputs": 64, "outputs": 10}, "digits (5 points, 64 inputs, 10 outputs)",
+         "depth 3, tanh, widths 8, 16, 32"),
+        ({"network": "rnn", "steps": 4, "inputs": 2, "outputs": 1},
+         "add (5 points, 4 steps of 2 inputs, 1 outputs)",
+         "recurrent, depth 3, tanh, widths 8, 16, 32"),
+        ({"network": "rnn", "steps": 4, "inputs": 2, "outputs": 1, "readout": "unscaled",
+          "activation": "relu"},
+         "add (5 points, 4 steps of 2 inputs, 1 outputs)",
+         "recurrent, depth 3, relu, readout without its factor 1/√m, widths 8, 16, 32"),
+        ({"network": "cnn", "outputs": 10, "multipliers": (1, 2), "norm": "channel"},
+         "digits (5 points, images, 10 outputs)",
+         "convolutional, depth 3, tanh, batch norm per channel, widths 8, 16, 32 × (1, 2)"),
+        ({"network": "cnn", "outputs": 10, "strides": (1, 2)},
+         "digits (5 points, images, 10 outputs)",
+         "convolutional, depth 3, tanh, strides 1, 2, widths 8, 16, 32"),
+    ],
+)  # fmt: skip
+def test_data_and_architecture_in_words(changes, data, architecture):
+    assert points(config(**changes)) == data
+    assert networks(config(**changes)) == architecture
+
+
+def test_held_out_points_are_counted_and_reports_of_before_have_no_network():
+    old = config(inputs=64, outputs=10) | {"held_out": 3}
+    for name in ("network", "steps", "norm", "readout", "strides"):
+        del old[name]
+    assert points(old) == "digits (5 points, 3 more held out, 64 inputs, 10 outputs)"
+    assert networks(old) == "depth 3, tanh, widths 8, 16, 32"
