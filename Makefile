@@ -44,6 +44,8 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/flow.py scale --widths 2048,4096,8192,16384
 	$(BIN)/python benchmarks/flow.py rules --widths 4096,16384
 	$(BIN)/python benchmarks/noise.py
+	$(BIN)/python benchmarks/errors.py --network rnn --widths 32,100
+	$(BIN)/python benchmarks/errors.py --network cnn --widths 16,40
 	$(BIN)/python benchmarks/training.py rules --cnn 16,32,64 --rnn 64,256,1024
 	$(BIN)/python benchmarks/training.py plain --cnn 8,16,32,64 --kmnist 8,16,32,64 --rnn 64,128,256,1024
 	$(BIN)/python benchmarks/training.py convolutions --cnn 8,16,32,64
