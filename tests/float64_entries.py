@@ -67,6 +67,7 @@ from ntkalign.cells.kernels import held_out, prepare  # noqa: E402
 from ntkalign.data.catalogue import Data  # noqa: E402
 from ntkalign.flow.initial_state import InitialState  # noqa: E402
 from ntkalign.kernels.analytic import infinite_width_kernels  # noqa: E402
+from ntkalign.kernels.convolutional import convolutional_kernels  # noqa: E402
 from ntkalign.kernels.empirical import Factors, at_once, empirical, factors  # noqa: E402
 from ntkalign.kernels.prediction import predicted_outputs  # noqa: E402
 from ntkalign.kernels.training_time import choose_time  # noqa: E402
@@ -144,7 +145,8 @@ def of_recurrent():
     image = Convolutional((4, 4, 1), (2,), (2,), 2, ACTIVATIONS["tanh"])
     seen_image = image.forward(image.initialise(KEY), double(images))
     moves = image.outer(backpropagate(seen_image, seen_image, double(Y)), seen_image.activities)
-    return seen.output, direct, network.outer(signals, seen.activities), moves
+    again = network.pass_from_preactivations(double(sequences), seen.preactivations)
+    return seen.output, direct, network.outer(signals, seen.activities), moves, again.output
 
 
 def entries():
@@ -191,6 +193,9 @@ def entries():
             Y,
             np.zeros((4, 2)),
             TIMES,
+        ),
+        "kernels of channels": lambda: (
+            convolutional_kernels(ACTIVATIONS["tanh"], (2,), 0.3, Z[:, :4, None, None] * IMAGE).ntk
         ),
         "initial outputs": lambda: outputs_at_0(
             biased.bias_std, infinite_width_kernels(FAMILY, X).features[-1], 0, 2, "shared"

@@ -38,7 +38,7 @@ def test_a_script_measures_its_claims(name, tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["recurrent", "convolutional"])
 def test_a_script_of_another_network_measures_its_claims(name, tmp_path, capsys):
-    flags = ["--points", "3", "--widths", "4,6,9", "--seeds", "2", "--time", "0.1"]
+    flags = ["--points", "4", "--widths", "4,6,9", "--seeds", "2", "--time", "0.1"]
     assert load(name).main([*flags, "--rules", "align-zero", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     ids = {"recurrent": "appendix-e", "convolutional": "cnn"}

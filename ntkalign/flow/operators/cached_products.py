@@ -141,7 +141,7 @@ class ProductCache:
         Raises:
             NewProductError: if there are no anchors for it.
         """
-        if _is_small(matrix) or block >= min(matrix.shape):  # nothing is of low rank
+        if _is_small(matrix) or block >= max(matrix.shape):  # nothing is of low rank
             return times(rows, matrix, transpose)
         use = self._uses[name, transpose]
         self._uses[name, transpose] += 1

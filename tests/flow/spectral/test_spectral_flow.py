@@ -35,7 +35,7 @@ def flow(case, rule, engine, tolerance, times, **options):
 def observed(flow):
     """Everything that is measured, as (values, bounds) by (layer, quantity)."""
     start, now = flow.initial.observations, flow.observe()
-    series = measure.activation_drift(start, now) | measure.weight_drift(flow)
+    series = measure.activation_drift(flow.network, start, now) | measure.weight_drift(flow)
     series |= measure.alignment(flow) | measure.jacobian_drift(flow.network, start, now)
     moved = np.linalg.norm(flow.output - np.asarray(flow.initial.first.output), axis=(1, 2))
     return series | {(None, "output"): (moved, 0 * moved)}
