@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import faults_of_experiments, faults_of_training
+from tests import faults_of_experiments, faults_of_networks, faults_of_training
 
 ROOT = Path(__file__).parent.parent
 
@@ -685,7 +685,11 @@ MUTANTS = (
         "np.linalg.norm(a - b)",
         KERNELS,
     ),
-    *(Mutant(*row) for row in (*faults_of_training.ROWS, *faults_of_experiments.ROWS)),
+    *(
+        Mutant(*row)
+        for faults in (faults_of_networks, faults_of_training, faults_of_experiments)
+        for row in faults.ROWS
+    ),
 )
 
 

@@ -9,11 +9,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import ntkalign.networks.jacobians as jacobians_of_layers
+import ntkalign.flow.operators.moving_weights as moving_weights
+import ntkalign.networks.jacobians as layerwise
+from ntkalign import FlowOptions, gradient_flow
 from ntkalign.quantities import theory as measure
 from ntkalign.rules import RULES
 from tests import flow_reference as reference
-from tests.tied import SHARE, Tied, agree, convolutional, flow, jacobians, recurrent, truth
+from tests.tied import (
+    SHARE,
+    TOLERANCE,
+    Tied,
+    agree,
+    convolutional,
+    flow,
+    jacobians,
+    recurrent,
+    truth,
+)
 
 CASES = {
     "rnn": Tied(recurrent(5, 3, features=2, bias_std=0.3), times=(0.3, 1.0)),
@@ -148,10 +160,29 @@ def test_a_rules_kernel_is_how_outputs_start_to_move(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_jacobian_measured_point_by_point_is_the_same(name, monkeypatch):
+def test_jacobians_are_measured_alike_in_whatever_form(name, monkeypatch):
+    """As blocks, or by inner products of all places, a point at a time."""
     case, found, _ = both(name, "spectral", "fa")
     start, now = found.initial.observations, found.observe()
     at_once = measure.jacobian_drift(case.network, start, now)
-    monkeypatch.setattr(jacobians_of_layers, "HELD", 1)
-    for quantity, (values, _) in measure.jacobian_drift(case.network, start, now).items():
-        agree(values, at_once[quantity][0], 1e-13)
+    for cheaper in (True, False):
+        monkeypatch.setattr(layerwise, "blocks_are_cheaper", lambda *_, it=cheaper: it)
+        monkeypatch.setattr(layerwise, "HELD", 1)
+        for quantity, (values, _) in measure.jacobian_drift(case.network, start, now).items():
+            agree(values, at_once[quantity][0], 1e-12)
+
+
+@pytest.mark.parametrize("name", ["rnn", "cnn"])
+def test_weights_move_alike_in_whatever_form(name, monkeypatch):
+    """As full matrices, which is cheaper for all of these networks, or by inner products."""
+    case, found, _ = both(name, "spectral", "fa")
+    monkeypatch.setattr(moving_weights, "CHEAPER", np.inf)
+    options = FlowOptions("spectral", TOLERANCE["spectral"])
+    other = gradient_flow(case.problem, found.rule, options)
+    assert other.effort.steps == found.effort.steps
+    agree(other.output, found.output, 1e-10)
+    for layer in range(1, case.network.depth + 1):
+        agree(other.weight_change(layer), found.weight_change(layer), 1e-10)
+    now, before = other.observe(), found.observe()
+    for one, same in zip(now.jacobian, before.jacobian, strict=True):
+        agree(one, same, 1e-10)

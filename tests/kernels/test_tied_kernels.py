@@ -36,7 +36,7 @@ def of_full_jacobians(case, x, other):
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_the_product_of_full_jacobians(name, monkeypatch):
-    """At once, batch by batch, between different points, and a few terms of a sum at a time."""
+    """At once, in batches, between different points, in either form; few terms at a time."""
     case = CASES[name]
     x, other = case.x, case.x[::-1][:2] + 0.3
     of = partial(empirical, case.network, case.start)
@@ -49,7 +49,9 @@ def test_it_is_the_product_of_full_jacobians(name, monkeypatch):
     agree(of(x, other).ntk, between, SHARE)
     agree(of(x, other, batch=3).ntk, between, SHARE)
     monkeypatch.setattr(kernels, "HELD", 1)
-    agree(of(x, other).ntk, between, SHARE)
+    for cheaper in (True, False):
+        monkeypatch.setattr(kernels, "blocks_are_cheaper", lambda *_, it=cheaper: it)
+        agree(of(x, other).ntk, between, SHARE)
 
 
 @pytest.mark.parametrize("name", ["rnn", "cnn"])

@@ -1,0 +1,52 @@
+"""Faults to plant in what is asked, measured and said of networks of all kinds: rows for mutants.
+
+What it is, file, what stands there once, what is put in its place, tests that should notice.
+"""
+
+from __future__ import annotations
+
+FAMILIES = ("networks/test_family",)
+QUESTIONS = ("claims/test_questions",)
+SETTINGS = ("runs/test_settings",)
+SWEEP = ("runs/test_sweep",)
+OVER_TIME = ("quantities/test_over_time",)
+SHUFFLED = ("quantities/test_shuffled_scores",)
+PANELS = ("report/test_over_training",)
+
+ROWS = (
+    ("family: the bottleneck of a recurrent network grows", "networks/family.py",
+     "width=width if self.bottleneck is None else self.bottleneck,", "width=width,", FAMILIES),
+    ("family: multipliers relative to the first", "networks/family.py",
+     "width * k // min(multipliers)", "width * k // multipliers[0]", FAMILIES),
+    ("family: a batch norm within the assumptions", "networks/family.py",
+     "return super().meets_assumptions and self.norm is Norm.NONE",
+     "return super().meets_assumptions", FAMILIES),
+    ("claims: of convolutions asked of the dense layer, too", "claims/tied_weights.py",
+     '"weight-drift", Kind.BOUND, -0.5, LEMMA_RULES, (ABOVE_NECK,),\n'
+     "          layers=Layers.HIDDEN, network=CNN),",
+     '"weight-drift", Kind.BOUND, -0.5, LEMMA_RULES, (ABOVE_NECK,), network=CNN),', QUESTIONS),
+    ("claims: of all networks asked at once", "claims/catalogue.py",
+     "if (entry.command, entry.network) == (command, network)", "if entry.command == command",
+     QUESTIONS),
+    ("settings: steps of a network that has none", "runs/settings.py",
+     '    "steps": (("rnn",), None),\n', "", SETTINGS),
+    ("sweep: the baseline at all widths", "runs/sweep.py",
+     "frozenset(q for q in quantities if q not in BASELINES)", "frozenset(quantities)", SWEEP),
+    ("over time: no errors", "quantities/measuring.py", "found[name] = values, error",
+     "found[name] = values, 0 * error", OVER_TIME),
+    ("shuffled: only the change", "quantities/theory.py",
+     "(start + change).ravel()[order].reshape(start.shape) - start",
+     "change.ravel()[order].reshape(start.shape)", SHUFFLED),
+    ("scores: perfect where a convolution is dead", "quantities/theory.py",
+     "float(np.maximum(0.0, 1.0 - score))", "max(0.0, 1.0 - score)", SHUFFLED),
+    ("report: titles of layers exchanged", "report/rows.py",
+     '{1: "input weights", 2: "recurrent weights"', '{2: "input weights", 1: "recurrent weights"',
+     ("report/test_rows",)),
+    ("report: colours panel by panel", "report/over_training.py",
+     "for colour, (width, times, values) in _curves(own, widths):",
+     'for colour, (width, times, values) in _curves(own, sorted({int(m) for m in own["width"]})):',
+     PANELS),
+    ("report: claims of all networks under each", "report/claim_list.py",
+     "own = (entry for entry in entries if entry.network == network)", "own = iter(entries)",
+     ("report/test_claim_list",)),
+)  # fmt: skip
