@@ -12,6 +12,8 @@ SWEEP = ("runs/test_sweep",)
 OVER_TIME = ("quantities/test_over_time",)
 SHUFFLED = ("quantities/test_shuffled_scores",)
 PANELS = ("report/test_over_training",)
+FLOWS = ("flow/test_tied_weights",)
+FORMS = ("kernels/test_tied_kernels.py::test_it_is_the_product_of_full_jacobians",)
 
 ROWS = (
     ("family: the bottleneck of a recurrent network grows", "networks/family.py",
@@ -49,4 +51,23 @@ ROWS = (
     ("report: claims of all networks under each", "report/claim_list.py",
      "own = (entry for entry in entries if entry.network == network)", "own = iter(entries)",
      ("report/test_claim_list",)),
+    # flows of tied weights: rows are ordered by point, then place
+    ("ties: the last step alone learns", "networks/recurrent.py",
+     "tuple(_swapped(a) if a.ndim == 3 else a for a in arrays)",
+     "tuple(a[:, -1] if a.ndim == 3 else a for a in arrays)", FLOWS),
+    ("ties: windows with channels before taps", "networks/convolution.py",
+     "numpy.transpose(shifts, (4, 2, 3, 0, 1))", "numpy.transpose(shifts, (4, 2, 3, 1, 0))", FLOWS),
+    ("ties: W* with errors of other points", "flow/trajectory.py",
+     "np.repeat(self.delta, places, axis=1)", "np.tile(self.delta, (1, places, 1))", FLOWS),
+    ("ties: biases rest while matrices move", "flow/operators/moving_weights.py",
+     "swapaxes(1, 2)) + motion.plus * motion.shift[:, None]", "swapaxes(1, 2))", FLOWS),
+    ("ties: a kernel's mean over places", "kernels/empirical.py", "gamma.sum(axis=(1, 4))",
+     "gamma.mean(axis=(1, 4))", FORMS),
+    ("ties: a kernel with a bias for the inputs", "kernels/empirical.py",
+     "bias = layer.places, float(layer.has_bias)", "bias = layer.places, 1.0", FORMS),
+    ("ties: activations drift as the mean of steps", "quantities/theory.py",
+     "moved.mean(axis=1).max(axis=-1, keepdims=True)",
+     "moved.mean(axis=1).mean(axis=-1, keepdims=True)", FLOWS),
+    ("ties: scores of operators without their stride", "networks/operators.py",
+     'stride = getattr(layer, "stride", 1)', "stride = 1", FLOWS),
 )  # fmt: skip

@@ -54,6 +54,9 @@ SLOW = (
     "flow/test_gradient_flow.py",
     "kernels/",
     "flow/spectral/test_spectral_flow.py",
+    "flow/test_one_place.py::test_a_flow_is_that_of_dense_layers",
+    "flow/test_tied_engines.py",
+    "flow/test_tied_weights.py",
     # other processes
     "training/test_trainer.py::test_a_run_that_is_killed_goes_on",
     "training/test_trainer.py::test_points_that_come_in_stretches_give_the_same_bits",

@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -14,7 +15,7 @@ from ntkalign.flow.initial_state import InitialState, Observations
 from ntkalign.flow.operators.low_rank import LowRank
 from ntkalign.flow.options import MAX_STEPS, FlowOptions
 from ntkalign.flow.problem import Problem
-from ntkalign.networks.base import Network
+from ntkalign.networks.base import Network, backpropagate
 from ntkalign.precision import in_float64
 from ntkalign.rules import Rule
 
@@ -140,12 +141,25 @@ class Flow(abc.ABC):
 
     def frozen_change(self, layer: int) -> list[LowRank]:
         """B_l = W*_l − W_l^0 at each saved time, of rank P·R, from δ alone (13)."""
+        if self.network.couples_points:  # there is no Jacobian of each point by itself
+            return [self._carried_back(layer, delta) for delta in self.delta]
         activity = np.asarray(self.initial.activities[layer - 1])
         feedback = self.initial.observations.jacobian[layer - 1][0]
         places = len(activity) // len(self.y)
         weighted = np.einsum("cpm,npc->nmp", feedback, np.repeat(self.delta, places, axis=1))
         share = self.network.maps[layer - 1].scale / len(self.y)
         return [LowRank(share * w, activity.T) for w in weighted]
+
+    @in_float64
+    def _carried_back(self, layer: int, delta: np.ndarray) -> LowRank:
+        """B_l by backpropagation of δ through the network of time 0, all points at once."""
+        network, first = self.network, self.initial.first
+        error = network.output_scale * jnp.asarray(delta).reshape(-1, *network.output_shape)
+        weights = tuple(jnp.asarray(weight, jnp.float64) for weight in first.weights)
+        signals = backpropagate(weights, first, error)
+        weight = network.outer(signals, first.activities)[layer - 1].weight
+        matrix = np.asarray(network.maps[layer - 1].matrix(weight)) / len(delta)
+        return LowRank(matrix, np.eye(matrix.shape[1]))
 
     @in_float64
     def splits(self, layer: int) -> list[SplitChange]:
