@@ -10,6 +10,7 @@ SLOW = (
     # whole runs
     "cells/",
     "test_properties.py",
+    "test_properties_tied.py",
     "test_scripts.py",
     "cli/test_main.py::test_a_run_leaves_its_files",
     "cli/test_main.py::test_the_json_keeps_its_schema",
