@@ -72,6 +72,7 @@ from ntkalign.kernels.empirical import Factors, at_once, empirical, factors  # n
 from ntkalign.kernels.prediction import predicted_outputs  # noqa: E402
 from ntkalign.kernels.training_time import choose_time  # noqa: E402
 from ntkalign.networks.convolutional import Convolutional  # noqa: E402
+from ntkalign.networks.normalisation import Norm  # noqa: E402
 from ntkalign.networks.recurrent import Recurrent  # noqa: E402
 from ntkalign.networks.shared_outputs import share_outputs  # noqa: E402
 from ntkalign.runs.sweep import specify  # noqa: E402
@@ -113,6 +114,16 @@ def flow_of(rule, engine):
     assert flow.outcome is Outcome.REACHED
     asked = flow.observe(), flow.splits(2), flow.weight_change(1)
     return flow.delta, flow.output, flow.initial.first, flow.initial.jacobian, asked
+
+
+def of_batch_norm():
+    """W* where points see one another, by the one engine that knows such networks."""
+    network = Convolutional((4, 4, 1), (2,), (2,), 2, ACTIVATIONS["tanh"], Norm.CHANNEL)
+    images = Z[:, :4, None, None] * IMAGE
+    problem = Problem.of(network, network.initialise(KEY), images, Y, TIMES, KEY)
+    flow = gradient_flow(problem, RULES["normal"], FlowOptions("dense", 1e-4, 200))
+    assert flow.outcome is Outcome.REACHED
+    return flow.output, [(change.left, change.right) for change in flow.frozen_change(1)]
 
 
 def verified():
@@ -173,6 +184,7 @@ def entries():
             backpropagate(passed()[1], passed()[1], double(Y)), passed()[1].activities
         ),
         "recurrent": of_recurrent,
+        "batch norm": of_batch_norm,
         "share_outputs": lambda: share_outputs(NETWORK, NETWORK.initialise(KEY), double(X), KEY),
         "initial state": lambda: InitialState.of(NETWORK, NETWORK.initialise(KEY), X).jacobian,
         "choose_time": lambda: choose_time(FAMILY, DATA, fall=1.0 + 1e-9),
