@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test test-fast test-deep test-gpu lint bench coverage truth mutants kernels-jax lock docs-experiments clean
+.PHONY: verify test test-fast test-deep test-gpu lint bench coverage truth mutants kernels-jax lock docs docs-experiments figures clean
 
 verify: .venv/ready
 	$(BIN)/ntkalign verify
@@ -71,8 +71,16 @@ kernels-jax: .venv/ready
 
 # Pin every dependency with its hashes; records no address it was downloaded from.
 lock: .venv/ready
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra docs --universal --python-version 3.11 \
 		--fork-strategy fewest --generate-hashes --no-header --no-annotate --upgrade --quiet --output-file requirements.txt
+
+# The site, in build/docs; warnings are errors. Notebooks run in their short form.
+docs: .venv/ready
+	NTKALIGN_SHORT=1 $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/docs
+
+# The reference figures again, each by the command beside it; says what changed. Half an hour.
+figures: .venv/ready
+	$(BIN)/python figures/make.py
 
 # What is made of the pages of experiments: from declarations, and from the runs in figures/.
 docs-experiments: .venv/ready

@@ -1,0 +1,173 @@
+"""Makes the reference figures again, and says what changed: ``make figures``.
+
+A folder here that holds a ``command.txt`` is a reference: the command that made it stands in that
+file, beside the report (JSON, Markdown), the table of measurements and the plots. Each command is
+run again in ``build/figures``; what it finds is compared with what is here, number by number and
+verdict by verdict, and takes its place.
+
+    python figures/make.py              # all of them; half an hour on two cores
+    python figures/make.py default      # one
+    python figures/make.py --check      # compare only, replace nothing
+
+Exit status: 0 nothing changed but what a clock says, 1 something did, 2 no such folder, 3 a command
+failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).parent
+COMMAND, JSON, TABLE, MARKDOWN, PLOTS = (
+    "command.txt", "report.json", "measurements.csv", "report.md", "plots",
+)  # fmt: skip
+KEY = ["family", "width", "seed", "rule", "layer", "quantity", "time"]
+FIELDS = ("verdict", "tightness", "assumptions_met", "stated_exponent")
+ROUNDING = 1e-12
+"""Relative; two processors may differ by so much."""
+
+
+def command_of(folder: Path) -> list[str]:
+    """The words of the command that made a reference, without where it wrote."""
+    return shlex.split((folder / COMMAND).read_text(encoding="utf-8"), comments=True)
+
+
+def references(root: Path = ROOT) -> dict[str, Path]:
+    """The folders that a command made, by name."""
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{COMMAND}"))}
+
+
+def changes(old: Path, new: Path) -> Iterator[str]:
+    """What differs between two folders of one command, a line each."""
+    if not (old / JSON).is_file():
+        yield "it is new"
+        return
+    yield from _changed_numbers(*(pd.read_csv(folder / TABLE) for folder in (old, new)))
+    yield from _changed_verdicts(*(_findings(folder) for folder in (old, new)))
+    drawn = [{plot.name for plot in (folder / PLOTS).glob("*.svg")} for folder in (old, new)]
+    yield from (f"plot {name} is gone" for name in sorted(drawn[0] - drawn[1]))
+    yield from (f"plot {name} is new" for name in sorted(drawn[1] - drawn[0]))
+
+
+def _changed_numbers(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[str]:
+    both = old.merge(new, on=KEY, how="outer", suffixes=("", "_new"), indicator=True)
+    for side, word in (("left_only", "gone"), ("right_only", "new")):
+        rows = both[both["_merge"] == side]
+        if len(rows):
+            names = ", ".join(sorted(set(rows["quantity"])))
+            yield f"{len(rows)} rows are {word}: {names}"
+    both = both[both["_merge"] == "both"]
+    status = both[both["status"] != both["status_new"]]
+    if len(status):
+        first = status.iloc[0]
+        yield (f"{len(status)} rows have another status, {first['quantity']} at width "
+               f"{first['width']}, say: {first['status']}, now {first['status_new']}")  # fmt: skip
+    apart = (both["value_new"] - both["value"]).abs()
+    share = apart / both["value"].abs().clip(lower=np.finfo(float).tiny)
+    moved = both[share > ROUNDING]
+    if len(moved):
+        worst = both.loc[share.idxmax()]
+        beyond = int((apart > both["error"] + both["error_new"]).sum())
+        yield (f"{len(moved)} of {len(both)} numbers differ, by {share.max():.1g} at most "
+               f"({worst['quantity']}, width {worst['width']}, seed {worst['seed']}); "
+               f"{beyond} by more than their stated errors")  # fmt: skip
+
+
+def _findings(folder: Path) -> dict[tuple[object, ...], dict[str, object]]:
+    """The claims and controls of a report by what they are about."""
+    report = json.loads((folder / JSON).read_text(encoding="utf-8"))
+    return {
+        (kind, e["id"], e["quantity"], e["family"], e["rule"], e["layer"]): e
+        for kind in ("claims", "controls")
+        for e in report[kind]
+    }
+
+
+def _changed_verdicts(
+    old: dict[tuple[object, ...], dict[str, object]],
+    new: dict[tuple[object, ...], dict[str, object]],
+) -> Iterator[str]:
+    for key in dict.fromkeys((*old, *new)):
+        _, id, quantity, family, rule, layer = key
+        name = f"{id} ({quantity}, {rule}{f', layer {layer}' if layer else ''}, {family})"
+        if key not in new or key not in old:
+            yield f"{name} is {'gone' if key in old else 'new: ' + str(new[key]['verdict'])}"
+            continue
+        for field in FIELDS:
+            before, after = old[key].get(field), new[key].get(field)
+            if before != after:
+                yield f"{name}: {field} was {before}, is {after}"
+
+
+def replace(folder: Path, made: Path) -> None:
+    """Put what was made in the place of what is here; pages and PNGs can be made from it."""
+    shutil.rmtree(folder / PLOTS, ignore_errors=True)
+    (folder / PLOTS).mkdir()
+    for plot in sorted((made / PLOTS).glob("*.svg")):
+        shutil.copy(plot, folder / PLOTS)
+    for name in (JSON, TABLE, MARKDOWN):
+        shutil.copy(made / name, folder / name)
+
+
+def make(folder: Path, out: Path, check: bool = False) -> tuple[int, list[str]]:
+    """Run one command again and compare.
+
+    Args:
+        folder: the reference.
+        out: where the command writes.
+        check: whether to leave the reference as it is.
+
+    Returns:
+        The command's exit status, and what changed.
+    """
+    program, *words = command_of(folder)
+    assert program == "ntkalign", f"{folder / COMMAND} must be a command of ntkalign"
+    shutil.rmtree(out, ignore_errors=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "ntkalign", *words, "--out", out], cwd=ROOT.parent, check=False
+    )
+    if done.returncode:
+        return done.returncode, []
+    found = list(changes(folder, out))
+    if not check:
+        replace(folder, out)
+    return 0, found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make the references that are named; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    there = references()
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(there)}")
+    parser.add_argument("--check", action="store_true", help="compare only, replace nothing")
+    given = parser.parse_args(argv)
+    unknown = [name for name in given.names if name not in there]
+    if unknown:
+        print(f"figures: NAME ({unknown[0]}) must be one of {', '.join(there)}", file=sys.stderr)
+        return 2
+    status = 0
+    for name in given.names or there:
+        code, found = make(there[name], ROOT.parent / "build" / "figures" / name, given.check)
+        if code:
+            print(f"{name}: the command failed with status {code}; nothing is replaced")
+            return 3
+        print(f"{name}: {'; '.join(found) if len(found) < 2 else ''}" if found else
+              f"{name}: every number and verdict is as it was")  # fmt: skip
+        if len(found) > 1:
+            print("\n".join(f"  {line}" for line in found))
+        status = max(status, int(bool(found)))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
