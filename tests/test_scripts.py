@@ -36,15 +36,18 @@ def test_a_script_measures_its_claims(name, tmp_path, capsys):
     assert list((tmp_path / "plots").glob("*.png"))
 
 
-@pytest.mark.parametrize("name", ["recurrent", "convolutional"])
-def test_a_script_of_another_network_measures_its_claims(name, tmp_path, capsys):
-    flags = ["--points", "4", "--widths", "4,6,9", "--seeds", "2", "--time", "0.1"]
-    assert load(name).main([*flags, "--rules", "align-zero", "--out", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
-    ids = {"recurrent": "appendix-e", "convolutional": "cnn"}
-    for claim in ("activations", "weights", "discrepancy", "proposition-1", "proposition-2"):
-        assert f"{ids[name]}/{claim}" in out
-    assert list((tmp_path / "plots").glob("over-training.png"))
+@pytest.mark.parametrize(("name", "network"), [("recurrent", "rnn"), ("convolutional", "cnn")])
+def test_a_script_of_another_network_asks_all_of_its_claims(name, network, monkeypatch):
+    """What such a run measures and leaves is tested in tests/cli/test_networks.py."""
+    asked = []
+    monkeypatch.setattr(
+        "ntkalign.cli.main.run_verification", lambda flags: asked.append(flags) or 0
+    )
+    load(name).main(["--widths", "4,6,9"])
+    (flags,) = asked
+    settings = flags.settings()
+    assert (settings.network, settings.widths) == (network, (4, 6, 9))
+    assert (flags.claims, flags.out) == ("", Path("figures", name))
 
 
 def test_the_assumptions_script_draws_every_condition(tmp_path, capsys):
