@@ -12,6 +12,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
+    from ntkalign.claims.claim import Claim as Claim
+    from ntkalign.claims.claim import Control as Control
+    from ntkalign.data.catalogue import PointSet as PointSet
     from ntkalign.errors import IncompleteRunError as IncompleteRunError
     from ntkalign.errors import InputError as InputError
     from ntkalign.flow.gradient_flow import gradient_flow as gradient_flow
@@ -25,7 +28,10 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from ntkalign.networks.base import backpropagate as backpropagate
     from ntkalign.networks.family import Family as Family
     from ntkalign.networks.fully_connected import FullyConnected as FullyConnected
+    from ntkalign.plugins import register as register
     from ntkalign.precision import float64 as float64
+    from ntkalign.quantities.quantity import Layers as Layers
+    from ntkalign.quantities.quantity import Quantity as Quantity
     from ntkalign.rules import RULES as RULES
     from ntkalign.rules import Rule as Rule
     from ntkalign.rules import current_activity as current_activity
@@ -33,11 +39,14 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers and editors
     from ntkalign.runs.record import Verification as Verification
     from ntkalign.runs.settings import Settings as Settings
     from ntkalign.runs.verify import verify as verify
+    from ntkalign.statistics.judgement import Kind as Kind
     from ntkalign.statistics.rates import Rate as Rate
     from ntkalign.statistics.rates import fit as fit
     from ntkalign.version import __version__ as __version__
 
 _HOMES = {
+    "claims.claim": ("Claim", "Control"),
+    "data.catalogue": ("PointSet",),
     "errors": ("IncompleteRunError", "InputError"),
     "flow.gradient_flow": ("gradient_flow",),
     "flow.options": ("FlowOptions",),
@@ -47,11 +56,14 @@ _HOMES = {
     "networks.base": ("Network", "backpropagate"),
     "networks.family": ("Family",),
     "networks.fully_connected": ("FullyConnected",),
+    "plugins": ("register",),
     "precision": ("float64",),
+    "quantities.quantity": ("Layers", "Quantity"),
     "rules": ("RULES", "Rule", "current_activity", "initial_activity"),
     "runs.record": ("Verification",),
     "runs.settings": ("Settings",),
     "runs.verify": ("verify",),
+    "statistics.judgement": ("Kind",),
     "statistics.rates": ("Rate", "fit"),
     "version": ("__version__",),
 }

@@ -2,13 +2,15 @@
 
 A thing is registered under its name once. Looking a name up gives the thing, or one line with the
 nearest match; a thing of the user's own may be used beside the built-in ones, but never under the
-name of one of them, for results are kept by name.
+name of one of them, for results are kept by name. (:mod:`ntkalign.plugins` registers what is the
+user's own, of whatever kind.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from contextlib import contextmanager
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from ntkalign.errors import InputError, unknown_name
 
@@ -48,6 +50,11 @@ class Registry(Mapping[str, T], Generic[T]):
         if thing is None or thing.name not in self._built_in:
             return False
         return self._things[thing.name] is thing
+
+    @property
+    def built_in(self) -> tuple[T, ...]:
+        """The package's own things."""
+        return tuple(thing for name, thing in self._things.items() if name in self._built_in)
 
     def register(self, thing: T) -> T:
         """Add a thing.
@@ -94,6 +101,11 @@ class Registry(Mapping[str, T], Generic[T]):
                 because="results are kept by name", do=f"call it my-{thing.name}, say",
             )  # fmt: skip
 
+    def forget(self, names: Iterable[str]) -> None:
+        """Take things out again that were registered later; the package's own stay."""
+        for name in set(names) - self._built_in:
+            self._things.pop(name, None)
+
     def __getitem__(self, name: str) -> T:
         return self._things[name]
 
@@ -102,6 +114,25 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._things)
+
+
+@contextmanager
+def all_or_none(registries: Iterable[Registry[Any]]) -> Iterator[None]:
+    """Whatever ends by an error inside leaves these registries as they were.
+
+    Args:
+        registries: in which something is registered, or forgotten.
+
+    Yields:
+        Nothing.
+    """
+    before = [(registry, dict(registry._things)) for registry in registries]
+    try:
+        yield
+    except BaseException:
+        for registry, things in before:
+            registry._things = things
+        raise
 
 
 def check_legal(kind: str, name: str) -> None:

@@ -11,14 +11,17 @@
 
 The statistics are those of ``ntkalign verify``: :mod:`ntkalign.statistics.rates`,
 :mod:`ntkalign.statistics.judgement`. Nothing else is imported, JAX least of all.
+``check_rule``, ``check_quantity`` and ``check_network`` are here too, and imported when they are
+first used: they run what they check (:mod:`ntkalign.checking`).
 A quantity without noise is given as one number a width (or as a function with ``seeds=1``): then
 the law itself is judged, with its bend and its floor (:mod:`ntkalign.statistics.exact_laws`).
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -37,8 +40,22 @@ from ntkalign.statistics.samples import (
     shown,
 )
 
+if TYPE_CHECKING:
+    from ntkalign.checking.networks import check_network as check_network
+    from ntkalign.checking.quantities import check_quantity as check_quantity
+    from ntkalign.checking.rules import check_rule as check_rule
+
+_CHECKS = {"check_network": "networks", "check_quantity": "quantities", "check_rule": "rules"}
+"""Which module of :mod:`ntkalign.checking` has which."""
+
 RateKind = Literal["at most", "exactly"]
 RATE_KINDS: tuple[str, ...] = get_args(RateKind)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CHECKS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"ntkalign.checking.{_CHECKS[name]}"), name)
 
 
 def assert_rate(

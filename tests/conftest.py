@@ -27,8 +27,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 jaxtyping.install_import_hook("ntkalign", "beartype.beartype")  # before any of it is loaded
 
-from ntkalign.claims.catalogue import CLAIMS  # noqa: E402
-from ntkalign.quantities.catalogue import QUANTITIES  # noqa: E402
+from ntkalign import plugins  # noqa: E402
 from tests.memory import forget_programs  # noqa: E402
 from tests.slow import SLOW  # noqa: E402
 
@@ -76,6 +75,7 @@ def image_files() -> Path:
 
 @pytest.fixture
 def own_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Quantities and claims that a test registers are forgotten after it."""
-    for registry in (CLAIMS, QUANTITIES):
+    """What a test registers, and the plugins it loads, are forgotten after it."""
+    for registry in plugins.REGISTRIES:
         monkeypatch.setattr(registry, "_things", dict(registry))
+    monkeypatch.setattr(plugins, "_LOADED", {})

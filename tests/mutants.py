@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import faults_of_experiments, faults_of_networks, faults_of_training
+from tests import faults_of_checks, faults_of_experiments, faults_of_networks, faults_of_training
 
 ROOT = Path(__file__).parent.parent
 
@@ -687,7 +687,12 @@ MUTANTS = (
     ),
     *(
         Mutant(*row)
-        for faults in (faults_of_networks, faults_of_training, faults_of_experiments)
+        for faults in (
+            faults_of_networks,
+            faults_of_training,
+            faults_of_experiments,
+            faults_of_checks,
+        )
         for row in faults.ROWS
     ),
 )

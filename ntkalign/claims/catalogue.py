@@ -7,7 +7,7 @@ command asks about a claim follows from its quantity.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ntkalign.claims.claim import Claim
 from ntkalign.claims.kernels import KERNEL_CLAIMS
@@ -49,7 +49,7 @@ def register(*claims: Claim) -> None:
         InputError: if an id is taken, or a quantity unknown.
     """
     for id in dict.fromkeys(claim.id for claim in claims):
-        own = tuple(claim for claim in claims if claim.id == id)
+        own = tuple(replace(claim) for claim in claims if claim.id == id)  # knows its quantity now
         quantities = [QUANTITIES.lookup(claim.quantity, "quantity") for claim in own]
         commands, names = {q.command for q in quantities}, {q.name for q in quantities}
         networks = {claim.network for claim in own}

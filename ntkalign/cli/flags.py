@@ -29,6 +29,7 @@ from tyro.constructors import (
 
 from ntkalign.errors import InputError
 from ntkalign.experiments.options import Options
+from ntkalign.plugins import load
 from ntkalign.runs.settings import PRESETS, Settings
 from ntkalign.runs.settings import preset as of_preset
 from ntkalign.runs.suite import HELD_OUT
@@ -149,7 +150,22 @@ class AskedOptions(Asked):
 
 
 @dataclass(frozen=True)
-class VerifyFlags:
+class PluginFlags:
+    """What every command takes that names rules, data or claims: files with the user's own."""
+
+    plugin: Annotated[
+        tyro.conf.UseAppendAction[tuple[Path, ...]],
+        flag("file with rules, data, claims of your own; may be given several times", "FILE.py"),
+    ] = field(default=(), kw_only=True)
+
+    @property
+    def plugin_names(self) -> list[str]:
+        """The names of the files, without their folders."""
+        return [path.name for path in self.plugin]
+
+
+@dataclass(frozen=True)
+class VerifyFlags(PluginFlags):
     """Measure every claim of the theory and judge it."""
 
     run: tyro.conf.OmitArgPrefixes[Asked] = field(default_factory=Asked)
@@ -194,7 +210,8 @@ class VerifyFlags:
     def command(self) -> dict[str, object]:
         """What a report says of a run beyond its settings."""
         names = ("preset", "device", "resume", "fresh", "strict")
-        return {name: getattr(self, name) for name in names} | {"out": str(self.out)}
+        own = {name: getattr(self, name) for name in names} | {"out": str(self.out)}
+        return own | {"plugin": self.plugin_names}
 
 
 @dataclass(frozen=True)
@@ -209,14 +226,14 @@ class KernelsFlags(VerifyFlags):
 
 
 @dataclass(frozen=True)
-class ReportFlags:
+class ReportFlags(PluginFlags):
     """Rebuild a report from its stored results."""
 
     folder: Annotated[tyro.conf.Positional[Path], flag("a folder that a run has written", "DIR")]
 
 
 @dataclass(frozen=True)
-class ClaimsFlags:
+class ClaimsFlags(PluginFlags):
     """List the claims: id, equation, statement, stated rate."""
 
 
@@ -231,7 +248,7 @@ class DataFlags:
 
 
 @dataclass(frozen=True)
-class ExperimentFlags:
+class ExperimentFlags(PluginFlags):
     """Train what the paper trained for a table or a figure."""
 
     names: Annotated[
@@ -264,7 +281,7 @@ class ExperimentFlags:
         options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(self.options()).items()}
         names = ("device", "resume", "fresh")
         own = {name: getattr(self, name) for name in names} | {"out": str(self.out)}
-        return {"names": list(self.names)} | options | own
+        return {"names": list(self.names)} | options | own | {"plugin": self.plugin_names}
 
 
 NAMES = frozenset(
@@ -314,6 +331,8 @@ def parse(
 ) -> Any:
     """Parse flags; what tyro would print in a box becomes one line.
 
+    Plugins that are among them are loaded at once: other flags may name what they register.
+
     Args:
         kind: a class of flags, or a union of subcommands.
         argv: the words of the command line.
@@ -326,19 +345,23 @@ def parse(
         The flags.
 
     Raises:
-        InputError: if the flags cannot be parsed.
+        InputError: if the flags cannot be parsed, or a plugin cannot be loaded.
     """
     printed = io.StringIO()
     extra: dict[str, Any] = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(printed):
-            return tyro.cli(
+            flags = tyro.cli(
                 kind, args=list(argv), prog=prog, description=description, registry=_registry,
                 **extra,
             )  # fmt: skip
     except SystemExit as stop:
         if not stop.code:
             raise
+    else:
+        for path in getattr(flags, "plugin", ()):
+            load(path)
+        return flags
     text = re.sub(r"[─-╿]|-{3,}|[+|]", " ", printed.getvalue())  # what boxes are drawn with
     text = re.sub(
         r"(For full helptext|Argument helptext|Perhaps you meant).*", "", text, flags=re.S

@@ -31,6 +31,7 @@ from ntkalign.cli.flags import (
 from ntkalign.cli.verify import run_kernels, run_verification, say_where, terminal
 from ntkalign.errors import IncompleteRunError, InputError, unknown_name
 from ntkalign.experiments.tables import HISTORY, stored
+from ntkalign.plugins import not_loaded
 from ntkalign.report import load_report, print_verdicts, write_report
 from ntkalign.report.claim_list import print_claims
 from ntkalign.report.experiment_page import rebuild_page
@@ -98,6 +99,11 @@ def rebuild(folder: Path) -> int:
         console.print(f"report: {page}", highlight=False, soft_wrap=True)
         return 0
     result = load_report(folder)
+    for lacking in not_loaded(result.environment.plugins):
+        console.print(
+            f"plugin {lacking}: what is stored of its claims is judged",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
     page = write_report(result, folder)
     print_verdicts(result, console)
     say_where(console, result, page)

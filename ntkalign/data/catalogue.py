@@ -7,6 +7,7 @@ point is depends on the network that is trained on it: a vector, a sequence of v
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from jaxtyping import Float
 from ntkalign.data.add_task import NAME as ADD
 from ntkalign.data.add_task import SEED, answer, coin_flips
 from ntkalign.data.images import IMAGE_SETS, Images, read
-from ntkalign.data.own_file import read_points
+from ntkalign.data.own_file import made_points, read_points
 from ntkalign.errors import InputError, unknown_name
-from ntkalign.values import whole
+from ntkalign.registry import Registry, check_legal
+from ntkalign.values import function, whole
 
 NETWORKS = ("mlp", "rnn", "cnn")
 """Fully connected, recurrent, convolutional: what points can be made for."""
@@ -46,6 +48,32 @@ class Data:
     def first(self, points: int) -> Data:
         """So many of the points."""
         return replace(self, x=self.x[:points], y=self.y[:points])
+
+
+@dataclass(frozen=True)
+class PointSet:
+    """Points of the user's own by name, made by a function.
+
+    Args:
+        name: as ``data`` of a run names them.
+        make: ``(count) -> (x, y)``: numeric arrays with a row for each point, shaped as in a file
+            (:func:`~ntkalign.data.own_file.read_points`). The first ``count`` rows are used; fewer
+            are all that there are. Equal calls return equal points.
+
+    Raises:
+        InputError: if the name cannot be kept, or there is no function.
+    """
+
+    name: str
+    make: Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+    def __post_init__(self) -> None:
+        check_legal("data", self.name)
+        function("make", self.make)
+
+
+POINT_SETS: Registry[PointSet] = Registry("data", reserved=(*IMAGE_SETS, "sphere", ADD))
+"""Those of the user's own: all other names are built in."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +133,8 @@ def load(
             and Gaussian targets), ``cifar10`` or ``kmnist`` (read from ``directory``), ``add``
             (sequences of the Add task, different ones, with zeros before they begin), or the
             path of an ``.npz`` file with arrays ``x`` and ``y``, used as they are
-            (:func:`~ntkalign.data.own_file.read_points` says their shapes).
+            (:func:`~ntkalign.data.own_file.read_points` says their shapes), or the name of a
+            :class:`PointSet`.
         points: P. Images are drawn without replacement in one fixed random order, and a larger
             sphere contains a smaller one; a file and the Add task give their first P points.
         held_out: so many more, after the P, that are not trained on.
@@ -145,6 +174,12 @@ def load(
         x, y = read_points(path, network, steps)
         wanted.check(str(path), len(x))
         data = Data(path.name, x[: wanted.total], y[: wanted.total])
+    elif name in POINT_SETS:
+        _refuse("inputs", inputs, "they have their own number of inputs")
+        _refuse("outputs", outputs, "they have their own number of outputs")
+        x, y = made_points(name, POINT_SETS[name].make(wanted.total), network, steps)
+        wanted.check(name, len(x))
+        data = Data(name, x[: wanted.total], y[: wanted.total])
     elif name == "sphere":
         data = _sphere(wanted.total, network, inputs, outputs, steps)
     elif name == ADD and network == "rnn":
@@ -164,7 +199,7 @@ def load(
 
 def _no_such_data(name: str, network: str) -> InputError:
     allowed = (ADD,) if network == "rnn" else tuple(IMAGE_SETS)
-    allowed += ("sphere", "FILE.npz")
+    allowed += ("sphere", *POINT_SETS, "FILE.npz")
     if name == ADD:
         because = "its points are sequences"
         do = "pass the network rnn, or the data digits"

@@ -1,4 +1,4 @@
-"""A user's own points: an ``.npz`` file with arrays x and y, shaped for the network they train.
+"""A user's own points: arrays x and y, of an ``.npz`` file or made, shaped for what they train.
 
 What the axes of an array mean depends on the network: 8 × 8 numbers a point are eight steps of a
 sequence, or an image. Nothing is guessed: a shape that the network does not take is refused.
@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -61,16 +62,75 @@ def read_points(
     Raises:
         InputError: if the file cannot be read, or the network cannot be trained on it.
     """
-    must = f"be an .npz file with numeric arrays {SHAPES[network].text}"
-    if network != "mlp":
-        must += f" for the network {network}"
+    must = f"be an .npz file with numeric arrays {_shapes(network)}"
 
     def bad(got: str, do: str = "save it with numpy.savez(file, x=x, y=y)") -> InputError:
         return InputError(
             "data", path, must=must, got=got, because="one row is one training point", do=do
         )
 
-    arrays = _arrays(path, bad)
+    return shaped(_arrays(path, bad), network, steps, path.name, bad)
+
+
+def made_points(
+    name: str, made: Any, network: str, steps: int | None = None
+) -> tuple[Float[np.ndarray, "P ..."], Float[np.ndarray, "P C"]]:
+    """All points that a function of the user's own has made, shaped like those of a file.
+
+    Args:
+        name: of the data.
+        made: what it returned: x and y as :func:`read_points` has them.
+        network: ``mlp``, ``rnn`` or ``cnn``.
+        steps: K, for ``rnn``; that of the points if left out.
+
+    Returns:
+        x and y as :func:`read_points` returns them.
+
+    Raises:
+        InputError: if it is something else, or the network cannot be trained on it.
+    """
+    must = f"make numeric arrays {_shapes(network)}"
+
+    def bad(got: str, do: str = "return x, y from its function") -> InputError:
+        return InputError(
+            "data", name, must=must, got=got, because="one row is one training point", do=do
+        )
+
+    if not isinstance(made, tuple | list) or len(made) != 2:
+        raise bad(f"{type(made).__name__} from its function")
+    try:
+        arrays = {key: np.asarray(array) for key, array in zip(("x", "y"), made, strict=True)}
+    except ValueError:
+        raise bad("rows of unequal length") from None
+    return shaped(arrays, network, steps, name, bad)
+
+
+def _shapes(network: str) -> str:
+    return SHAPES[network].text + f" for the network {network}" * (network != "mlp")
+
+
+def shaped(
+    arrays: dict[str, np.ndarray],
+    network: str,
+    steps: int | None,
+    name: str,
+    bad: Callable[..., InputError],
+) -> tuple[Float[np.ndarray, "P ..."], Float[np.ndarray, "P C"]]:
+    """Arrays x and y as the network takes them.
+
+    Args:
+        arrays: both, whatever they are.
+        network: ``mlp``, ``rnn`` or ``cnn``.
+        steps: K, for ``rnn``; that of the arrays if None.
+        name: of where they come from.
+        bad: makes the error, from what was got and perhaps what to do.
+
+    Returns:
+        x and y in float64.
+
+    Raises:
+        InputError: if the network does not take them.
+    """
     x, y = arrays["x"], arrays["y"]
     axes = {"x": SHAPES[network].x_axes, "y": SHAPES[network].y_axes}
     for key, array in arrays.items():
@@ -87,7 +147,7 @@ def read_points(
     if steps is not None and steps != x.shape[1]:
         raise InputError(
             "steps", steps, must=f"be {x.shape[1]} or left out", got=repr(steps),
-            because=f"the sequences in {path.name} have {x.shape[1]}", do="leave it out",
+            because=f"the sequences in {name} have {x.shape[1]}", do="leave it out",
         )  # fmt: skip
     if x.ndim < axes["x"][0]:
         x = x[..., None]

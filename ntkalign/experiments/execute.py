@@ -2,7 +2,8 @@
 
 Every run has a checkpoint under a name that is made of all that decides its numbers: its settings,
 its points, the code. A run that was interrupted goes on from it; one that is finished is read from
-it; one that is asked for more epochs goes on where it ended.
+it; one that is asked for more epochs goes on where it ended. By a rule of the user's own, whose
+code is not known, every command trains anew.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ntkalign.data.decoded import Decoded
 from ntkalign.data.imagenet import UnreadableImageError
 from ntkalign.data.training_sets import Part, Points, TrainingSet
 from ntkalign.experiments.plan import Item, Plan
+from ntkalign.rules import RULES
 from ntkalign.runs.fingerprint import DECIDING_TRAINING, computed_by
 from ntkalign.training.feed import Feed, Fetched, batches_of_a_stretch, in_memory
 from ntkalign.training.trainer import History, Keeping, Moment, Run, train
@@ -110,7 +112,8 @@ class Executor:
         if stop.is_set():
             raise StoppedError
         began, reused, done = time.monotonic(), 0, 0
-        if self.fresh and path not in self.begun:
+        own = not RULES.is_built_in(RULES[item.rule])  # its code is not in the name of the run
+        if (self.fresh or own) and path not in self.begun:
             path.unlink(missing_ok=True)
         self.begun.add(path)
 

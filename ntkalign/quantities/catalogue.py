@@ -62,7 +62,7 @@ OF_THE_THEORY = (
     Quantity("sampled-score-error", r"$S_l$ sampled $-$ exact",
              EVERY, THEORY + "sampled_score", "(10)", signed=True, error_from=ErrorFrom.MEASURING),
     Quantity("score", r"$S_l$",
-             EVERY, THEORY + "sampled_score", "(9)", error_from=ErrorFrom.MEASURING),
+             EVERY, THEORY + "sampled_score", "(9)", error_from=ErrorFrom.ESTIMATE),
     Quantity("score-permuted", r"$S_l$ of shuffled weights",
              EVERY, THEORY + "permuted", "(9)", error_from=ErrorFrom.ESTIMATE, over_time=True),
     Quantity("kernel-drift", r"$\sup_t\|\Theta^t-\Theta^0\|/\|\Theta^0\|$",

@@ -47,7 +47,7 @@ def measure_kernel_drift(seen: Observed) -> Series:
 
 def _drift(seen: Observed) -> tuple[np.ndarray, np.ndarray]:
     start = seen.initial_kernels.ntk
-    drift = [distance(theta, start) for theta in _kernels_over_time(seen)]
+    drift = [distance(theta, start) for theta in kernels_over_time(seen)]
     return np.array(drift), np.full(len(drift), ROUNDING)
 
 
@@ -161,7 +161,15 @@ def _learnt(seen: Observed) -> tuple[Float[np.ndarray, "A C"], int]:
     return y, len(y) if seen.points is None else seen.points
 
 
-def _kernels_over_time(seen: Observed) -> Iterator[Float[np.ndarray, "A A C C"]]:
+def kernels_over_time(seen: Observed) -> Iterator[Float[np.ndarray, "A A C C"]]:
+    """The empirical NTK Θ^t at the saved times.
+
+    Args:
+        seen: the flow.
+
+    Yields:
+        Θ(x, x′) of outputs c and c′ at [x, x′, c, c′].
+    """
     passes = seen.over_time()
     for i in range(len(seen.flow.times)):
         rows = tuple(g[i].reshape(-1, g.shape[-1]) for g in passes.jacobian)

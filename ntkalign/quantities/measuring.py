@@ -5,7 +5,7 @@ Quantities that name the same measuring function are measured together, each fun
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,22 +57,34 @@ def measure(wanted: Iterable[str], fine: Observed, coarse: Observed) -> Measurem
             groups.setdefault(own, []).append(record)
     # what needs Jacobians first: the others then find the passes that came with them
     costly = sorted(groups, key=lambda f: groups[f][0].error_from is not ErrorFrom.ESTIMATE)
-    found = {function: _measure_group(groups[function], fine, coarse) for function in costly}
+    found = {function: measure_group(groups[function], fine, coarse) for function in costly}
     return Measurements(
         {name: number for f in groups for name, number in found[f].numbers.items()},
         {name: series for f in groups for name, series in found[f].over_time.items()},
     )
 
 
-def _measure_group(records: list[Quantity], fine: Observed, coarse: Observed) -> Measurements:
-    """All quantities of one measuring function."""
+def measure_group(records: Sequence[Quantity], fine: Observed, coarse: Observed) -> Measurements:
+    """All quantities of one measuring function.
+
+    Args:
+        records: those that name it.
+        fine: the flow.
+        coarse: the one at a looser tolerance.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        InputError: if the function does not return what the records say.
+    """
     estimate = fine.flow.effort.estimate
     sources = {record.name: record.error_from for record in records}
-    values = _checked(records, fine)
+    values = checked_series(records, fine)
     twice = ErrorFrom.LOOSER_FLOW in sources.values() or (
         ErrorFrom.ESTIMATE in sources.values() and estimate is None
     )
-    looser = _checked(records, coarse) if twice else {}
+    looser = checked_series(records, coarse) if twice else {}
     result: Numbers = {}
     for name, series in values.items():
         if sources[name[1]] is ErrorFrom.MEASURING:
@@ -97,8 +109,19 @@ def _over_time(
     return found
 
 
-def _checked(records: list[Quantity], seen: Observed) -> Series:
-    """What a measuring function returns: exactly what its records declare."""
+def checked_series(records: Sequence[Quantity], seen: Observed) -> Series:
+    """What a measuring function returns: exactly what its records declare.
+
+    Args:
+        records: those that name it.
+        seen: the flow.
+
+    Returns:
+        Values and bounds at the saved times.
+
+    Raises:
+        InputError: if it returns something else.
+    """
     series = records[0].function(seen)
     declared: set[Name] = {
         (layer, record.name) for record in records for layer in record.layers.of(seen.network.depth)

@@ -20,6 +20,7 @@ from ntkalign.claims.verdicts import Finding
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import ACTIVATIONS, Activation
+from ntkalign.plugins import loaded
 from ntkalign.rules import RULES, Rule
 from ntkalign.runs.settings import Settings
 from ntkalign.version import __version__
@@ -90,6 +91,7 @@ class Environment:
         flows: how many there were.
         networks_measured: of which something was measured.
         networks_reused: that were stored before.
+        plugins: files of the user's own that were loaded: name, digest, what each registered.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class Environment:
     flows: Flows = field(default_factory=Flows)
     networks_measured: int = 0
     networks_reused: int = 0
+    plugins: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def here(cls, *, seconds: float, flows: Flows, measured: int, reused: int) -> Environment:
@@ -115,17 +118,26 @@ class Environment:
             flows=flows,
             networks_measured=measured,
             networks_reused=reused,
+            plugins=tuple(plugin.as_json() for plugin in loaded()),
         )
 
     def as_json(self) -> dict[str, Any]:
         """As plain values."""
-        return vars(self) | {"versions": dict(self.versions), "flows": dict(vars(self.flows))}
+        return vars(self) | {
+            "versions": dict(self.versions),
+            "flows": dict(vars(self.flows)),
+            "plugins": [dict(plugin) for plugin in self.plugins],
+        }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Environment:
         """From plain values."""
         flows = _known(Flows, stored.get("flows") or {})
-        return cls(**(_known(cls, stored) | {"flows": Flows(**flows)}))
+        plugins = tuple(
+            {name: plugin[name] for name in ("file", "digest", "parts")}
+            for plugin in stored.get("plugins") or ()
+        )
+        return cls(**(_known(cls, stored) | {"flows": Flows(**flows), "plugins": plugins}))
 
 
 @dataclass(frozen=True)
