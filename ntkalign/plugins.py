@@ -31,6 +31,7 @@ from ntkalign.claims.claim import Claim
 from ntkalign.data.catalogue import POINT_SETS, PointSet
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import ACTIVATIONS, Activation
+from ntkalign.networks.kinds import FAMILIES, NetworkKind
 from ntkalign.precision import float64
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.quantities.quantity import Quantity
@@ -41,12 +42,13 @@ KINDS: dict[type, Callable[..., Any]] = {
     Rule: RULES.register,
     Activation: ACTIVATIONS.register,
     PointSet: POINT_SETS.register,
+    NetworkKind: FAMILIES.register,
     Quantity: QUANTITIES.register,
     Claim: claims.register,
 }
 """How a part of each kind is registered; claims last, for they name quantities."""
 REGISTRIES: tuple[Registry[Any], ...] = (
-    RULES, ACTIVATIONS, POINT_SETS, QUANTITIES, claims.CLAIMS,
+    RULES, ACTIVATIONS, POINT_SETS, FAMILIES, QUANTITIES, claims.CLAIMS,
 )  # fmt: skip
 """Where they are then."""
 
@@ -102,8 +104,8 @@ def register(*parts: Any) -> None:
     """Add parts of one's own, so that they can be named like the package's.
 
     Args:
-        parts: rules, activations, point sets, quantities and claims; all statements of a claim's
-            id at once. Either all are registered or none.
+        parts: rules, activations, point sets, kinds of network, quantities and claims; all
+            statements of a claim's id at once. Either all are registered or none.
 
     Raises:
         InputError: if one is of no such kind, or its name is taken.

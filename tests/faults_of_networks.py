@@ -8,6 +8,8 @@ from __future__ import annotations
 FAMILIES = ("networks/test_family",)
 QUESTIONS = ("claims/test_questions",)
 SETTINGS = ("runs/test_settings",)
+KINDS, PAPERS = ("networks/test_kinds",), ("examples/test_papers",)
+LAYERS = ("examples/test_papers.py::test_networks_of_growing_depth_have_no_layer_by_layer_claims",)
 SWEEP = ("runs/test_sweep",)
 OVER_TIME = ("quantities/test_over_time",)
 SHUFFLED = ("quantities/test_shuffled_scores",)
@@ -31,7 +33,20 @@ ROWS = (
      "if (entry.command, entry.network) == (command, network)", "if entry.command == command",
      QUESTIONS),
     ("settings: steps of a network that has none", "runs/settings.py",
-     '    "steps": (("rnn",), None),\n', "", SETTINGS),
+     '    "steps": None,\n', "", SETTINGS),
+    ("kinds: an output scale is called a width", "networks/kinds.py",
+     "return re.sub(r\"(?<![\\w-])width(?=s?\\b)\", self.name, text)", "return text", KINDS),
+    ("kinds: every network is drawn by its size", "cells/flow.py",
+     "of_network(cell.seed, specification.family.drawn_as(cell.width))",
+     "of_network(cell.seed, cell.width)", PAPERS),
+    ("kinds: networks of a depth that grows are asked of each layer", "runs/suite.py",
+     "if q.layer is not None and size.is_depth)", "if False)", LAYERS),
+    ("untrained: trained all the same", "cells/flow.py",
+     "if not any(QUANTITIES[name].trained for name in wanted):", "if False:", PAPERS),
+    ("untrained: a flow that has moved", "flow/trajectory.py",
+     "return cls(problem, rule, np.zeros_like(output), output, Outcome.REACHED, effort)",
+     "return cls(problem, rule, np.ones_like(output), output + 1, Outcome.REACHED, effort)",
+     ("flow/test_at_rest",)),
     ("sweep: the baseline at all widths", "runs/sweep.py",
      "frozenset(q for q in quantities if q not in BASELINES)", "frozenset(quantities)", SWEEP),
     ("over time: no errors", "quantities/measuring.py", "found[name] = values, error",
@@ -45,8 +60,8 @@ ROWS = (
      '{1: "input weights", 2: "recurrent weights"', '{2: "input weights", 1: "recurrent weights"',
      ("report/test_rows",)),
     ("report: colours panel by panel", "report/over_training.py",
-     "for colour, (width, times, values) in _curves(own, widths):",
-     'for colour, (width, times, values) in _curves(own, sorted({int(m) for m in own["width"]})):',
+     "for colour, (width, times, values) in _curves(own, labels):",
+     'for colour, (width, times, values) in _curves(own, {m: "" for m in sorted(own["width"])}):',
      PANELS),
     ("report: claims of all networks under each", "report/claim_list.py",
      "own = (entry for entry in entries if entry.network == network)", "own = iter(entries)",

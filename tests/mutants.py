@@ -702,7 +702,7 @@ def survives(mutant: Mutant) -> str | None:
     """Run the mutant's tests on a copy; None if it is caught, else why not."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for name in ("ntkalign", "tests"):
+        for name in ("ntkalign", "tests", "examples"):
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
         (copy / "ntkalign" / mutant.file).write_text(mutant.planted)

@@ -42,6 +42,7 @@ SLOW = (
     "test_benchmarks.py::test_training_in_plain_jax_is_the_same_training",
     "test_benchmarks.py::test_every_form_of_the_convolution_trains_the_same_network",
     "claims/test_own_claim.py",
+    "examples/test_papers.py::test_it_runs_and_every_claim_is_a_row_with_a_verdict",
     "runs/test_store.py::test_one_more_claim_trains_only_what_it_needs",
     "runs/test_until_decided.py::test_a_run_that_is_not_decided_goes_on_until_the_budget_is_gone",
     "runs/test_until_decided.py::test_looking_often_costs_no_coverage",

@@ -30,7 +30,7 @@ from ntkalign.devices import drawing, shard
 from ntkalign.flow.gradient_flow import gradient_flow
 from ntkalign.flow.options import FlowOptions
 from ntkalign.flow.problem import Problem
-from ntkalign.flow.trajectory import Effort, Flow, Outcome
+from ntkalign.flow.trajectory import AtRest, Effort, Flow, Outcome
 from ntkalign.networks.randomness import of_network, of_shared_outputs
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.precision import in_float64
@@ -78,7 +78,7 @@ class Trial:
         cell, data = specification.cell, specification.data
         network = specification.family.network(cell.width, data.x.shape[1:], data.y.shape[1])
         with drawing():
-            key = of_network(cell.seed, cell.width)
+            key = of_network(cell.seed, specification.family.drawn_as(cell.width))
             start = network.initialise(key, jnp.float32)
             if specification.initial_outputs == "shared":
                 start = share_outputs(
@@ -152,7 +152,9 @@ def measure_cell(
 
 def _of_rule(trial: Trial, rule: Rule, wanted: frozenset[str], limit: Limit | None) -> Measured:
     """The wanted quantities of one rule, or why there are none."""
-    pair, depth = trial.train(rule), trial.specification.family.depth
+    if not any(QUANTITIES[name].trained for name in wanted):
+        return _untrained(trial, rule, wanted, limit)
+    pair, depth = trial.train(rule), trial.problem.initial.network.depth
     measured = what_it_took(pair[0].effort)
     failure = why_not(pair)
     if rule is NORMAL:
@@ -176,6 +178,12 @@ def _of_rule(trial: Trial, rule: Rule, wanted: frozenset[str], limit: Limit | No
     found = measure(wanted, fine, coarse)
     measured |= with_status(found.numbers) | at_times(found.over_time, fine.flow.times)
     return measured | expansion_over_time(rule, wanted, fine)
+
+
+def _untrained(trial: Trial, rule: Rule, wanted: frozenset[str], limit: Limit | None) -> Measured:
+    """What is of networks at time 0 alone: nothing is trained for it."""
+    seen = Observed(AtRest.of(trial.problem, rule), {}, trial.specification.cell.seed, limit=limit)
+    return with_status(measure(wanted, seen, seen).numbers)
 
 
 def expansion_over_time(rule: Rule, wanted: frozenset[str], seen: Observed) -> Measured:

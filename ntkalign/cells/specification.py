@@ -74,7 +74,8 @@ class Specification:
     @property
     def built_in(self) -> bool:
         """Whether the network is made of nothing but this package's parts."""
-        return ACTIVATIONS.is_built_in(self.family.activation)
+        own = type(self.family).__module__ == NetworkFamily.__module__
+        return own and ACTIVATIONS.is_built_in(self.family.activation)
 
 
 Measure = Callable[[Specification, Needs], list[Row]]

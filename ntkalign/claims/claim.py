@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from ntkalign.errors import unknown_name
+from ntkalign.networks.kinds import Size, size_of
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.quantities.quantity import Layers
 from ntkalign.registry import check_legal
@@ -109,7 +110,12 @@ class Claim:
         """The stated rate as text."""
         if self.stated_exponent is None:
             return self.kind.value
-        return f"O(m^{self.stated_exponent:g})"
+        return f"O({self.size.power(self.stated_exponent)})"
+
+    @property
+    def size(self) -> Size:
+        """What the networks that it speaks of differ in."""
+        return size_of(self.network)
 
 
 @dataclass(frozen=True)

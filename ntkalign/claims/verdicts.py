@@ -23,6 +23,7 @@ import pandas as pd
 from ntkalign.claims.claim import MAIN, Claim, Question
 from ntkalign.claims.evidence import Evidence, gather
 from ntkalign.claims.regime import Regime
+from ntkalign.networks.kinds import WIDTH, Size, size_of
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.statistics.corrections import Expansion
 from ntkalign.statistics.judgement import (
@@ -62,6 +63,7 @@ class JudgingTerms:
             any width, need not be.)
         seeds: how many networks of each width; unknown if 0.
         regime: how far training moves the networks; unknown if None.
+        size: what the networks differ in, which reasons name.
     """
 
     confidence: float = 0.95
@@ -70,6 +72,7 @@ class JudgingTerms:
     widths: tuple[int, ...] = ()
     seeds: int = 0
     regime: Regime | None = None
+    size: Size = WIDTH
 
     def __post_init__(self) -> None:
         checked_confidence(self.confidence)
@@ -82,7 +85,8 @@ class JudgingTerms:
         shared = config.get("initial_outputs", "independent") == "shared"
         confidence, spend = float(config["confidence"]), float(config.get("spend", 1.0))
         widths = tuple(int(m) for m in config["widths"])
-        return cls(confidence, spend, shared, widths, int(config["seeds"]))
+        size = size_of(str(config.get("network")))
+        return cls(confidence, spend, shared, widths, int(config["seeds"]), size=size)
 
     def expansion(self, claim: Claim, widths: tuple[int, ...]) -> Expansion | None:
         """ε at each width, for a claim that it matters to, and the order that is stated."""
@@ -181,6 +185,13 @@ def judge_question(
     Returns:
         The verdict, why, and what it rests on; not corrected for other questions.
     """
+    found = _judged(question, table, assumptions_met, terms)
+    return replace(found, reason=terms.size.say(found.reason))
+
+
+def _judged(
+    question: Question, table: pd.DataFrame, assumptions_met: bool, terms: JudgingTerms
+) -> Finding:
     claim = question.claim
     bound = Bound(claim.kind, claim.stated_exponent)
     evidence = _gather(table, question, claim.quantity, terms)

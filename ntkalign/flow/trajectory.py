@@ -172,6 +172,41 @@ class Flow(abc.ABC):
     def _split(self, layer: int) -> list[SplitChange]: ...
 
 
+class AtRest(Flow):
+    """No flow at all: a network at time 0, for what is measured of untrained networks."""
+
+    @classmethod
+    def of(cls, problem: Problem, rule: Rule) -> AtRest:
+        """The network at the start of a problem.
+
+        Args:
+            problem: whose network, data and rule's name are looked at.
+            rule: by which it would be trained.
+
+        Returns:
+            A flow whose one saved time is 0.
+        """
+        output = problem.initial.output[None]
+        effort = Effort("none", 0, 0, 0.0)
+        return cls(problem, rule, np.zeros_like(output), output, Outcome.REACHED, effort)
+
+    @property
+    def times(self) -> Float[np.ndarray, " n"]:
+        """Time 0."""
+        return np.zeros(1)
+
+    def observe(self, jacobians: bool = True) -> Observations:
+        """Those of time 0."""
+        return self.initial.observations
+
+    def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:
+        """None."""
+        return np.zeros((1, *self.initial.matrices[layer - 1].weight.shape))
+
+    def _split(self, layer: int) -> list[SplitChange]:
+        return [SplitChange(np.zeros((1, 1)), np.zeros((1, 1)), 0.0)]
+
+
 class Engine(abc.ABC):
     """A method of solving a problem."""
 

@@ -3,13 +3,16 @@
 A family has a kind of network ("mlp", "rnn", "cnn"), and gives for each width m the network whose
 hidden units, or channels, are m in number. A *bottleneck* keeps one of its layers as narrow at
 every width: a control, since the limit of the paper does not apply then.
+
+What a family grows by may be another *size* than the width (:mod:`ntkalign.networks.kinds`): then
+``width`` is that size here, and a bottleneck whatever keeps it from counting.
 """
 
 from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import Activation
@@ -26,6 +29,8 @@ STRIDE = 2
 and weights that are met less often are closer to what theory speaks of."""
 RECURRENT_DEPTH = 3
 """Weight layers of a recurrent network: inputs, recurrence, readout."""
+SCALED, UNSCALED = "scaled", "unscaled"
+"""The readout of a recurrent network, with its factor 1/√m or as (61) is printed."""
 
 
 class NetworkFamily(abc.ABC):
@@ -82,6 +87,10 @@ class NetworkFamily(abc.ABC):
         """The same family with a bottleneck."""
         return replace(self, bottleneck=bottleneck)  # type: ignore[type-var]
 
+    def drawn_as(self, width: int) -> int:
+        """What a network's random key is made of beside its seed; one number: all start alike."""
+        return width
+
     def output_scale(self, width: int) -> float:
         """α at a width."""
         return float(width) ** self.output_exponent
@@ -116,6 +125,11 @@ class Family(NetworkFamily):
     def __post_init__(self) -> None:
         _check_depth(self.depth, "a network needs a hidden layer")
         _check_multipliers(self.multipliers, self.depth)
+
+    @classmethod
+    def of(cls, settings: Any) -> Family:
+        """The family that the settings of a run ask for."""
+        return cls(**_taken(settings, "depth", "multipliers"))
 
     @property
     def bottleneck_layer(self) -> int:
@@ -153,6 +167,27 @@ class RecurrentFamily(NetworkFamily):
     bottleneck: int | None = None
     output_exponent: float = 0.0
     scaled_readout: bool = True
+
+    @classmethod
+    def of(cls, settings: Any) -> RecurrentFamily:
+        """The family that the settings of a run ask for.
+
+        Args:
+            settings: of the run.
+
+        Returns:
+            The family.
+
+        Raises:
+            InputError: if they ask for another depth.
+        """
+        if settings.depth != RECURRENT_DEPTH:
+            raise InputError(
+                "depth", settings.depth, must=f"be {RECURRENT_DEPTH} for network rnn",
+                got=repr(settings.depth),
+                because="its weights are of inputs, recurrence and readout", do="leave it out",
+            )  # fmt: skip
+        return cls(**_taken(settings), scaled_readout=settings.readout == SCALED)
 
     @property
     def depth(self) -> int:  # type: ignore[override]
@@ -223,6 +258,12 @@ class ConvolutionalFamily(NetworkFamily):
         if self.strides and len(self.strides) != self.depth - 1:
             raise _one_each("strides", self.strides, self.depth, STRIDE, "convolution")
 
+    @classmethod
+    def of(cls, settings: Any) -> ConvolutionalFamily:
+        """The family that the settings of a run ask for."""
+        own = _taken(settings, "depth", "multipliers", "strides")
+        return cls(**own, norm=Norm(settings.norm))
+
     @property
     def meets_assumptions(self) -> bool:
         """A batch norm is outside of them."""
@@ -250,6 +291,12 @@ class ConvolutionalFamily(NetworkFamily):
             bias_std=self.bias_std,
             output_scale=self.output_scale(width),
         )
+
+
+def _taken(settings: Any, *more: str) -> dict[str, Any]:
+    """What a family takes from settings by the same name."""
+    names = ("activation", "bias_std", "output_exponent", *more)
+    return {name: getattr(settings, name) for name in names}
 
 
 def _hidden(family: NetworkFamily, multipliers: tuple[int, ...], width: int) -> tuple[int, ...]:

@@ -109,6 +109,10 @@ AT_THE_KINK = "at-the-kink"
 """The share of hidden preactivations that are exactly 0 at time 0, where ReLU has its kink."""
 
 
+STEPS = ("spectral-steps", "dense-steps")
+"""What tables have of every flow: what it took by one engine or the other."""
+
+
 def over_time(quantity: str) -> str:
     """How tables call what a quantity is at each saved time."""
     return f"{quantity}-over-time"
@@ -119,8 +123,7 @@ BOOKKEEPING = frozenset(
         LOSS,
         EXPANSION_OVER_TIME,
         AT_THE_KINK,
-        "spectral-steps",
-        "dense-steps",
+        *STEPS,
         "panels",
         "estimated-error",
     }

@@ -21,7 +21,7 @@ from ntkalign.report.over_training import over_training
 from ntkalign.report.pages import embedded, templates
 from ntkalign.report.rows import rows
 from ntkalign.report.scaling_plots import scaling_plots
-from ntkalign.report.terminal import networks, points, regime, seeds, summary, warnings
+from ntkalign.report.terminal import networks, points, regime, seeds, summary, trained, warnings
 from ntkalign.report.training_curves import training_curve
 from ntkalign.runs.record import Verification
 from ntkalign.runs.table import losses, read_table, write_table
@@ -64,6 +64,8 @@ def write_report(result: Verification, folder: Path) -> Path:
         "training": training and (training.relative_to(folder), embedded(training)),
         "points": points(result.config),
         "networks": networks(result.config),
+        "trained": trained(result),
+        "size": result.settings.kind.size,
         "images": {claim: embedded(path) for claim, path in plots.items()},
     }
     for name in (HTML, MARKDOWN):
@@ -124,10 +126,11 @@ def load_report(folder: Path) -> Verification:
         raise bad(wrong)
     try:
         config = stored["config"]
+        network = str(config.get("network", "mlp"))
         terms = replace(JudgingTerms.of(config), regime=Regime.of(table))
         findings = correct_findings(
             (
-                _answer_again(entry, table, terms, control)
+                _answer_again(entry, table, terms, network, control)
                 for kind, control in (("claims", False), ("controls", True))
                 for entry in stored[kind]
             ),
@@ -174,16 +177,17 @@ def prepare(folder: Path) -> None:
 
 
 def _answer_again(
-    entry: dict[str, Any], table: pd.DataFrame, terms: JudgingTerms, control: bool
+    entry: dict[str, Any], table: pd.DataFrame, terms: JudgingTerms, network: str, control: bool
 ) -> Finding:
-    question = Question(_claim(entry), entry["family"], entry["rule"], entry["layer"], control)
+    claim = _claim(entry, network)
+    question = Question(claim, entry["family"], entry["rule"], entry["layer"], control)
     met = bool(entry["assumptions_met"]) and question.family == MAIN
     finding = judge_question(question, table, assumptions_met=met, terms=terms)
     limit = entry.get("infinite_width")
     return finding if limit is None else replace(finding, limit=tuple(limit))
 
 
-def _claim(entry: dict[str, Any]) -> Claim:
+def _claim(entry: dict[str, Any], network: str = "mlp") -> Claim:
     """The claim as it was asked, registered here or not; old reports have only registered ones."""
     id, quantity = entry["id"], entry["quantity"]
     registered = CLAIMS[id].claims if id in CLAIMS else ()
@@ -201,6 +205,7 @@ def _claim(entry: dict[str, Any]) -> Claim:
         entry["stated_exponent"],
         companion=entry["companion"],
         symbol=entry["symbol"],
+        network=network,
     )
     if known is not None and stored.says_the_same_as(known):
         return known

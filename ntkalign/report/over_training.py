@@ -8,7 +8,7 @@ is as a share of what moved; and how far each rule is from gradient descent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from ntkalign.cells.cell import OK
 from ntkalign.claims.claim import MAIN
+from ntkalign.networks.kinds import size_of
 from ntkalign.quantities.catalogue import over_time
 from ntkalign.report.rows import layer_title, rule_title
 from ntkalign.report.style import PALETTE, STYLE, plain, save
@@ -31,6 +32,8 @@ SCORE, SHUFFLED, GAP, DIVERGENCE = map(
     over_time, ("misalignment", "score-permuted", "alignment-gap-relative", "divergence")
 )
 FILE = "over-training"
+Labels = Mapping[int, str]
+"""Widths, or other sizes, and what a legend says of each."""
 COLUMNS = 3
 
 
@@ -75,34 +78,35 @@ def over_training(result: Verification, folder: Path) -> Path | None:
 def _panels(table: pd.DataFrame, network: str) -> Iterator[Callable[[Axes], None]]:
     """What draws each panel: scores layer by layer, then gaps, then rules."""
     normal, widths = table[table["rule"] == NORMAL.name], sorted({int(m) for m in table["width"]})
+    labels = {m: f"${size_of(network).symbol}$ = {m}" for m in widths}
     for draw, quantity in ((_scores, SCORE), (_gaps, GAP)):
         own = normal[normal["quantity"] == quantity]
         for layer in sorted({int(n) for n in own["layer"].dropna()}):
             here = normal[normal["layer"] == layer]
-            yield partial(draw, rows=here, widths=widths, title=layer_title(layer, network))
+            yield partial(draw, rows=here, labels=labels, title=layer_title(layer, network))
     gaps = table[table["quantity"] == DIVERGENCE]
     for rule in dict.fromkeys(gaps["rule"]):
         if rule not in RULES or not RULES[rule].control:
             here = gaps[gaps["rule"] == rule]
             label = r"$\max_x\|f^t-f_{\mathrm{rule}}^t\|$"
             title = plain(rule_title(rule))
-            yield partial(_falling, rows=here, widths=widths, title=title, label=label)
+            yield partial(_falling, rows=here, labels=labels, title=title, label=label)
 
 
-def _gaps(axis: Axes, rows: pd.DataFrame, widths: Sequence[int], title: str) -> None:
+def _gaps(axis: Axes, rows: pd.DataFrame, labels: Labels, title: str) -> None:
     """‖Σ/m − Δ‖/‖Δ‖ at each time."""
     own = rows[rows["quantity"] == GAP]
-    _falling(axis, own, widths, title, r"$\|\Sigma_l/m_{l-1}-\Delta_l\|/\|\Delta_l\|$")
+    _falling(axis, own, labels, title, r"$\|\Sigma_l/m_{l-1}-\Delta_l\|/\|\Delta_l\|$")
 
 
-def _scores(axis: Axes, rows: pd.DataFrame, widths: Sequence[int], title: str) -> None:
+def _scores(axis: Axes, rows: pd.DataFrame, labels: Labels, title: str) -> None:
     """S_l at each time, 1 at infinite width, and what shuffled weights have."""
     own, shuffled = (rows[rows["quantity"] == quantity] for quantity in (SCORE, SHUFFLED))
-    for colour, (width, times, values) in _curves(own, widths):
+    for colour, (width, times, values) in _curves(own, labels):
         axis.plot(times, 1 - values.T, color=colour, alpha=0.15, linewidth=0.6)
         mean = 1 - values.mean(axis=0)
-        axis.plot(times, mean, color=colour, linewidth=1.4, label=f"$m$ = {width}")
-    for colour, (_, times, values) in _curves(shuffled, widths):
+        axis.plot(times, mean, color=colour, linewidth=1.4, label=labels[width])
+    for colour, (_, times, values) in _curves(shuffled, labels):
         axis.plot(times, values.mean(axis=0), "--", color=colour, linewidth=1.0)
     axis.plot([], [], "--", color="0.4", linewidth=1.0, label="weights shuffled")
     axis.axhline(1, color="k", linestyle=":", linewidth=1.2, label="infinite width")
@@ -111,12 +115,12 @@ def _scores(axis: Axes, rows: pd.DataFrame, widths: Sequence[int], title: str) -
     _label(axis, title, "alignment score $S_l$")
 
 
-def _falling(axis: Axes, rows: pd.DataFrame, widths: Sequence[int], title: str, label: str) -> None:
+def _falling(axis: Axes, rows: pd.DataFrame, labels: Labels, title: str, label: str) -> None:
     """Something that is small where networks are wide; both axes are logarithmic."""
-    for colour, (width, times, values) in _curves(rows, widths):
+    for colour, (width, times, values) in _curves(rows, labels):
         values = np.where(values > 0, values, np.nan)
         axis.plot(times, values.T, color=colour, alpha=0.15, linewidth=0.6)
-        axis.plot(times, _typical(values), color=colour, linewidth=1.4, label=f"$m$ = {width}")
+        axis.plot(times, _typical(values), color=colour, linewidth=1.4, label=labels[width])
     axis.set_xscale("log")
     if (rows["value"] > 0).any():
         axis.set_yscale("log")
@@ -124,10 +128,10 @@ def _falling(axis: Axes, rows: pd.DataFrame, widths: Sequence[int], title: str, 
 
 
 def _curves(
-    rows: pd.DataFrame, widths: Sequence[int]
+    rows: pd.DataFrame, labels: Labels
 ) -> Iterator[tuple[str, tuple[int, np.ndarray, np.ndarray]]]:
     """For each width its colour, the same in all panels, the times, and values by seed and time."""
-    for colour, width in zip(cycle(PALETTE), widths, strict=False):
+    for colour, width in zip(cycle(PALETTE), labels, strict=False):
         own = rows[rows["width"] == width]
         if len(own):
             by_seed = own.pivot(index="seed", columns="time", values="value")

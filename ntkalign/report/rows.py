@@ -39,7 +39,8 @@ class Row:
         """The rule, and the family where it is not the main one."""
         question = self.first.question
         name = rule_title(question.rule)
-        return f"{name}, bottleneck" if question.family == BOTTLENECK else name
+        kept = question.claim.size.kept
+        return f"{name}, {kept}" if question.family == BOTTLENECK else name
 
     @property
     def layers(self) -> str:

@@ -72,7 +72,7 @@ def draw(claim: Claim, findings: Sequence[Finding]) -> Figure:
 def _stated(claim: Claim) -> str:
     if claim.stated_exponent is None:
         return claim.kind.value
-    return f"$O(m^{{{claim.stated_exponent:g}}})$"
+    return f"$O({claim.size.symbol}^{{{claim.stated_exponent:g}}})$"
 
 
 def _draw_one(axis: Axes, finding: Finding, colour: str) -> None:
@@ -84,7 +84,7 @@ def _draw_one(axis: Axes, finding: Finding, colour: str) -> None:
         axis.plot(np.full(len(row), width), row, ".", color=colour, alpha=0.25, markersize=4, mew=0)
     label = plain(rule_title(question.rule))
     if question.family == BOTTLENECK:
-        label += ", bottleneck"
+        label += f", {plain(question.claim.size.kept)}"
     if question.control:
         label += " (control)"
     style = "--" if question.control else "-"
@@ -120,7 +120,7 @@ def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str)
     axis.set_title(title)
     if not len(widths):  # nothing was measured: no axes to decorate
         return
-    scaling_axis(axis, widths)
+    scaling_axis(axis, widths, claim.size)
     _shade_outside(axis, widths, max((f.rate.outside for f in findings if f.rate), default=0))
     if _signed(claim):
         axis.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
@@ -136,7 +136,8 @@ def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str)
             top = max(r.typical[0] for r in rated) * 1.3
             axis.plot(
                 widths, top * (widths / widths[0]) ** claim.stated_exponent, ":", color="0.3",
-                linewidth=1.2, label=f"stated: $m^{{{claim.stated_exponent:g}}}$",
+                linewidth=1.2,
+                label=f"stated: ${claim.size.symbol}^{{{claim.stated_exponent:g}}}$",
             )  # fmt: skip
 
 

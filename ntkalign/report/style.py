@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
+from ntkalign.networks.kinds import WIDTH, Size
 from ntkalign.rules import RULES
 
 FORMATS = ("svg", "png")
@@ -53,13 +54,13 @@ def colour_of(line: str, lines: Sequence[str]) -> str:
     return own.get(line) or COLOURS[lines.index(line) % len(COLOURS)]
 
 
-def scaling_axis(axis: Axes, widths: np.ndarray) -> None:
-    """A logarithmic axis of widths, with a tick at each."""
+def scaling_axis(axis: Axes, widths: np.ndarray, size: Size = WIDTH) -> None:
+    """A logarithmic axis of widths, or other sizes, with a tick at each."""
     axis.set_xscale("log", base=2)
     axis.set_xticks(widths)
     axis.xaxis.set_major_formatter(ScalarFormatter())
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xlabel("width $m$")
+    axis.set_xlabel(f"{plain(size.name)} ${size.symbol}$")
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from ntkalign.claims.claim import MAIN
 from ntkalign.claims.verdicts import Finding
-from ntkalign.quantities.catalogue import AT_THE_KINK
+from ntkalign.networks.kinds import FAMILIES, size_of
+from ntkalign.quantities.catalogue import AT_THE_KINK, STEPS
 from ntkalign.report.rows import rows
 from ntkalign.runs.record import Verification
 from ntkalign.statistics.corrections import EDGE
@@ -55,28 +56,47 @@ def points(config: dict[str, object]) -> str:
 
 def networks(config: dict[str, object]) -> str:
     """The architecture and its widths."""
-    kind = {"rnn": "recurrent, ", "cnn": "convolutional, "}.get(str(config.get("network")), "")
+    kind = FAMILIES[str(config.get("network", "mlp"))]
     norm, readout = config.get("norm", "none"), config.get("readout", "scaled")
     strides = config.get("strides")
     more = f", strides {_list(strides)}" if strides else ""
     more += f", batch norm per {norm}" if norm != "none" else ""
     more += ", readout without its factor 1/√m" if readout != "scaled" else ""
-    depth = f"{kind}depth {config['depth']}, {config['activation']}{more}"
+    parts = [kind.title] if kind.title else []
+    parts += [f"depth {config['depth']}"] if "depth" in kind.takes else []
+    parts += [f"{config['activation']}"] if "activation" in kind.takes else []
     times = config.get("multipliers")
-    return f"{depth}, widths {_list(config['widths'])}" + (f" × ({_list(times)})" if times else "")
+    sizes = f"{kind.size.name}s {_list(config['widths'])}" + (
+        f" × ({_list(times)})" if times else ""
+    )
+    return f"{', '.join(parts)}{more}, {sizes}"
 
 
 def seeds(config: dict[str, object]) -> str:
     """How many networks a width has, and what those of one seed share."""
+    network = str(config.get("network", "mlp"))
+    ours = FAMILIES.is_built_in(FAMILIES.get(network))
     how = {
         "shared": ", each with the same initial outputs at all widths",
-        "zero": ", initial outputs subtracted (the paper does not do this)",
+        "zero": ", initial outputs subtracted" + " (the paper does not do this)" * ours,
     }
-    return f"{config['seeds']} seeds" + how.get(str(config.get("initial_outputs")), "")
+    text = f"{config['seeds']} seeds" + how.get(str(config.get("initial_outputs")), "")
+    return size_of(network).say(text)
+
+
+def trained(result: Verification) -> str:
+    """How long networks were trained, or that none was."""
+    if not result.table["quantity"].isin(STEPS).any():
+        return "nothing is trained"
+    return f"gradient flow to time {result.config['time']:g} (η = 1)"
 
 
 def regime(result: Verification) -> str:
     """How far training moves the networks, and whether that is little enough for the theory."""
+    return result.settings.kind.size.say(_regime(result))
+
+
+def _regime(result: Verification) -> str:
     found = result.regime
     if found is None:
         return "Regime: how far training moves the networks was not measured."
@@ -149,7 +169,8 @@ def warnings(result: Verification) -> list[str]:
             "network, however wide, as soon as biases move; a bias_std above 0 avoids it"
         )
     failures = result.failures
-    lines += [f"failed: {line}" for line in failures[:5]]
+    say = result.settings.kind.size.say
+    lines += [f"failed: {say(line)}" for line in failures[:5]]
     if len(failures) > 5:
         lines.append(f"failed: and {len(failures) - 5} more, see measurements.csv")
     return lines

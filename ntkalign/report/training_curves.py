@@ -24,7 +24,7 @@ def training_curve(result: Verification, folder: Path) -> Path | None:
     if table.empty:
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    times = table.columns.to_numpy()
+    times, symbol = table.columns.to_numpy(), result.settings.kind.size.symbol
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.0), layout="constrained")
         axis = figure.subplots()
@@ -32,7 +32,7 @@ def training_curve(result: Verification, folder: Path) -> Path | None:
             curves = rows.to_numpy()
             axis.plot(times, curves.T, color=colour, alpha=0.15, linewidth=0.6)
             typical = np.exp(np.log(curves).mean(axis=0))
-            axis.plot(times, typical, color=colour, linewidth=1.4, label=f"$m$ = {width}")
+            axis.plot(times, typical, color=colour, linewidth=1.4, label=f"${symbol}$ = {width}")
         if result.limit_loss is not None:
             axis.plot(times, result.limit_loss, "k:", linewidth=1.6, label="infinite width")
         axis.set_yscale("log")

@@ -13,18 +13,12 @@ from pathlib import Path
 from typing import Any, no_type_check
 
 from ntkalign import rules
-from ntkalign.data.catalogue import NETWORKS
 from ntkalign.errors import InputError, unknown_name
 from ntkalign.flow.options import ENGINES
 from ntkalign.networks import activations
 from ntkalign.networks.activations import ACTIVATIONS, Activation
-from ntkalign.networks.family import (
-    RECURRENT_DEPTH,
-    ConvolutionalFamily,
-    Family,
-    NetworkFamily,
-    RecurrentFamily,
-)
+from ntkalign.networks.family import SCALED, UNSCALED, NetworkFamily
+from ntkalign.networks.kinds import FAMILIES, NetworkKind
 from ntkalign.networks.normalisation import Norm
 from ntkalign.networks.shared_outputs import INITIAL_OUTPUTS
 from ntkalign.rules import NORMAL, Rule
@@ -45,19 +39,6 @@ MAX_TOLERANCE = 0.01
 SEEDS_END = 2**32  # what a random key can be folded with
 MOST_STEPS = 1000
 """Of a sequence: each is a product after the other, and all of them are kept."""
-DATA = {"mlp": "digits", "rnn": "add", "cnn": "digits"}
-WIDTHS: dict[str, tuple[int, ...]] = {
-    "mlp": (64, 256, 1024, 4096),
-    "rnn": (32, 100, 320, 1024),
-    "cnn": (16, 40, 100, 256),
-}
-SEEDS = {"mlp": 16, "rnn": 16, "cnn": 10}
-TOLERANCES = {"mlp": 1e-6, "rnn": 1e-7, "cnn": 3e-7}
-"""What holds for each kind of network if nothing else is asked for. (Widths and seeds are what five
-minutes on two cores allow; rules are so close to gradient descent in wide recurrent networks that
-their difference needs more digits.)"""
-SCALED, UNSCALED = "scaled", "unscaled"
-"""The readout of a recurrent network, with its factor 1/√m or as (61) is printed."""
 
 
 def _activation(name: str, given: Any) -> Activation:
@@ -67,6 +48,10 @@ def _activation(name: str, given: Any) -> Activation:
             because="units apply it", do="pass tanh, say",
         )  # fmt: skip
     return activations.lookup(given)
+
+
+def _network(name: str, given: Any) -> str:
+    return str(one_of(FAMILIES, "only these are defined")(name, given))
 
 
 def _rule(name: str, given: Any) -> Rule:
@@ -114,8 +99,8 @@ class Settings:
         None, optional(folder), "folder of the original image files", "DIR"
     )
     network: str = setting(
-        "mlp", one_of(NETWORKS, "only these are defined"),
-        "architecture: fully connected, recurrent, or convolutional", "|".join(NETWORKS),
+        "mlp", _network,
+        "architecture: fully connected, recurrent, or convolutional", "|".join(FAMILIES),
     )  # fmt: skip
     points: int = setting(
         8, whole(2, "alignment compares pairs of points", "pass 16, say"),
@@ -143,7 +128,7 @@ class Settings:
     widths: tuple[int, ...] = setting(
         None, optional(several(whole(1, *_SIZES), *_SIZES)),
         "hidden units m, or channels of cnn; at least three, increasing (None: "
-        + "; ".join(",".join(map(str, widths)) for widths in WIDTHS.values()) + ")",
+        + "; ".join(",".join(map(str, kind.usual.widths)) for kind in FAMILIES.values()) + ")",
         "M,M,M…",
     )  # fmt: skip
     multipliers: tuple[int, ...] = setting(
@@ -222,12 +207,9 @@ class Settings:
         for declared in fields(self):
             value = declared.metadata["check"](declared.name, getattr(self, declared.name))
             object.__setattr__(self, declared.name, value)
-        by_network: dict[str, Mapping[str, Any]] = {
-            "data": DATA, "widths": WIDTHS, "seeds": SEEDS, "tolerance": TOLERANCES,
-        }  # fmt: skip
-        for name, usual in by_network.items():
+        for name in ("data", "widths", "seeds", "tolerance"):
             if getattr(self, name) is None:
-                object.__setattr__(self, name, usual[self.network])
+                object.__setattr__(self, name, getattr(self.kind.usual, name))
         object.__setattr__(self, "rules", tuple(dict.fromkeys(self.rules)))
         _check_rules([r.name for r in self.rules])
         _check_widths(self.widths)
@@ -250,37 +232,27 @@ class Settings:
         return range(self.first_seed, self.first_seed + self.seeds)
 
     @property
+    def kind(self) -> NetworkKind:
+        """What is declared of such networks."""
+        return FAMILIES[self.network]
+
+    @property
     def family(self) -> NetworkFamily:
         """The networks under test."""
-        if self.network == RecurrentFamily.kind:
-            return RecurrentFamily(
-                activation=self.activation,
-                bias_std=self.bias_std,
-                output_exponent=self.output_exponent,
-                scaled_readout=self.readout == SCALED,
-            )
-        if self.network == ConvolutionalFamily.kind:
-            return ConvolutionalFamily(
-                depth=self.depth,
-                activation=self.activation,
-                multipliers=self.multipliers,
-                strides=self.strides,
-                bias_std=self.bias_std,
-                output_exponent=self.output_exponent,
-                norm=Norm(self.norm),
-            )
-        return Family(
-            depth=self.depth,
-            activation=self.activation,
-            multipliers=self.multipliers,
-            bias_std=self.bias_std,
-            output_exponent=self.output_exponent,
-        )
+        family: NetworkFamily = self.kind.of(self)
+        if family.kind != self.network:
+            raise InputError(
+                "network", self.network, must="be the kind of its family",
+                got=f"a family of kind {family.kind}", because="results are kept by it",
+                do=f'give the family the line kind = "{self.network}"',
+            )  # fmt: skip
+        return family
 
     def _check_network(self) -> None:
         """Refuse settings that the network does not have: they would be ignored."""
-        for name, (networks, neutral) in _OF_SOME.items():
-            if getattr(self, name) != neutral and self.network not in networks:
+        for name, neutral in _OF_SOME.items():
+            if getattr(self, name) != neutral and name not in self.kind.takes:
+                networks = [kind.name for kind in FAMILIES.values() if name in kind.takes]
                 have = "has" if len(networks) == 1 else "have"
                 raise InputError(
                     name, getattr(self, name), must="be left out for this network",
@@ -288,12 +260,6 @@ class Settings:
                     because=f"only {' and '.join(networks)} {have} it",
                     do=f"leave it out, or pass network {networks[0]}",
                 )  # fmt: skip
-        if self.network == RecurrentFamily.kind and self.depth != RECURRENT_DEPTH:
-            raise InputError(
-                "depth", self.depth, must=f"be {RECURRENT_DEPTH} for network rnn",
-                got=repr(self.depth), because="its weights are of inputs, recurrence and readout",
-                do="leave it out",
-            )  # fmt: skip
         if (self.steps or 0) > MOST_STEPS:
             raise InputError(
                 "steps", self.steps, must=f"be at most {MOST_STEPS}", got=repr(self.steps),
@@ -305,12 +271,16 @@ class Settings:
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
-_OF_SOME: dict[str, tuple[tuple[str, ...], Any]] = {
-    "steps": (("rnn",), None),
-    "readout": (("rnn",), SCALED),
-    "strides": (("cnn",), ()),
-    "norm": (("cnn",), Norm.NONE.value),
-    "multipliers": (("mlp", "cnn"), ()),
+_OF_SOME: dict[str, Any] = {
+    "steps": None,
+    "readout": SCALED,
+    "strides": (),
+    "norm": Norm.NONE.value,
+    "multipliers": (),
+    "depth": 3,
+    "activation": ACTIVATIONS["tanh"],
+    "bias_std": 0.0,
+    "output_exponent": 0.0,
 }
 """Settings that only some networks have, and what they are where they say nothing."""
 PRESETS: dict[str, Mapping[str, Any]] = {
@@ -319,15 +289,6 @@ PRESETS: dict[str, Mapping[str, Any]] = {
     "deep": {},
 }
 """What each preset changes about the defaults of :class:`Settings`, beside widths."""
-WIDTHS_OF_PRESETS: dict[str, dict[str, tuple[int, ...]]] = {
-    "quick": {"mlp": (64, 256, 1024), "rnn": (32, 100, 320), "cnn": (16, 40, 100)},
-    "standard": WIDTHS,
-    "deep": {
-        "mlp": (*WIDTHS["mlp"], 16384),
-        "rnn": (*WIDTHS["rnn"], 2048, 4096),
-        "cnn": (*WIDTHS["cnn"], 512, 1024),
-    },
-}
 
 
 def preset(name: str, network: str) -> dict[str, Any]:
@@ -335,7 +296,7 @@ def preset(name: str, network: str) -> dict[str, Any]:
 
     Args:
         name: of the preset.
-        network: "mlp", "rnn" or "cnn"; the widths of another are left to be refused.
+        network: a registered kind; the widths of another are left to be refused.
 
     Returns:
         Settings by name.
@@ -345,8 +306,8 @@ def preset(name: str, network: str) -> dict[str, Any]:
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS, "only these are defined")
-    widths = WIDTHS_OF_PRESETS[name].get(network)
-    return {**PRESETS[name], "widths": widths}
+    kind = FAMILIES.get(network)
+    return {**PRESETS[name], "widths": None if kind is None else kind.usual.of_preset(name)}
 
 
 def _check_rules(names: list[str]) -> None:

@@ -17,6 +17,7 @@ from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
 from ntkalign.kernels.convolutional import convolutional_kernels
 from ntkalign.networks.family import ConvolutionalFamily, Family
+from ntkalign.networks.kinds import FAMILIES
 from ntkalign.rules import CONTROLS
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.sweep import BASELINES
@@ -84,7 +85,15 @@ def kernel_suite(held_out: int = HELD_OUT) -> Suite:
 
 
 def _ask_theory(settings: Settings, only: Iterable[str]) -> list[Question]:
-    return questions(settings.family, settings.rules, controls=CONTROLS, only=only)
+    asked = questions(settings.family, settings.rules, controls=CONTROLS, only=only)
+    size = settings.kind.size
+    for id in (q.claim.id for q in asked if q.layer is not None and size.is_depth):
+        raise InputError(
+            "claims", id, must="speak of the whole network", got="one about each layer",
+            because=f"larger networks of network {settings.network} have more layers",
+            do="leave it out",
+        )  # fmt: skip
+    return asked
 
 
 def _ask_kernels(settings: Settings, only: Iterable[str]) -> list[Question]:
@@ -103,7 +112,7 @@ def _ask_kernels(settings: Settings, only: Iterable[str]) -> list[Question]:
 
 
 def _predict_theory(settings: Settings, data: Data, times: Sequence[float]) -> Predictions | None:
-    if settings.output_exponent != 0:
+    if settings.output_exponent != 0 or not FAMILIES.is_built_in(settings.kind):
         return None
     which = Sweep(data, times, settings.widths, settings.every_seed, settings.initial_outputs)
     return predictions(settings.family, which)

@@ -22,7 +22,7 @@ from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
 from ntkalign.kernels.training_time import saved_times
 from ntkalign.precision import in_float64
-from ntkalign.quantities.catalogue import EXPANSION
+from ntkalign.quantities.catalogue import EXPANSION, QUANTITIES
 from ntkalign.rules import NORMAL, RULES, Rule
 from ntkalign.runs.settings import MIN_SEEDS, MIN_WIDTHS, Settings
 from ntkalign.runs.store import Store
@@ -173,7 +173,9 @@ def needed(
     found: dict[str, dict[Rule, set[str]]] = {MAIN: {}, BOTTLENECK: {}}
     for q in asked:
         found[q.family].setdefault(named[q.rule], set()).add(q.claim.quantity)
-    if found[MAIN] or found[BOTTLENECK]:  # how far training moves networks is always measured
+    wanted = {name for by_rule in found.values() for names in by_rule.values() for name in names}
+    if any(QUANTITIES[name].trained for name in wanted):
+        # how far training moves networks is then always measured
         found[MAIN].setdefault(NORMAL, set()).update(EXPANSION, baselines)
     return {
         family: {rule: frozenset(quantities) for rule, quantities in by_rule.items()}

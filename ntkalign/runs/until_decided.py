@@ -17,8 +17,8 @@ from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import Finding
 from ntkalign.runs.settings import Settings
 
-WIDER, WIDEST = 4, 16384
-"""By what factor a width is added to a run that is to decide more, and up to which."""
+WIDER = 4
+"""By what factor a width is added to a run that is to decide more."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ def enlarged(
         The settings; None if nothing is undecided, or only what no network of a width up to WIDEST
         would settle.
     """
+    largest = settings.kind.size.largest
     open_ones = [
         f.rate
         for f in findings
@@ -104,13 +105,13 @@ def enlarged(
     ]
     if any(not rate.decides for rate in open_ones) and regime is not None:
         more = regime.wanted
-        if more and settings.widths[-1] < more[0] and more[-1] <= WIDEST:
+        if more and settings.widths[-1] < more[0] and more[-1] <= largest:
             return replace(settings, widths=(*settings.widths, *more))
     known = [rate.all for rate in open_ones if rate.decides]
     if not known:
         return None
     bent = sum(e.shift[1] - e.shift[0] > 4 * e.error for e in known)
-    if 2 * bent > len(known) and WIDER * settings.widths[-1] <= WIDEST:
+    if 2 * bent > len(known) and WIDER * settings.widths[-1] <= largest:
         return replace(settings, widths=(*settings.widths, WIDER * settings.widths[-1]))
     return replace(settings, seeds=2 * settings.seeds)
 

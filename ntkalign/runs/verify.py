@@ -88,7 +88,7 @@ def verify(
         inputs=settings.inputs,
         outputs=settings.outputs,
         directory=settings.data_dir,
-        network=settings.network,
+        network=settings.kind.points,
         steps=settings.steps,
     )
     _with_dimensions(settings, data)  # what cannot be said of a run is refused before it
@@ -102,7 +102,7 @@ def verify(
     def judge(settings: Settings, table: pd.DataFrame, spend: float) -> tuple[Finding, ...]:
         terms = JudgingTerms(
             settings.confidence, spend, settings.paired, settings.widths, settings.seeds,
-            Regime.of(table),
+            Regime.of(table), settings.kind.size,
         )  # fmt: skip
         met = settings.family.meets_assumptions
         answers = (
@@ -156,10 +156,10 @@ def _with_dimensions(settings: Settings, data: Data) -> Settings:
     """The settings with the dimensions that the data turned out to have."""
     _, *shape = data.x.shape
     outputs = data.y.shape[1]
-    if settings.network == "rnn":
+    if settings.kind.points == "rnn":
         steps, inputs = shape
         return replace(settings, steps=steps, inputs=inputs, outputs=outputs // steps)
-    if settings.network == "cnn":
+    if settings.kind.points == "cnn":
         return replace(settings, outputs=outputs)
     return replace(settings, inputs=shape[0], outputs=outputs)
 

@@ -19,10 +19,11 @@ from ntkalign.kernels.empirical import rule_kernel
 from ntkalign.kernels.training_time import choose_time
 from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.networks.family import ConvolutionalFamily, Family, RecurrentFamily
+from ntkalign.networks.kinds import FAMILIES
 from ntkalign.networks.normalisation import Norm
 from ntkalign.quantities.quantity import Layers, Quantity
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, RULES, current_activity, current_jacobian
-from ntkalign.runs.settings import DATA, PRESETS, SEEDS, TOLERANCES, WIDTHS, preset
+from ntkalign.runs.settings import PRESETS, preset
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_names_are_looked_up_and_repeats_dropped():
 def test_presets_can_be_run(name, network):
     settings = Settings(network=network, **preset(name, network))
     assert settings.seeds >= 4
-    assert settings.data == DATA[network]
+    assert settings.data == FAMILIES[network].usual.data
     assert min(settings.widths) < settings.family.wide
 
 
@@ -185,15 +186,11 @@ def test_presets_differ_by_widths_and_seeds():
         preset("fast", "rnn")
 
 
-USUAL = {"data": DATA, "widths": WIDTHS, "seeds": SEEDS, "tolerance": TOLERANCES}
-
-
 @pytest.mark.parametrize("network", NETWORKS)
 def test_defaults_are_the_networks_own_if_nothing_else_is_asked_for(network):
     plain = Settings(network=network)
-    for name, usual in USUAL.items():
-        assert getattr(plain, name) == usual[network]
-        assert set(usual) == set(NETWORKS)
+    for name in ("data", "widths", "seeds", "tolerance"):
+        assert getattr(plain, name) == getattr(FAMILIES[network].usual, name)
     assert len(plain.widths) >= 4
     assert plain.steps is None  # as many as the data have
     assert Settings(**plain.as_json()) == plain
@@ -202,7 +199,7 @@ def test_defaults_are_the_networks_own_if_nothing_else_is_asked_for(network):
         own = Settings(network=network, **{name: value})
         assert own == replace(plain, **{name: value})
         assert getattr(own, name) == value
-    assert [DATA[n] for n in NETWORKS] == ["digits", "add", "digits"]
+    assert [FAMILIES[n].usual.data for n in NETWORKS] == ["digits", "add", "digits"]
     assert network != "mlp" or plain == Settings()
 
 
