@@ -59,7 +59,9 @@ def __getattr__(name: str) -> Any:
 
 
 def assert_rate(
-    quantity: Callable[[int, int], float] | Sequence[Sequence[float]] | np.ndarray,
+    quantity: (
+        Callable[[int, int], float] | Sequence[float] | Sequence[Sequence[float]] | np.ndarray
+    ),
     exponent: float,
     *,
     widths: Sequence[int] | np.ndarray,
