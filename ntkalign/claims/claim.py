@@ -73,6 +73,9 @@ class Claim:
         symbol: how plots write the quantity; as its record does if empty.
         layers: of which layers it speaks, if not of all that its quantity is one of.
         network: of which kind of network it speaks.
+        formula: the statement for a page that typesets it, in LaTeX between dollars; pages show
+            the plain statement if empty.
+        if_refuted: what follows for the theory if it is found wrong, as a sentence.
 
     Raises:
         InputError: if the id cannot be stored, or kind and exponent do not go together.
@@ -90,6 +93,8 @@ class Claim:
     symbol: str = ""
     layers: Layers | None = None
     network: str = "mlp"
+    formula: str = ""
+    if_refuted: str = ""
 
     def __post_init__(self) -> None:
         check_legal("claim", self.id)
@@ -101,8 +106,8 @@ class Claim:
             object.__setattr__(self, "layers", self.layers or record.layers)
 
     def says_the_same_as(self, other: Claim) -> bool:
-        """Whether both are one statement, whatever it is asked of and must fail for."""
-        where = ("rules", "controls", "layers", "network")
+        """Whether both are one statement, whatever it is asked of and however it is typeset."""
+        where = ("rules", "controls", "layers", "network", "formula", "if_refuted")
         return replace(self, **{name: getattr(other, name) for name in where}) == other
 
     @property

@@ -17,11 +17,10 @@ from ntkalign.claims.claim import MAIN, Claim, Kind, Question
 from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.errors import InputError
+from ntkalign.report.document import document
 from ntkalign.report.over_training import over_training
-from ntkalign.report.pages import embedded, templates
-from ntkalign.report.rows import rows
+from ntkalign.report.pages import templates
 from ntkalign.report.scaling_plots import scaling_plots
-from ntkalign.report.terminal import networks, points, regime, seeds, summary, trained, warnings
 from ntkalign.report.training_curves import training_curve
 from ntkalign.runs.record import Verification
 from ntkalign.runs.table import losses, read_table, write_table
@@ -45,29 +44,15 @@ def write_report(result: Verification, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_table(result.table, folder / TABLE)
     (folder / JSON).write_text(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
-    plots = scaling_plots(result.findings, folder / PLOTS)
-    curve = training_curve(result, folder / PLOTS)
-    training = over_training(result, folder / PLOTS)
+    plots = folder / PLOTS
+    view = document(
+        result,
+        folder,
+        scaling_plots(result.findings, plots),
+        curve=training_curve(result, plots),
+        training=over_training(result, plots),
+    )
     environment = templates()
-    environment.filters["cell"] = lambda text: text.replace("|", r"\|")  # of a Markdown table
-    view: dict[str, Any] = {
-        "result": result,
-        "summary": summary(result),
-        "seeds": seeds(result.config),
-        "regime": regime(result),
-        "warnings": warnings(result),
-        "claims": rows(result.claims),
-        "controls": rows(result.controls),
-        "findings": result.findings,
-        "plots": {claim: path.relative_to(folder) for claim, path in plots.items()},
-        "curve": curve and (curve.relative_to(folder), embedded(curve)),
-        "training": training and (training.relative_to(folder), embedded(training)),
-        "points": points(result.config),
-        "networks": networks(result.config),
-        "trained": trained(result),
-        "size": result.settings.kind.size,
-        "images": {claim: embedded(path) for claim, path in plots.items()},
-    }
     for name in (HTML, MARKDOWN):
         text = environment.get_template(f"{name}.j2").render(view)
         (folder / name).write_text(text, encoding="utf-8")
@@ -90,7 +75,12 @@ def as_json(result: Verification) -> dict[str, object]:
 def _entry(finding: Finding) -> dict[str, object]:
     """A finding, with all of its claim that a report needs to be rebuilt."""
     claim = finding.question.claim
-    more = {"kind": claim.kind.name.lower(), "companion": claim.companion, "symbol": claim.symbol}
+    more = {
+        "kind": claim.kind.name.lower(),
+        "companion": claim.companion,
+        "symbol": claim.symbol,
+        "formula": claim.formula,
+    }
     return finding.as_json() | more
 
 
@@ -205,6 +195,7 @@ def _claim(entry: dict[str, Any], network: str = "mlp") -> Claim:
         entry["stated_exponent"],
         companion=entry["companion"],
         symbol=entry["symbol"],
+        formula=entry.get("formula", ""),
         network=network,
     )
     if known is not None and stored.says_the_same_as(known):

@@ -1,24 +1,64 @@
-"""How pages are made: templates of this folder, with plots inside."""
+"""How pages are made: templates of this folder, with plots and mathematics inside."""
 
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 
 import jinja2
 
+from ntkalign.report.mathematics import pieces, typeset
+
+MARKUP = re.compile(r"([\\`*_<>|$])")
+
 
 def templates() -> jinja2.Environment:
     """The templates; what stands in HTML is escaped, and a name that is not given is an error."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ntkalign.report"),
         autoescape=jinja2.select_autoescape(["html.j2"], default=False),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {
+        "maths": typeset,
+        "display": lambda text: typeset(text, display=True),
+        "markdown": markdown,
+        "plain": literal,
+        "anchor": anchor,
+        "setting": setting_text,
+    }
+    return environment
 
 
 def embedded(plot: Path) -> str:
     """An SVG as an address that holds all of it, so that a page opens offline."""
     return "data:image/svg+xml;base64," + base64.b64encode(plot.read_bytes()).decode()
+
+
+def literal(text: str) -> str:
+    """A text as Markdown that shows just that."""
+    return MARKUP.sub(r"\\\1", text)
+
+
+def markdown(text: str) -> str:
+    """A text with mathematics between dollars as Markdown that shows it."""
+    return "".join(
+        f"${part}$" if is_formula else literal(part) for part, is_formula in pieces(text)
+    )
+
+
+def anchor(name: str) -> str:
+    """A name as a place that links lead to."""
+    return "claim-" + "_".join(name.split())
+
+
+def setting_text(value: object) -> str:
+    """A setting for people."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)

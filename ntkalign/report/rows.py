@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ntkalign.claims.claim import BOTTLENECK
+from ntkalign.claims.claim import BOTTLENECK, Question
 from ntkalign.claims.verdicts import Finding
 from ntkalign.rules import RULES
 
@@ -16,11 +16,28 @@ def rule_title(name: str) -> str:
     return name if rule is None else rule.title or name
 
 
+def asked_of(question: Question) -> str:
+    """The rule that a question is about, and the family where it is not the main one."""
+    name = rule_title(question.rule)
+    return f"{name}, {question.claim.size.kept}" if question.family == BOTTLENECK else name
+
+
 def layer_title(layer: int, network: str = "mlp") -> str:
     """How a layer of weights is called where people read."""
     if network == "rnn":
         return {1: "input weights", 2: "recurrent weights", 3: "readout"}.get(layer, f"{layer}")
     return f"layer {layer}"
+
+
+def runs(numbers: Iterable[int]) -> str:
+    """Numbers in order, neighbours as a range, such as 1–3, 5."""
+    found: list[list[int]] = []
+    for n in numbers:
+        if found and n == found[-1][-1] + 1:
+            found[-1].append(n)
+        else:
+            found.append([n])
+    return ", ".join(f"{r[0]}" if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in found)
 
 
 @dataclass(frozen=True)
@@ -37,22 +54,12 @@ class Row:
     @property
     def rule(self) -> str:
         """The rule, and the family where it is not the main one."""
-        question = self.first.question
-        name = rule_title(question.rule)
-        kept = question.claim.size.kept
-        return f"{name}, {kept}" if question.family == BOTTLENECK else name
+        return asked_of(self.first.question)
 
     @property
     def layers(self) -> str:
         """Such as 1–3, 5; nothing for a claim about the whole network."""
-        numbers = sorted(f.question.layer for f in self.findings if f.question.layer is not None)
-        runs: list[list[int]] = []
-        for n in numbers:
-            if runs and n == runs[-1][-1] + 1:
-                runs[-1].append(n)
-            else:
-                runs.append([n])
-        return ", ".join(f"{r[0]}" if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs)
+        return runs(sorted(f.question.layer for f in self.findings if f.question.layer is not None))
 
     @property
     def exponent(self) -> str:
@@ -62,12 +69,6 @@ class Row:
             return "–"
         rate = max(rated, key=lambda r: r.exponent)
         return f"{rate.exponent:.2f} [{rate.interval[0]:.2f}, {rate.interval[1]:.2f}]"
-
-    @property
-    def relative(self) -> str:
-        """The largest exponent of the relative companion."""
-        rated = [f.companion.exponent for f in self.findings if f.companion is not None]
-        return f"{max(rated):.2f}" if rated else ""
 
     @property
     def p_value(self) -> str:
@@ -88,12 +89,6 @@ class Row:
     def assumptions(self) -> str:
         """A mark where the paper's assumptions are not met."""
         return "" if self.first.assumptions_met else "outside its assumptions"
-
-    @property
-    def error(self) -> str:
-        """The largest numerical error as a share of a value."""
-        shares = [f.error_share for f in self.findings if f.error_share is not None]
-        return f"{max(shares):.0e}" if shares else ""
 
 
 def rows(findings: Iterable[Finding]) -> list[Row]:

@@ -19,6 +19,9 @@ from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.report.rows import rule_title
 from ntkalign.report.style import PALETTE, STYLE, plain, save, scaling_axis, symbol
 
+MOST_COLUMNS = 4
+"""Panels beside each other; more layers go below."""
+
 
 def scaling_plots(findings: Sequence[Finding], folder: Path) -> dict[Claim, Path]:
     """Draw one figure per claim, controls dashed; save it as SVG and PNG.
@@ -49,10 +52,14 @@ def draw(claim: Claim, findings: Sequence[Finding]) -> Figure:
     layers = sorted({f.question.layer or 0 for f in findings})
     subjects = list(dict.fromkeys((f.question.rule, f.question.family) for f in findings))
     colours = {s: PALETTE[i % len(PALETTE)] for i, s in enumerate(subjects)}
-    size = (6.6, 3.0) if len(layers) == 1 else (max(6.2, 2.6 * len(layers)), 3.2)
+    columns = min(len(layers), MOST_COLUMNS)
+    lines = -(-len(layers) // columns)
+    size = (6.6, 3.0) if len(layers) == 1 else (max(6.2, 2.6 * columns), 3.2 * lines)
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
-    for axis, layer in zip(axes, layers, strict=True):
+    axes = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
+    for axis in axes[len(layers) :]:
+        axis.set_axis_off()
+    for axis, layer in zip(axes, layers, strict=False):
         inside = [f for f in findings if (f.question.layer or 0) == layer]
         for finding in inside:
             _draw_one(axis, finding, colours[finding.question.rule, finding.question.family])
@@ -61,7 +68,8 @@ def draw(claim: Claim, findings: Sequence[Finding]) -> Figure:
             axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), handlelength=1.8)
         else:
             axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), handlelength=1.6)
-    axes[0].set_ylabel(symbol(claim.symbol) or plain(claim.quantity))
+    for axis in axes[::columns]:
+        axis.set_ylabel(symbol(claim.symbol) or plain(claim.quantity))
     name = plain(f"{claim.id} {claim.equation}".rstrip())
     figure.suptitle(f"{name}, stated: {_stated(claim)}", fontsize=9)
     figure.draw_without_rendering()  # lay out once, then save in several formats as it is

@@ -116,8 +116,10 @@ def test_the_page_is_self_contained_and_shows_every_claim(run):
     for text in (page, markdown):
         for name in ("lemma-1/weights", "proposition-1", "proposition-2", "appendix-d"):
             assert name in text
-        assert "Controls, which must not hold" in text
-        assert text.index("Regime: training moves activities by ") < text.index("Claims")
+        assert "controls, which must not hold" in text
+        assert text.index("Regime: training moves activities by ") < text.index(
+            "Claims, one by one"
+        )
 
 
 def test_the_terminal_shows_verdicts_and_the_reports_path(run):
