@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from ntkalign.networks.kinds import FAMILIES
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.quantities.quantity import VERIFY
 from ntkalign.rules import RULES
@@ -37,6 +38,7 @@ def command(result: Verification) -> str:
     if result.command.get("claims"):
         given["claims"] = result.command["claims"]
     parts = ["ntkalign", command_name(result)]
+    parts += [word for file in result.command.get("plugin") or () for word in ("--plugin", file)]
     for name, value in given.items():
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         parts += [f"--{name.replace('_', '-')}", text]
@@ -53,7 +55,11 @@ def command_name(result: Verification) -> str:
 
 
 def _not_default(settings: Mapping[str, Any], network: str) -> dict[str, Any]:
-    default = Settings(network=network).as_json()
+    usual = FAMILIES[network].usual  # of a kind whose defaults may be none that can be run
+    default = Settings().as_json() | {
+        "data": usual.data, "widths": list(usual.widths), "seeds": usual.seeds,
+        "tolerance": usual.tolerance,
+    }  # fmt: skip
     return {
         name: value
         for name, value in settings.items()

@@ -158,8 +158,8 @@ def test_the_report_names_the_network_and_shows_what_goes_on_over_training(run):
             assert finding["id"] in text
         assert "outside its assumptions" not in text
     assert re.search(
-        r"!\[Against time, at the end and in the worst layer: 1 minus the alignment score [\d.e-]+ at "
-        r"width \d+ and [\d.e-]+ at width \d+; .*\]\(plots/over-training.svg\)",
+        r"!\[Against time, at the end and in the worst layer: 1 minus the alignment score "
+        r"[\d.e-]+ at width \d+ and [\d.e-]+ at width \d+; .*\]\(plots/over-training.svg\)",
         markdown,
     )
     assert '<figure id="over-training">' in page

@@ -259,7 +259,7 @@ def test_formulas_are_kept_and_looked_up_where_a_report_has_none(folder, tmp_pat
     (tmp_path / "report.json").write_text(json.dumps(stored))
     (tmp_path / "measurements.csv").write_bytes((folder / "measurements.csv").read_bytes())
     again = load_report(tmp_path)
-    assert again.findings[0].question.claim is WEIGHT_DRIFT
+    assert again.findings[0].question.claim == WEIGHT_DRIFT
     assert again.findings[-3].question.claim.formula == ""
 
 
