@@ -106,3 +106,5 @@ def choose(
 
 
 register(*THEORY_CLAIMS, *RECURRENT_CLAIMS, *CONVOLUTIONAL_CLAIMS, *KERNEL_CLAIMS)
+OURS = frozenset(CLAIMS)
+"""Ids of the paper's claims and those about kernels; what is registered later is somebody's own."""

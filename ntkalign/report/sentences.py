@@ -281,7 +281,7 @@ def remedy(finding: Finding, result: Verification) -> str:
         return f"networks that training moves less{f': {found.remedy}' if found else ''}"
     if finding.upper_quantile is not None and finding.upper_quantile.disagrees:
         return "more seeds, since rare networks scale unlike typical ones"
-    return "more seeds or larger widths"
+    return f"more seeds or larger {finding.question.claim.size.name}s"
 
 
 SAYING: dict[str, Callable[[Claim, Sequence[Finding], Verification], str]] = {

@@ -112,8 +112,10 @@ def test_it_runs_and_every_claim_is_a_row_with_a_verdict(name, tmp_path, monkeyp
         assert set(table["quantity"]) == {"ntk-spread"}
         assert main(["report", *plugin, str(tmp_path)]) == 0
     if name == "chizat":
-        assert "∝ α<sup>p</sup>, α the output scale" in page
-        assert "O(α^-2)" in page
+        assert 'alttext="∝α^p"' in page
+        assert 'alttext="O(α^(−2))"' in page
+        assert "<h1>Does it hold at finite size? Measured</h1>" in page
+        assert "at finite width" not in page
         assert not any("width" in entry["reason"] for entry in report["claims"])
         kept = [entry for entry in report["controls"] if entry["family"] == "bottleneck"]
         assert [entry["verdict"] for entry in kept] == ["refuted"] * 3
