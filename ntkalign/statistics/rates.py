@@ -171,6 +171,14 @@ def fit(
 ) -> Rate:
     """Fit an exponent to positive values.
 
+    >>> import numpy as np
+    >>> from ntkalign import fit
+    >>> widths, rng = np.array([64, 256, 1024, 4096]), np.random.default_rng(0)
+    >>> values = widths[:, None] ** -0.5 * np.exp(0.1 * rng.standard_normal((4, 16)))
+    >>> rate = fit(widths, values)
+    >>> rate.interval[0] < -0.5 < rate.interval[1]
+    True
+
     Args:
         widths: at least three, increasing.
         values: for each width one positive value per seed, at least two.
