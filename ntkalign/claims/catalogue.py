@@ -1,4 +1,4 @@
-"""Every claim by its id: the paper's, those about kernels, and a user's own beside them.
+"""Every claim by its id: the paper's, those about kernels, steps of proofs, and a user's own.
 
 An id mostly stands for one statement, and sometimes for two about different quantities. Which
 command asks about a claim follows from its quantity.
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from ntkalign.claims.claim import Claim
 from ntkalign.claims.kernels import KERNEL_CLAIMS
+from ntkalign.claims.proof import PROOF_CLAIMS
 from ntkalign.claims.theory import THEORY_CLAIMS
 from ntkalign.claims.tied_weights import CONVOLUTIONAL_CLAIMS, RECURRENT_CLAIMS
 from ntkalign.errors import InputError
@@ -105,6 +106,6 @@ def choose(
     )
 
 
-register(*THEORY_CLAIMS, *RECURRENT_CLAIMS, *CONVOLUTIONAL_CLAIMS, *KERNEL_CLAIMS)
+register(*THEORY_CLAIMS, *RECURRENT_CLAIMS, *CONVOLUTIONAL_CLAIMS, *KERNEL_CLAIMS, *PROOF_CLAIMS)
 OURS = frozenset(CLAIMS)
 """Ids of the paper's claims and those about kernels; what is registered later is somebody's own."""

@@ -7,10 +7,10 @@ or about rules that the run does not have, is never dropped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-from ntkalign.claims.catalogue import choose
+from ntkalign.claims.catalogue import CLAIMS, choose
 from ntkalign.claims.claim import (
     BOTTLENECK,
     COMPARED,
@@ -21,9 +21,10 @@ from ntkalign.claims.claim import (
     Place,
     Question,
 )
+from ntkalign.claims.proof import FALSE_STEPS
 from ntkalign.errors import InputError
 from ntkalign.quantities.catalogue import QUANTITIES
-from ntkalign.quantities.quantity import KERNELS, VERIFY, Layers
+from ntkalign.quantities.quantity import KERNELS, PROOF, VERIFY, Layers
 
 
 @runtime_checkable
@@ -142,6 +143,38 @@ def kernel_questions(family: Shape, only: Iterable[str] = ()) -> list[Question]:
         InputError: if an id is unknown, or its claim speaks of no rule that kernels describe.
     """
     return _ask(_Run(family, ("align-zero",), ()), only, KERNELS)
+
+
+def proof_questions(
+    family: Shape, rules: Sequence[NamedRule], only: Iterable[str] = ()
+) -> list[Question]:
+    """All questions of ``ntkalign proof``: what the paper states, then each step of its proofs.
+
+    Args:
+        family: the networks under test.
+        rules: the rules compared with gradient descent.
+        only: ids of the claims to ask about, the paper's or steps; all if empty.
+
+    Returns:
+        The paper's own statements without their controls, and the steps; those that are false on
+        purpose are the controls.
+
+    Raises:
+        InputError: if an id is unknown, or none of the rules is one that its claim speaks of.
+    """
+    chosen = [only] if isinstance(only, str) else list(only)
+    steps = [id for id in chosen if id in CLAIMS and CLAIMS[id].command == PROOF]
+    stated = [id for id in chosen if id not in steps]
+    run = _Run(family, tuple(rule.name for rule in rules if not rule.control), ())
+    asked = []
+    if stated or not chosen:
+        asked += [q for q in _ask(run, stated, VERIFY) if not q.control]
+    if steps or not chosen:
+        asked += [
+            replace(q, control=True) if q.claim in FALSE_STEPS else q
+            for q in _ask(run, steps, PROOF)
+        ]
+    return sorted(asked, key=lambda question: question.control)
 
 
 def _ask(run: _Run, only: Iterable[str], command: str) -> list[Question]:

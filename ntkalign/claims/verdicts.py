@@ -28,11 +28,13 @@ from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.statistics.corrections import Expansion
 from ntkalign.statistics.judgement import (
     FAMILY_LEVEL,
+    OF_EVERY_NETWORK,
     Bound,
     Kind,
     correct_for_many,
     judge,
     judge_mean,
+    judge_step,
     thresholds,
 )
 from ntkalign.statistics.rates import Rate, fit
@@ -210,6 +212,11 @@ def _judged(
     if evidence.fault:
         return found
     values, errors = evidence.all_values, evidence.all_errors
+    if bound.kind in OF_EVERY_NETWORK:
+        verdict, reason = judge_step(bound.kind, values, errors)
+        return replace(
+            found, verdict=verdict, reason=reason, companion=_companion(table, question, terms)
+        )
     if bound.kind is Kind.ZERO_MEAN:
         verdict, _, reason, p_value = judge_mean(values, errors, terms.look_confidence, terms.spend)
         return replace(found, verdict=verdict, reason=reason, p_value=p_value)

@@ -226,6 +226,16 @@ class KernelsFlags(VerifyFlags):
 
 
 @dataclass(frozen=True)
+class ProofFlags(VerifyFlags):
+    """Put numbers to every step of the paper's proofs: does it hold, and what does it give away."""
+
+    preset: Annotated[str, flag("sets widths and seeds; explicit flags win", "|".join(PRESETS))] = (
+        "quick"
+    )
+    out: Annotated[Path, flag("folder for the report", "DIR")] = Path("figures/latest/proof")
+
+
+@dataclass(frozen=True)
 class ReportFlags(PluginFlags):
     """Rebuild a report from its stored results."""
 

@@ -24,23 +24,31 @@ from ntkalign.cli.flags import (
     DataFlags,
     ExperimentFlags,
     KernelsFlags,
+    ProofFlags,
     ReportFlags,
     VerifyFlags,
     parse,
 )  # fmt: skip
-from ntkalign.cli.verify import run_kernels, run_verification, say_where, terminal
+from ntkalign.cli.proof import run_proof
+from ntkalign.cli.verify import (
+    print_result,
+    run_kernels,
+    run_verification,
+    say_where,
+    terminal,
+)  # fmt: skip
 from ntkalign.errors import IncompleteRunError, InputError, unknown_name
 from ntkalign.experiments.tables import HISTORY, stored
 from ntkalign.plugins import not_loaded
-from ntkalign.report import load_report, print_verdicts, write_report
+from ntkalign.report import load_report, write_report
 from ntkalign.report.claim_list import print_claims
 from ntkalign.report.experiment_page import rebuild_page
 from ntkalign.version import __version__
 
 PROGRAM = "ntkalign"
 COMMANDS = {
-    "verify": VerifyFlags, "kernels": KernelsFlags, "claims": ClaimsFlags, "report": ReportFlags,
-    "data": DataFlags, "experiment": ExperimentFlags,
+    "verify": VerifyFlags, "kernels": KernelsFlags, "proof": ProofFlags, "claims": ClaimsFlags,
+    "report": ReportFlags, "data": DataFlags, "experiment": ExperimentFlags,
 }  # fmt: skip
 _ONE_OF_THEM: Any = Union[  # noqa: UP007
     tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items())
@@ -77,6 +85,8 @@ def run(flags: VerifyFlags | ClaimsFlags | ReportFlags | DataFlags | ExperimentF
     match flags:
         case KernelsFlags():
             return run_kernels(flags)
+        case ProofFlags():
+            return run_proof(flags)
         case VerifyFlags():
             return run_verification(flags)
         case ReportFlags():
@@ -105,7 +115,7 @@ def rebuild(folder: Path) -> int:
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
     page = write_report(result, folder)
-    print_verdicts(result, console)
+    print_result(result, console)
     say_where(console, result, page)
     return 0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich import progress as bars
 from rich.console import Console
+from rich.text import Text
 
 from ntkalign.cells.cell import Cell
 from ntkalign.cli.flags import KernelsFlags, VerifyFlags
@@ -16,6 +17,8 @@ from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError
 from ntkalign.report import print_verdicts, write_report
 from ntkalign.report.files import prepare
+from ntkalign.report.proof_map import is_proof, print_proof
+from ntkalign.report.terminal import regime, summary
 from ntkalign.runs.record import Verification
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.suite import THEORY, Suite, check_held_out, kernel_suite
@@ -61,7 +64,7 @@ def run_verification(
     result = dataclasses.replace(result, command=flags.command)
     with Console(stderr=True).status("drawing the plots"):
         page = write_report(result, flags.out)
-    print_verdicts(result, console)
+    print_result(result, console)
     say_where(console, result, page)
     if result.failures:
         raise IncompleteRunError(
@@ -75,6 +78,15 @@ def run_verification(
 def run_kernels(flags: KernelsFlags) -> int:
     """The same for kernels."""
     return run_verification(flags, suite=kernel_suite(check_held_out(flags.held_out)))
+
+
+def print_result(result: Verification, console: Console) -> None:
+    """The verdicts; of a run about the proofs, each step instead."""
+    if is_proof(result):
+        print_proof(result, console)
+        console.print(Text(f"{regime(result)}\n{summary(result)}"), highlight=False)
+    else:
+        print_verdicts(result, console)
 
 
 def terminal() -> Console:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import enum
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -134,6 +135,11 @@ class Flow(abc.ABC):
     @abc.abstractmethod
     def observe(self, jacobians: bool = True) -> Observations:
         """Activities, and Jacobians if they are wanted, at the saved times."""
+
+    @cached_property
+    def observations(self) -> Observations:
+        """What :meth:`observe` gives, kept: of a flow that several others are compared with."""
+        return self.observe()
 
     @abc.abstractmethod
     def weight_change(self, layer: int) -> Float[np.ndarray, "n p q"]:

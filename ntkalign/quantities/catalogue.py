@@ -6,6 +6,7 @@ Declarations only: how each is measured is in :mod:`ntkalign.quantities.theory` 
 
 from __future__ import annotations
 
+from ntkalign.quantities.proof_catalogue import OF_THE_PROOF
 from ntkalign.quantities.quantity import KERNELS, ErrorFrom, Layers, Quantity
 from ntkalign.registry import Registry
 
@@ -131,7 +132,7 @@ BOOKKEEPING = frozenset(
 """What tables have of every flow, whatever is asked for: no quantity may be called so."""
 
 QUANTITIES: Registry[Quantity] = Registry(
-    "quantity", (*OF_THE_THEORY, *OF_KERNELS), reserved=BOOKKEEPING
+    "quantity", (*OF_THE_THEORY, *OF_KERNELS, *OF_THE_PROOF), reserved=BOOKKEEPING
 )
 
 

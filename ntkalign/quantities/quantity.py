@@ -21,7 +21,7 @@ from typing import Any
 from ntkalign.quantities.series import Series
 from ntkalign.registry import check_legal
 
-VERIFY, KERNELS = "verify", "kernels"
+VERIFY, KERNELS, PROOF = "verify", "kernels", "proof"
 """The commands that measure quantities."""
 
 Measure = Callable[[Any], Series]
@@ -33,6 +33,7 @@ class Layers(enum.Enum):
 
     HIDDEN = "each hidden layer"
     EVERY = "each layer of weights"
+    FIRST = "the first layer of weights"
     WHOLE = "the whole network"
     RECURRENCE = "the recurrent weights, below the readout"
 
@@ -40,6 +41,8 @@ class Layers(enum.Enum):
         """The layers of a network with so many layers of weights; None is the whole of it."""
         if self is Layers.WHOLE:
             return (None,)
+        if self is Layers.FIRST:
+            return (1,)
         if self is Layers.RECURRENCE:
             return (depth - 1,)
         return tuple(range(1, depth if self is Layers.HIDDEN else depth + 1))

@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ntkalign.claims.catalogue import CLAIMS
-from ntkalign.quantities.quantity import KERNELS, VERIFY
+from ntkalign.quantities.quantity import KERNELS, PROOF, VERIFY
 
-COMMANDS = (VERIFY, KERNELS)
+COMMANDS = (VERIFY, KERNELS, PROOF)
 
 
 def print_claims(console: Console) -> None:

@@ -7,13 +7,14 @@ all, and where it comes from. The templates lay it out as HTML and as Markdown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ntkalign.claims.claim import Claim
 from ntkalign.report.alt_texts import over_training_alt, scaling_alt, training_alt
 from ntkalign.report.pages import embedded
+from ntkalign.report.proof_map import ProofView, in_short, proof_view
 from ntkalign.report.provenance import command
 from ntkalign.report.sections import Section, network_of, sections
 from ntkalign.report.sentences import (
@@ -26,6 +27,7 @@ from ntkalign.report.sentences import (
 )
 from ntkalign.report.terminal import networks, points, regime, seeds, trained, warnings
 from ntkalign.runs.record import Verification
+from ntkalign.statistics.judgement import OF_EVERY_NETWORK
 
 TITLES = {"holds": "What holds", "refuted": "What is refuted", "undecided": "What is open"}
 
@@ -42,9 +44,10 @@ class FirstPage:
     regime: str
     sentences: Mapping[str, list[Sentence]]
     titles: Mapping[str, str]
+    argument: list[str]
 
     @classmethod
-    def of(cls, result: Verification, parts: list[Section]) -> FirstPage:
+    def of(cls, result: Verification, parts: list[Section], proof: ProofView | None) -> FirstPage:
         """Of a run and the sections that follow."""
         return cls(
             headline=headline(result),
@@ -55,6 +58,7 @@ class FirstPage:
             regime=regime(result),
             sentences=sentences(parts, result),
             titles=TITLES,
+            argument=in_short(proof) if proof else [],
         )
 
 
@@ -79,13 +83,16 @@ def document(
         )
         for claim in plots
     }
-    parts = sections(result, plots, alts)
+    rates = [f for f in result.findings if f.question.claim.kind not in OF_EVERY_NETWORK]
+    parts = sections(replace(result, findings=tuple(rates)), plots, alts)
+    proof = proof_view(result)
     drawn = [path for path in (*plots.values(), *training.values()) if path is not None]
     return {
         "result": result,
         "environment": result.environment,
-        "page": FirstPage.of(result, parts),
+        "page": FirstPage.of(result, parts, proof),
         "sections": parts,
+        "proof": proof,
         "points": points(result.config),
         "networks": networks(result.config),
         "seeds": seeds(result.config),

@@ -20,10 +20,12 @@ from ntkalign.errors import InputError
 from ntkalign.report.document import document
 from ntkalign.report.over_training import over_training
 from ntkalign.report.pages import templates
+from ntkalign.report.proof_map import proof_json
 from ntkalign.report.scaling_plots import scaling_plots
 from ntkalign.report.training_curves import training_curve
 from ntkalign.runs.record import Verification
 from ntkalign.runs.table import losses, read_table, write_table
+from ntkalign.statistics.judgement import OF_EVERY_NETWORK
 
 SCHEMA = 1
 JSON, TABLE, HTML, MARKDOWN, PLOTS = (
@@ -44,11 +46,12 @@ def write_report(result: Verification, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_table(result.table, folder / TABLE)
     (folder / JSON).write_text(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
+    rates = [f for f in result.findings if f.question.claim.kind not in OF_EVERY_NETWORK]
     plots = folder / PLOTS
     view = document(
         result,
         folder,
-        scaling_plots(result.findings, plots),
+        scaling_plots(rates, plots),
         curve=training_curve(result, plots),
         training=over_training(result, plots),
     )
@@ -69,6 +72,7 @@ def as_json(result: Verification) -> dict[str, object]:
         "infinite_width_loss": result.limit_loss and list(result.limit_loss),
         "claims": [_entry(f) for f in result.claims],
         "controls": [_entry(f) for f in result.controls],
+        "proof": proof_json(result),
     }
 
 

@@ -7,10 +7,13 @@ import re
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup, escape
 
 from ntkalign.report.mathematics import pieces, typeset
 
 MARKUP = re.compile(r"([\\`*_<>|$])")
+INDEX = re.compile(r"\\?([_^])(\{[^}]*\}|\([^)]*\)|-?\d+(?:[./]\d+)?|\\?\S(?![A-Za-z0-9]))")
+"""An index or exponent in a line of text, such as z_l, m^-1/2, W^(0); not that of my_rule."""
 
 
 def templates() -> jinja2.Environment:
@@ -28,6 +31,8 @@ def templates() -> jinja2.Environment:
         "markdown": markdown,
         "plain": literal,
         "anchor": anchor,
+        "indices": indices,
+        "indexed": lambda text: _raised(literal(text)),
         "setting": setting_text,
     }
     return environment
@@ -48,6 +53,22 @@ def markdown(text: str) -> str:
     return "".join(
         f"${part}$" if is_formula else literal(part) for part, is_formula in pieces(text)
     )
+
+
+def indices(text: str) -> Markup:
+    """A line of text with its indices below and its exponents above, as HTML."""
+    return Markup(_raised(str(escape(text))))
+
+
+def _raised(text: str) -> str:
+    """The same for a text that is HTML or Markdown; what stands in an index may have one, too."""
+
+    def moved(found: re.Match[str]) -> str:
+        tag, inside = "sub" if found[1] == "_" else "sup", found[2].replace("-", "−")
+        inside = inside[1:-1] if inside[0] == "{" else inside
+        return f"<{tag}>{_raised(inside)}</{tag}>"
+
+    return INDEX.sub(moved, text)
 
 
 def anchor(name: str) -> str:

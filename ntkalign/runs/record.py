@@ -7,7 +7,7 @@ import platform
 import resource
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 import pandas as pd
 
 from ntkalign.cells.cell import OK
+from ntkalign.claims.proof_map import ProofMap, proof_map
 from ntkalign.claims.regime import Regime
-from ntkalign.claims.verdicts import Finding
+from ntkalign.claims.verdicts import Finding, JudgingTerms
 from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import ACTIVATIONS, Activation
@@ -220,6 +221,12 @@ class Verification:
     def regime(self) -> Regime | None:
         """How far training moves the networks; None in reports of before it was measured."""
         return Regime.of(self.table)
+
+    @cached_property
+    def proof(self) -> ProofMap:
+        """The paper's argument, step by step, as far as this run measured it."""
+        terms = replace(JudgingTerms.of(self.config), regime=self.regime)
+        return proof_map(self.findings, self.table, terms, self.settings.family.meets_assumptions)
 
     @property
     def failures(self) -> list[str]:

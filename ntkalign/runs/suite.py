@@ -12,12 +12,15 @@ from ntkalign.cells.flow import measure_cell
 from ntkalign.cells.infinite_width import Predictions, Sweep, predictions
 from ntkalign.cells.specification import Measure
 from ntkalign.claims.claim import Question
-from ntkalign.claims.questions import kernel_questions, questions
+from ntkalign.claims.questions import kernel_questions, proof_questions, questions
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
 from ntkalign.kernels.convolutional import convolutional_kernels
+from ntkalign.kernels.training_time import saved_times
 from ntkalign.networks.family import ConvolutionalFamily, Family
 from ntkalign.networks.kinds import FAMILIES
+from ntkalign.quantities.proof_catalogue import POINTWISE
+from ntkalign.quantities.proof_time import proof_times
 from ntkalign.rules import CONTROLS
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.sweep import BASELINES
@@ -25,6 +28,7 @@ from ntkalign.values import whole
 
 HELD_OUT = 8
 
+SavedTimes = Callable[[float, float | None], tuple[float, ...]]
 Predict = Callable[[Settings, Data, Sequence[float]], Predictions | None]
 
 
@@ -40,7 +44,9 @@ class Suite:
         predict: from settings, the training points and the saved times, what infinitely wide
             networks do, if the plots are to show it.
         held_out: data points that are not trained on, after the P that are.
-        baselines: quantities of gradient descent that are measured beside what is asked, for plots.
+        baselines: from settings, quantities of gradient descent that are measured beside what is
+            asked, for plots and for the argument step by step.
+        times: when flows are looked at, from T and the fastest relaxation time if that is known.
     """
 
     name: str
@@ -49,7 +55,8 @@ class Suite:
     prepare: Callable[[Settings, Data], Measure]
     predict: Predict = lambda settings, data, times: None
     held_out: int = 0
-    baselines: tuple[str, ...] = ()
+    baselines: Callable[[Settings], tuple[str, ...]] = lambda settings: ()
+    times: SavedTimes = saved_times
 
 
 def check_held_out(given: Any) -> int:
@@ -96,6 +103,17 @@ def _ask_theory(settings: Settings, only: Iterable[str]) -> list[Question]:
     return asked
 
 
+def _ask_proof(settings: Settings, only: Iterable[str]) -> list[Question]:
+    if settings.network != Family.kind:
+        raise InputError(
+            "network", settings.network, must=f"be {Family.kind}", got=repr(settings.network),
+            because="the proofs are written for fully connected networks",
+            do="pass it to ntkalign verify, which measures what is claimed of such networks",
+        )  # fmt: skip
+    networks = [r for r in settings.rules if r.error == "own" and r.output == "network"]
+    return proof_questions(settings.family, networks, only)
+
+
 def _ask_kernels(settings: Settings, only: Iterable[str]) -> list[Question]:
     if settings.network != Family.kind:
         raise InputError(
@@ -109,6 +127,11 @@ def _ask_kernels(settings: Settings, only: Iterable[str]) -> list[Question]:
             because="only the neural tangent parameterisation has these limits", do="leave it out",
         )  # fmt: skip
     return kernel_questions(settings.family, only)
+
+
+def _theory_baselines(settings: Settings) -> tuple[str, ...]:
+    """The proofs are written for fully connected networks."""
+    return (*BASELINES, *(POINTWISE if settings.network == Family.kind else ()))
 
 
 def _predict_theory(settings: Settings, data: Data, times: Sequence[float]) -> Predictions | None:
@@ -133,11 +156,18 @@ def _prepare_theory(settings: Settings, data: Data) -> Measure:
     return partial(measure_cell, limit=limit)
 
 
+PROOF = Suite(
+    "proof",
+    "The paper's argument, step by step: Boopathy & Fiete (ICML 2022), measured",
+    _ask_proof,
+    _prepare_theory,
+    times=proof_times,
+)
 THEORY = Suite(
     "theory",
     "Does it hold at finite width? Boopathy & Fiete (ICML 2022), measured",
     _ask_theory,
     _prepare_theory,
     _predict_theory,
-    baselines=BASELINES,
+    baselines=_theory_baselines,
 )

@@ -19,11 +19,11 @@ from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, ju
 from ntkalign.data import catalogue
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
-from ntkalign.kernels.training_time import TimeScales, saved_times
+from ntkalign.kernels.training_time import TimeScales
 from ntkalign.runs.record import Conduct, Environment, Flows, Verification
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.store import Store
-from ntkalign.runs.suite import THEORY, Suite
+from ntkalign.runs.suite import THEORY, SavedTimes, Suite
 from ntkalign.runs.sweep import Plan, Progress, quiet, run_sweep
 from ntkalign.runs.until_decided import once
 from ntkalign.runs.until_decided import until_decided as look_until_decided
@@ -95,9 +95,9 @@ def verify(
         steps=settings.steps,
     )
     _with_dimensions(settings, data)  # what cannot be said of a run is refused before it
-    settings, times, relaxations = _timed(settings, data)
+    settings, times, relaxations = _timed(settings, data, suite.times)
     plan = Plan(settings, suite.name, data, times, asked, suite.prepare(settings, data),
-                Store(cells, fresh=fresh), suite.baselines)  # fmt: skip
+                Store(cells, fresh=fresh), suite.baselines(settings))  # fmt: skip
 
     def measure(settings: Settings) -> pd.DataFrame:
         return run_sweep(replace(plan, settings=settings), progress)
@@ -167,7 +167,9 @@ def _with_dimensions(settings: Settings, data: Data) -> Settings:
     return replace(settings, inputs=shape[0], outputs=outputs)
 
 
-def _timed(settings: Settings, data: Data) -> tuple[Settings, tuple[float, ...], float | None]:
+def _timed(
+    settings: Settings, data: Data, choose: SavedTimes
+) -> tuple[Settings, tuple[float, ...], float | None]:
     """The settings with T, when flows are looked at, and T in fastest relaxation times."""
     try:
         scales = TimeScales.of(settings.family, data.first(settings.points))
@@ -175,10 +177,10 @@ def _timed(settings: Settings, data: Data) -> tuple[Settings, tuple[float, ...],
         if settings.time is None:
             raise
         # such networks fail, each with its reason
-        return settings, saved_times(settings.time), None
+        return settings, choose(settings.time, None), None
     settings = replace(settings, time=settings.time or scales.until())
     assert settings.time is not None
-    return settings, saved_times(settings.time, scales.fastest), settings.time / scales.fastest
+    return settings, choose(settings.time, scales.fastest), settings.time / scales.fastest
 
 
 def _predicted(

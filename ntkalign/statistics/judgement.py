@@ -15,7 +15,9 @@ widths must agree: by its estimate, and if the law bends significantly by its ow
 p-value. "→ 0" and "does not tend to 0" are judged the same way with one threshold, −0.1, on either
 side of which the exponent must lie; that something does not tend to 0 needs widths inside the
 regime, too. A bound that holds is *sharp* if p is in the interval and *loose* if the interval lies
-below p. "= 0 on average" has no exponent: the mean must lie within a margin of 0. No constant
+below p. "= 0 on average" has no exponent: the mean must lie within a margin of 0. Nor has a step of
+a proof: "left ≤ right" is about every network, and one that contradicts it by more than its
+numerical error refutes it; "left = right" is the same of the relative difference. No constant
 adapts to a result.
 """
 
@@ -50,6 +52,10 @@ FAMILY_LEVEL = 0.05
 """Of any false refutation in a report (Holm's step-down correction)."""
 MEAN_MARGIN = 0.01
 """How close to zero "zero on average" is."""
+EQUAL = 1e-9
+"""By so much left/right may pass 1 where both sides are the same number, by rounding."""
+EXACT = 0.01
+"""An identity that is known less well than this is undecided."""
 
 
 class Kind(enum.Enum):
@@ -59,6 +65,12 @@ class Kind(enum.Enum):
     VANISHES = "→ 0"
     PERSISTS = "does not tend to 0"
     ZERO_MEAN = "= 0 on average"
+    INEQUALITY = "left ≤ right"
+    IDENTITY = "left = right"
+
+
+OF_EVERY_NETWORK = (Kind.INEQUALITY, Kind.IDENTITY)
+"""Kinds that are not about a rate: they hold on every network, or are wrong."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +131,10 @@ def judge(bound: Bound, rate: Rate, spend: float = 1.0) -> Judgement:
     Raises:
         InputError: if the statement is not about an exponent, or the share is none.
     """
-    if bound.kind is Kind.ZERO_MEAN:
+    if bound.kind in (Kind.ZERO_MEAN, *OF_EVERY_NETWORK):
         raise InputError(
             "bound", bound.kind, must="be about an exponent", got=repr(bound.kind.value),
-            because="a mean is judged by its values", do="call judge_mean",
+            because="others are judged by their values", do="call judge_mean or judge_step",
         )  # fmt: skip
     level = LEVEL * checked_spend(spend)
     to_hold, to_refute = thresholds(bound)
@@ -198,6 +210,53 @@ def judge_mean(
         return Judgement("holds", None, reason, p_value)
     verdict = "refuted" if p_value <= LEVEL * spend else "undecided"
     return Judgement(verdict, None, reason, p_value)
+
+
+def judge_step(
+    kind: Kind, values: Sequence[float] | np.ndarray, errors: Sequence[float] | np.ndarray
+) -> tuple[str, str]:
+    """A step of a proof, which is true of every network or wrong.
+
+    Args:
+        kind: INEQUALITY, of values left/right; or IDENTITY, of relative differences.
+        values: one per network, the largest over time.
+        errors: their numerical errors.
+
+    Returns:
+        "refuted" if a network contradicts it by more than its error, "undecided" if one does so
+        within it, else "holds"; and the reason.
+
+    Raises:
+        InputError: if it is another kind, or an argument is not what it must be.
+    """
+    if kind not in OF_EVERY_NETWORK:
+        raise InputError(
+            "kind", kind, must="be one that is about every network", got=repr(kind),
+            because="others are about a rate", do="call judge",
+        )  # fmt: skip
+    values, errors = _finite("values", values), _finite("errors", errors)
+    count, most = len(values), float(values.max())
+    if kind is Kind.IDENTITY:
+        shown = f"relative difference at most {most:.1e}, numerical error {errors.max():.0e}"
+        wrong = values > errors
+        if wrong.any():
+            return "refuted", f"{shown}: wrong on {wrong.sum()} of {count} networks"
+        if errors.max() > EXACT:
+            return "undecided", f"{shown}, which is too much to tell"
+        return "holds", f"{shown}, on all {count} networks"
+    over = values > 1 + EQUAL
+    wrong = over & (values - errors > 1)
+    if wrong.any():
+        return "refuted", (
+            f"contradicted on {wrong.sum()} of {count} networks: left/right up to {most:.3g} "
+            f"± {errors[values.argmax()]:.0e}"
+        )
+    if over.any():
+        return "undecided", (
+            f"left/right passes 1 on {over.sum()} of {count} networks, by less than its error "
+            f"({errors[values.argmax()]:.0e})"
+        )
+    return "holds", f"on all {count} networks; left/right at most {most:.3g}"
 
 
 def correct_for_many(p_values: Sequence[float] | np.ndarray) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from ntkalign.claims.kernels import KERNEL_CLAIMS
 from ntkalign.claims.theory import PROPOSITION_2, THEORY_CLAIMS
 from ntkalign.claims.tied_weights import CONVOLUTIONAL_CLAIMS, RECURRENT_CLAIMS
 from ntkalign.quantities.catalogue import QUANTITIES
-from ntkalign.quantities.quantity import KERNELS, VERIFY
+from ntkalign.quantities.quantity import KERNELS, PROOF, VERIFY
 from ntkalign.rules import RULES
 
 EVERY = (*THEORY_CLAIMS, *RECURRENT_CLAIMS, *CONVOLUTIONAL_CLAIMS, *KERNEL_CLAIMS)
@@ -84,4 +84,4 @@ def test_what_cannot_be_a_claim_is_refused():
     assert steps in choose(network="rnn")
     assert steps not in choose()
     assert mine in choose()
-    assert {e.command for e in CLAIMS.values()} == {VERIFY, KERNELS}
+    assert {e.command for e in CLAIMS.values()} == {VERIFY, KERNELS, PROOF}

@@ -10,7 +10,7 @@ from matplotlib.mathtext import MathTextParser
 
 from ntkalign import InputError
 from ntkalign.quantities.catalogue import QUANTITIES
-from ntkalign.quantities.quantity import KERNELS, VERIFY, Layers
+from ntkalign.quantities.quantity import KERNELS, PROOF, VERIFY, Layers
 from ntkalign.rules import RULES
 
 
@@ -21,7 +21,7 @@ def test_a_record_is_whole(name):
     assert list(inspect.signature(record.function).parameters) == ["seen"]
     assert record.relative is None or QUANTITIES[record.relative].measure == record.measure
     assert set(record.references) <= set(RULES)
-    assert record.command in (VERIFY, KERNELS)
+    assert record.command in (VERIFY, KERNELS, PROOF)
     MathTextParser("path").parse(record.symbol)  # as plots do
     twins = [q for q in QUANTITIES.values() if q.measure == record.measure]
     assert {(q.error_from, q.references, q.command) for q in twins if not q.signed} == {
@@ -33,6 +33,7 @@ def test_layers():
     assert Layers.WHOLE.of(3) == (None,)
     assert Layers.HIDDEN.of(3) == (1, 2)
     assert Layers.EVERY.of(3) == (1, 2, 3)
+    assert Layers.FIRST.of(3) == (1,)
 
 
 @pytest.mark.parametrize("name", QUANTITIES)

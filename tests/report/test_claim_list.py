@@ -18,6 +18,7 @@ HEADINGS = {
     "ntkalign verify --network rnn": ("verify", "rnn"),
     "ntkalign verify --network cnn": ("verify", "cnn"),
     "ntkalign kernels": ("kernels", "mlp"),
+    "ntkalign proof": ("proof", "mlp"),
 }
 
 
