@@ -62,7 +62,16 @@ def check_rule(
     exam = Examination(f"rule {rule.name}")
     for kind in networks:
         _check_on(exam, rule, kind, dense_only, engines)
-    return exam.outcome()
+    outcome = exam.outcome()
+    demand(
+        outcome.passed,
+        exam.part,
+        f"be for one of {', '.join(networks)}",
+        f"for none: {outcome.skipped[0][1] if outcome.skipped else 'none is named'}",
+        "nothing was checked",
+        "name the networks that it is for",
+    )
+    return outcome
 
 
 def _check_on(exam: Examination, rule: Rule, kind: str, mixes: bool, engines: bool) -> None:

@@ -147,11 +147,15 @@ def test_a_rule_may_say_that_it_is_not_for_a_network():
             )
         return current_jacobian(now, start, fixed, e)
 
-    found = check_rule(Rule("mine", only_vectors, current_activity), networks=("rnn",))
-    assert found.passed == ()
-    ((name, reason),) = found.skipped
-    assert name == "network rnn"
-    assert reason.startswith("the rule says that it is not for it: network (rnn) must be mlp")
+    mine = Rule("mine", only_vectors, current_activity)
+    found = check_rule(mine, networks=("mlp", "rnn"), engines=False)
+    assert len(found.passed) == 8
+    assert [name for name, _ in found.skipped] == ["both engines agree (mlp)", "network rnn"]
+    assert "network rnn: the rule says that it is not for it: network (rnn) must be" in str(found)
+    with pytest.raises(
+        AssertionError, match=r"rule mine must be for one of rnn; got for none: the"
+    ):
+        check_rule(mine, networks=("rnn",))
 
 
 def test_an_unknown_network_is_refused():
