@@ -23,6 +23,7 @@ from ntkalign.flow.operators.low_rank import LowRank
 from ntkalign.flow.trajectory import Flow
 from ntkalign.kernels.prediction import spectrum
 from ntkalign.networks.activations import Activation
+from ntkalign.networks.fully_connected import FullyConnected
 from ntkalign.quantities.observed import Observed
 from ntkalign.quantities.proof_time import Integral
 from ntkalign.quantities.series import ESTIMATE_FACTOR, ROUNDING, Series
@@ -44,6 +45,14 @@ class Side(NamedTuple):
 
     value: Float[np.ndarray, " n"]
     error: Float[np.ndarray, " n"] | float = 0.0
+
+    def plus(self, other: Side) -> Side:
+        """The sum of two sides."""
+        return Side(self.value + other.value, self.error + other.error)
+
+    def times(self, number: float) -> Side:
+        """A multiple."""
+        return Side(number * self.value, number * self.error)
 
 
 def compare(name: str, layer: int | None, left: Side, right: Side, early: int = 0) -> Series:
@@ -109,7 +118,8 @@ class Velocity(NamedTuple):
     def integrated(self, weights: Float[np.ndarray, " n"]) -> float:
         """‖Σ_k w_k dW̃_l/dt(t_k)‖_op: W̃_l at the time that the weights integrate to."""
         left = self.left * weights[:, None, None]
-        return LowRank(*(np.concatenate(list(part), axis=1) for part in (left, self.right))).norm()
+        columns = [np.concatenate(list(part), axis=1) for part in (left, self.right)]
+        return LowRank(columns[0], columns[1]).norm()
 
 
 class Lines(NamedTuple):
@@ -120,6 +130,11 @@ class Lines(NamedTuple):
     first: np.ndarray
     second: np.ndarray
     third: tuple[np.ndarray, np.ndarray]
+
+    @property
+    def bound(self) -> np.ndarray:
+        """The last line, both terms."""
+        return self.third[0] + self.third[1]
 
 
 def discrepancy_velocity(
@@ -175,6 +190,7 @@ def lines_of_41(flow: Flow, start: Observations, now: Observations, layer: int) 
     else:
         z, z0 = (seen.preactivations[layer - 2] for seen in (now, start))
         drift = np.linalg.norm(z - z0, axis=2)
+        assert isinstance(flow.network, FullyConnected)  # others are refused by what asks
         c = slope_bound(flow.network.activation, float(max(np.abs(z).max(), np.abs(z0).max())))
     return Lines(
         velocity=velocity,
@@ -203,11 +219,11 @@ def measure_chain(seen: Observed) -> Series:
     now, series = seen.over_time(), Series()
     for layer in range(1, seen.network.depth + 1):
         lines = lines_of_41(seen.flow, seen.start, now, layer)
-        sides = [Side(v) for v in (lines.norm, lines.first, lines.second, sum(lines.third))]
+        sides = [Side(v) for v in (lines.norm, lines.first, lines.second, lines.bound)]
         for number in (1, 2, 3):
             series |= compare(f"41-{number}", layer, sides[number - 1], sides[number])
         parts = _parts_of_44(seen.flow, layer)
-        twice = Side(*(2 * v + w for v, w in zip(parts["product"], parts["square"], strict=True)))
+        twice = parts["product"].times(2.0).plus(parts["square"])
         series |= compare("44", layer, parts["gap"], twice)
         series |= _identity_43(seen, layer)
     return series
@@ -220,9 +236,8 @@ def measure_false_chain(seen: Observed) -> Series:
         lines = lines_of_41(seen.flow, seen.start, now, layer)
         parts = _parts_of_44(seen.flow, layer)
         product, square = parts["product"], parts["square"]
-        once = Side(*(v + w for v, w in zip(product, square, strict=True)))
-        series |= compare("44-printed", layer, parts["gap"], Side(*(2 * v for v in product)))
-        series |= compare("44-without-2", layer, parts["gap"], once)
+        series |= compare("44-printed", layer, parts["gap"], product.times(2.0))
+        series |= compare("44-without-2", layer, parts["gap"], product.plus(square))
         series |= compare("44-without-first-term", layer, parts["gap"], square)
         if layer == 1:
             first = Side(lines.third[0])
@@ -236,9 +251,7 @@ def measure_integral(seen: Observed) -> Series:
     integral = Integral.of(flow.times)
     for layer in range(1, seen.network.depth + 1):
         lines = lines_of_41(flow, seen.start, now, layer)
-        velocity, bound = (
-            _integrated(integral, values) for values in (lines.norm, sum(lines.third))
-        )
+        velocity, bound = (_integrated(integral, values) for values in (lines.norm, lines.bound))
         splits = flow.splits(layer)
         found = np.array([_norm(split.discrepancy) for split in splits])
         out = np.array([split.residual for split in splits])
@@ -277,11 +290,12 @@ def measure_lemma(seen: Observed) -> Series:
     )
     series: Series = {}
     total, doubt, first = np.zeros_like(spent), np.zeros_like(spent), drifts[1, "weight-drift"]
-    for name, record, sizes in (
-        ("weight-drift", "weight-factor", seen.network.widths[:-1]),
-        ("activation-drift", "activation-factor", seen.network.widths[1:-1]),
+    sizes = [layer_map.scale**-2 for layer_map in seen.network.maps]  # m_0 … m_{N−1}
+    for name, record, own in (
+        ("weight-drift", "weight-factor", sizes),
+        ("activation-drift", "activation-factor", sizes[1:]),
     ):
-        for layer, size in enumerate(sizes, start=1):
+        for layer, size in enumerate(own, start=1):
             value, bound = drifts[layer, name]
             total, doubt = total + value, doubt + bound
             factor = np.sqrt(size) * value / spent

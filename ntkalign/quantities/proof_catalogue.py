@@ -101,37 +101,46 @@ class Inequality:
 # --- how the sides are written --------------------------------------------------------------
 
 _RATE = r"\frac{\eta}{\sqrt{m_{l-1}}}"
-_DOT = r"\|\dot{\tilde W}_l\|_{\mathrm{op}}"
+_DOT = r"\Vert\dot{\tilde W}_l\Vert_{\mathrm{op}}"
 _DRIFT = r"\sigma(z_{l-1}^t)-\sigma(z_{l-1}^0)"
 _TURN = r"\nabla_{z_l}f^t-\nabla_{z_l}f^0"
 _LINE_1 = (
-    rf"{_RATE}\mathbb{{E}}\|\nabla_{{z_l}}f^t\,(y-f^t)({_DRIFT})^T\|_{{\mathrm{{op}}}}",
-    rf"{_RATE}\mathbb{{E}}\|({_TURN})(y-f^t)\sigma(z_{{l-1}}^0)^T\|_{{\mathrm{{op}}}}",
+    rf"{_RATE}\mathbb{{E}}\Vert\nabla_{{z_l}}f^t (y-f^t)({_DRIFT})^T\Vert_{{\mathrm{{op}}}}",
+    rf"{_RATE}\mathbb{{E}}\Vert({_TURN})(y-f^t)\sigma(z_{{l-1}}^0)^T\Vert_{{\mathrm{{op}}}}",
 )
 _LINE_2 = (
-    rf"{_RATE}\mathbb{{E}}[\|\nabla_{{z_l}}f^t\|_{{\mathrm{{op}}}}\|y-f^t\|\,\|{_DRIFT}\|]",
-    rf"{_RATE}\mathbb{{E}}[\|{_TURN}\|_{{\mathrm{{op}}}}\|y-f^t\|\,\|\sigma(z_{{l-1}}^0)\|]",
+    rf"{_RATE}\mathbb{{E}}[\Vert\nabla_{{z_l}}f^t\Vert_{{\mathrm{{op}}}}\Vert y-f^t\Vert "
+    rf"\Vert{_DRIFT}\Vert]",
+    rf"{_RATE}\mathbb{{E}}[\Vert{_TURN}\Vert_{{\mathrm{{op}}}}\Vert y-f^t\Vert "
+    r"\Vert\sigma(z_{l-1}^0)\Vert]",
 )
 _LINE_3 = (
-    r"c\,\eta\max_x\|\nabla_{z_l}f^t\|_{\mathrm{op}}\max_x\|y-f^t\|\,"
-    r"\mathbb{E}\left\|\frac{z_{l-1}^t-z_{l-1}^0}{\sqrt{m_{l-1}}}\right\|",
-    rf"\eta\,\mathbb{{E}}\|{_TURN}\|_{{\mathrm{{op}}}}\max_x\|y-f^t\|\,"
-    r"\max_x\left\|\frac{\sigma(z_{l-1}^0)}{\sqrt{m_{l-1}}}\right\|",
+    r"c \eta\max_x\Vert\nabla_{z_l}f^t\Vert_{\mathrm{op}}\max_x\Vert y-f^t\Vert "
+    r"\mathbb{E}\left\Vert\frac{z_{l-1}^t-z_{l-1}^0}{\sqrt{m_{l-1}}}\right\Vert",
+    rf"\eta \mathbb{{E}}\Vert{_TURN}\Vert_{{\mathrm{{op}}}}\max_x\Vert y-f^t\Vert "
+    r"\max_x\left\Vert\frac{\sigma(z_{l-1}^0)}{\sqrt{m_{l-1}}}\right\Vert",
 )
-_GAP = r"\frac{1}{\sqrt{m_{l-1}}}\left\|\frac{\Sigma_l}{m_{l-1}}-\Delta_l\right\|_{\mathrm{op}}"
-_PRODUCT = r"\frac{1}{\sqrt{m_{l-1}}}\|W_l^t-W_l^0\|_{\mathrm{op}}\|\tilde W_l^t\|_{\mathrm{op}}"
-_SQUARE = r"\frac{1}{\sqrt{m_{l-1}}}\|\tilde W_l^{tT}\tilde W_l^t\|_{\mathrm{op}}"
+_GAP = (
+    r"\frac{1}{\sqrt{m_{l-1}}}\left\Vert\frac{\Sigma_l}{m_{l-1}}-\Delta_l\right\Vert_{\mathrm{op}}"
+)
+_PRODUCT = (
+    r"\frac{1}{\sqrt{m_{l-1}}}\Vert W_l^t-W_l^0\Vert_{\mathrm{op}}"
+    r"\Vert\tilde W_l^t\Vert_{\mathrm{op}}"
+)
+_SQUARE = r"\frac{1}{\sqrt{m_{l-1}}}\Vert\tilde W_l^{tT}\tilde W_l^t\Vert_{\mathrm{op}}"
 _NORM_J, _NORM_1, _NORM_2 = (
-    rf"\max_x\|{symbol}\|_{{\mathrm{{op}}}}" for symbol in (r"\nabla f", r"\Delta_1", r"\Delta_2")
+    rf"\max_x\Vert{symbol}\Vert_{{\mathrm{{op}}}}"
+    for symbol in (r"\nabla f", r"\Delta_1", r"\Delta_2")
 )
-_ERROR, _U = r"\max_x\|y-f\|", r"\max_x\|f_*-f\|"
+_ERROR, _U = r"\max_x\Vert y-f\Vert", r"\max_x\Vert f_*-f\Vert"
 _THREE = (
-    r"\eta\|\Delta_1^T\mathbb{E}[J_*(y-f)]\|+\eta\|\nabla f^T\mathbb{E}[\Delta_2(y-f)]\|"
-    r"+\eta\|\nabla f_*^T\mathbb{E}[J_*(f-f_*)]\|"
+    r"\eta\Vert\Delta_1^T\mathbb{E}[J_*(y-f)]\Vert"
+    r"+\eta\Vert\nabla f^T\mathbb{E}[\Delta_2(y-f)]\Vert"
+    r"+\eta\Vert\nabla f_*^T\mathbb{E}[J_*(f-f_*)]\Vert"
 )
 _FORCE = (
-    rf"\eta\,{_NORM_1}({_NORM_J}+{_NORM_2}){_ERROR}",
-    rf"\eta\,{_NORM_J}\,{_NORM_2}\,{_ERROR}",
+    rf"\eta {_NORM_1}({_NORM_J}+{_NORM_2}){_ERROR}",
+    rf"\eta {_NORM_J} {_NORM_2} {_ERROR}",
 )
 _GROWTH = rf"\eta({_NORM_J}+{_NORM_1})({_NORM_J}+{_NORM_2}){_U}"
 _FROM_FLOW, _ESTIMATED = ErrorFrom.LOOSER_FLOW, ErrorFrom.ESTIMATE
@@ -175,20 +184,21 @@ INEQUALITIES = (
     ),
     Inequality(
         "42", "(42)", "‖W̃_l^t‖ ≤ ∫₀ᵗ ‖dW̃_l/dτ‖ dτ",
-        r"\|\tilde W_l^t\|_{\mathrm{op}}", rf"\int_0^t{_DOT}\,d\tau", EVERY, INTEGRAL, _FROM_FLOW,
+        r"\Vert\tilde W_l^t\Vert_{\mathrm{op}}", rf"\int_0^t{_DOT} d\tau", EVERY, INTEGRAL,
+        _FROM_FLOW,
     ),
     Inequality(
         "42-from-41", "(41) in (42)", "∫₀ᵗ ‖dW̃_l/dτ‖ dτ ≤ ∫₀ᵗ line 3 of (41) dτ",
-        rf"\int_0^t{_DOT}\,d\tau", rf"\int_0^t\big({'+'.join(_LINE_3)}\big)d\tau",
+        rf"\int_0^t{_DOT} d\tau", rf"\int_0^t\big({'+'.join(_LINE_3)}\big)d\tau",
         EVERY, INTEGRAL, _FROM_FLOW,
     ),
     Inequality(
         "49-1", "(49), line 1", "d/dt ‖f_* − f‖ ≤ ‖df_*/dt − df/dt‖ at every x",
-        r"\frac{d}{dt}\|f_*-f\|", r"\|\dot f_*-\dot f\|", WHOLE, GRONWALL, _FROM_FLOW,
+        r"\frac{d}{dt}\Vert f_*-f\Vert", r"\Vert\dot f_*-\dot f\Vert", WHOLE, GRONWALL, _FROM_FLOW,
     ),
     Inequality(
         "49-2", "(48), (49)", "‖df_*/dt − df/dt‖ ≤ the sum of the norms of the three terms of (48)",
-        r"\max_x\|\dot f_*-\dot f\|", rf"\max_x({_THREE})", WHOLE, GRONWALL, _FROM_FLOW,
+        r"\max_x\Vert\dot f_*-\dot f\Vert", rf"\max_x({_THREE})", WHOLE, GRONWALL, _FROM_FLOW,
     ),
     Inequality(
         "49-3", "(49), line 2", "each term of (48) ≤ the product of the largest norms of its parts",
@@ -196,7 +206,7 @@ INEQUALITIES = (
     ),
     Inequality(
         "54", "(50), (54)", "u(t) ≤ α(t) + ∫₀ᵗ β u dτ", "u(t)",
-        r"\alpha(t)+\int_0^t\beta(\tau)u(\tau)\,d\tau", WHOLE, GRONWALL, _FROM_FLOW,
+        r"\alpha(t)+\int_0^t\beta(\tau)u(\tau) d\tau", WHOLE, GRONWALL, _FROM_FLOW,
     ),
     Inequality(
         "50-printed", "(50) as printed", "u(t) ≤ α(t) + β(t) u(t): the last term has no integral",
@@ -204,11 +214,11 @@ INEQUALITIES = (
     ),
     Inequality(
         "55", "(55)", "u(t) ≤ α(t) exp ∫₀ᵗ β dτ (Grönwall)", "u(t)",
-        r"\alpha(t)\exp\int_0^t\beta(\tau)\,d\tau", WHOLE, GRONWALL, _FROM_FLOW,
+        r"\alpha(t)\exp\int_0^t\beta(\tau) d\tau", WHOLE, GRONWALL, _FROM_FLOW,
     ),
     Inequality(
         "54-without-alpha", "(54) without α", "u(t) ≤ ∫₀ᵗ β u dτ", "u(t)",
-        r"\int_0^t\beta(\tau)u(\tau)\,d\tau", WHOLE, GRONWALL, _FROM_FLOW, Standing.FALSE,
+        r"\int_0^t\beta(\tau)u(\tau) d\tau", WHOLE, GRONWALL, _FROM_FLOW, Standing.FALSE,
     ),
     Inequality(
         "55-without-exp", "(55) without the exponential", "u(t) ≤ α(t)", "u(t)",
@@ -229,24 +239,25 @@ def _of_gronwall(name: str, symbol: str, equation: str) -> Quantity:
 
 
 OTHERS = (
-    _of_lemma("weight-factor", r"$\sqrt{m_{l-1}}\,\tilde w_l/\int\max_x\|y-f\|$", EVERY, "(23)"),
-    _of_lemma("activation-factor", r"$\sqrt{m_l}\,\tilde a_l/\int\max_x\|y-f\|$",
+    _of_lemma("weight-factor", r"$\sqrt{m_{l-1}} \tilde w_l/\int\max_x\Vert y-f\Vert$",
+              EVERY, "(23)"),
+    _of_lemma("activation-factor", r"$\sqrt{m_l} \tilde a_l/\int\max_x\Vert y-f\Vert$",
               Layers.HIDDEN, "(24)"),
     _of_lemma("lemma-sum", r"$A(t)-A(0)$", WHOLE, "(25)"),
     _of_lemma("lemma-sum-above", r"$A(t)-A(0)$ without $W_1$", WHOLE, "(25)"),
-    Quantity("velocity-identity", r"$\|\tilde W_l\|$ from (40), relative difference", EVERY,
+    Quantity("velocity-identity", r"$\Vert\tilde W_l\Vert$ from (40), relative difference", EVERY,
              INTEGRAL, "(40)", command=PROOF),
     Quantity("sigma-identity", r"spectra of (43), relative difference", EVERY,
              CHAIN, "(43)", error_from=_ESTIMATED, command=PROOF),
-    Quantity("sigma-printed", r"$\|\Sigma_l/m-\Delta_l\|/\|\Sigma_l/m\|$", EVERY,
+    Quantity("sigma-printed", r"$\Vert\Sigma_l/m-\Delta_l\Vert/\Vert\Sigma_l/m\Vert$", EVERY,
              CHAIN, "(43)", error_from=_ESTIMATED, command=PROOF),
     _of_gronwall("output-identity", r"$f_*^T-f^0-\int\dot f_*$, relative", "(47)"),
-    _of_gronwall("delta-1", r"$\max_x\|\Delta_1\|_{\mathrm{op}}$", "(49)"),
-    _of_gronwall("delta-2", r"$\max_x\|\Delta_2\|_{\mathrm{op}}$", "(49)"),
-    _of_gronwall("term-1", r"$\max_x\eta\|\Delta_1^T\mathrm{E}[J_*(y-f)]\|$", "(48)"),
-    _of_gronwall("term-2", r"$\max_x\eta\|\nabla f^T\mathrm{E}[\Delta_2(y-f)]\|$", "(48)"),
+    _of_gronwall("delta-1", r"$\max_x\Vert\Delta_1\Vert_{\mathrm{op}}$", "(49)"),
+    _of_gronwall("delta-2", r"$\max_x\Vert\Delta_2\Vert_{\mathrm{op}}$", "(49)"),
+    _of_gronwall("term-1", r"$\max_x\eta\Vert\Delta_1^T\mathrm{E}[J_*(y-f)]\Vert$", "(48)"),
+    _of_gronwall("term-2", r"$\max_x\eta\Vert\nabla f^T\mathrm{E}[\Delta_2(y-f)]\Vert$", "(48)"),
     _of_gronwall("alpha", r"$\alpha(T)$", "(51)"),
-    _of_gronwall("gronwall-exponent", r"$\int_0^T\beta\,dt$", "(52), (55)"),
+    _of_gronwall("gronwall-exponent", r"$\int_0^T\beta dt$", "(52), (55)"),
 )  # fmt: skip
 """What is measured beside the inequalities: identities, and the parts of the arguments."""
 

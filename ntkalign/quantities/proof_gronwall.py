@@ -70,7 +70,7 @@ class Sides(NamedTuple):
     difference: np.ndarray  # f_* − f
     velocity: np.ndarray  # its derivative
     moves: np.ndarray  # df_*/dt and df/dt, (2, P, C)
-    terms: tuple[float, float, float, float]  # of (48): each largest over x; the sum's largest
+    terms: tuple[float, ...]  # of (48): each largest over x; the sum's largest
     jacobian: float  # max_x ‖∇f‖
     delta_1: float
     delta_2: float
@@ -92,11 +92,11 @@ def moments(flow: Flow, now: Observations) -> Iterator[Moment]:
     yield Moment(start.jacobian, start.activities, *used, flow.y - flow.initial.output)
     for i, f in enumerate(output):
         one = slice(i, i + 1)
-        yield Moment(
-            *(tuple(a[one] for a in rows)
-              for rows in (now.jacobian, now.activities, now.rule_feedback, now.rule_activities)),
-            flow.y - f,
-        )  # fmt: skip
+        g, h, own_g, own_h = (
+            tuple(a[one] for a in rows)
+            for rows in (now.jacobian, now.activities, now.rule_feedback, now.rule_activities)
+        )
+        yield Moment(g, h, own_g, own_h, flow.y - f)
 
 
 @in_float64
@@ -174,7 +174,7 @@ def measure_gronwall(seen: Observed) -> Series:
     off = alpha.error + alpha.value * exponent.error
     bound = Side(*(np.minimum(v * factor, LARGEST) for v in (alpha.value, off)))
     apart_now, speed_now, sum_now = (Side(v[1:]) for v in (u, fastest, terms[3]))
-    both = Side(alpha.value + grown.value, alpha.error + grown.error)
+    both = alpha.plus(grown)
     series: Series = {}
     for name, left, right in (
         ("49-1", Side(growing.max(axis=1)), speed_now),
@@ -192,8 +192,8 @@ def measure_gronwall(seen: Observed) -> Series:
     for name, values in (("delta-1", delta_1), ("delta-2", delta_2),
                          ("term-1", terms[0]), ("term-2", terms[1])):  # fmt: skip
         series[None, name] = values[1:], ROUNDING * jacobian[1:]
-    series[None, "alpha"] = alpha
-    series[None, "gronwall-exponent"] = exponent
+    for name, side in (("alpha", alpha), ("gronwall-exponent", exponent)):
+        series[None, name] = side.value, np.broadcast_to(side.error, side.value.shape)
     series[None, "output-identity"] = _identity_47(flow, normal, found, integral)
     return series
 

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from ntkalign.report.mathematics import pieces, typeset
 
 MARKUP = re.compile(r"([\\`*_<>|$])")
-INDEX = re.compile(r"\\?([_^])(\{[^}]*\}|\([^)]*\)|-?\d+(?:[./]\d+)?|\\?\S(?![A-Za-z0-9]))")
+INDEX = re.compile(r"\\?([_^])(\{[^}]*\}|\([^)]*\)|-?\d+(?:[./]\d+)?|op|lin|\\?\S(?![A-Za-z0-9]))")
 """An index or exponent in a line of text, such as z_l, m^-1/2, W^(0); not that of my_rule."""
 
 

@@ -55,6 +55,11 @@ class StepView:
     lines: tuple[Line, ...]
 
     @property
+    def is_measured(self) -> bool:
+        """Whether this run has anything to say of it; of others one line is enough."""
+        return bool(self.result.findings or self.result.remarks)
+
+    @property
     def formula(self) -> Markup:
         """As MathML."""
         return Markup(mathml(self.result.step.latex, display=True))

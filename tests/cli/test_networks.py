@@ -217,7 +217,7 @@ def untrained(monkeypatch):
     monkeypatch.setattr(suites, "convolutional_kernels", lambda *given: None)
     monkeypatch.setattr(suites, "predictions", lambda *given: None)
     monkeypatch.setattr(
-        "ntkalign.runs.verify._timed", lambda s, data: (s, saved_times(s.time), 1.0)
+        "ntkalign.runs.verify._timed", lambda s, data, times: (s, saved_times(s.time), 1.0)
     )
     with undrawn("training_curve", "over_training"):
         yield

@@ -141,7 +141,7 @@ def test_whatever_a_user_called_it_is_shown_and_not_run(page, folder):
     assert page.count("&lt;script&gt;") > 4
     markdown = re.sub("`[^`\n]*`", "", (folder / "report.md").read_text())  # code is not markup
     assert r"\<script\>" in markdown
-    assert not re.search(r"(?<!\\)<(?!br>| )", markdown)
+    assert not re.search(r"(?<!\\)<(?!br>|/?su[bp]>| )", markdown)
 
 
 def test_nothing_is_fetched(page):
@@ -169,7 +169,7 @@ def test_tables_images_and_landmarks_are_named(page):
     assert [len(parsed.of(tag)) for tag in ("main", "header", "nav", "h1")] == [1, 1, 1, 1]
     assert parsed.of("a")[0] == {"class": "skip", "href": "#main"}
     assert all(own["scope"] in ("col", "row", "rowgroup") for own in parsed.of("th"))
-    assert len(parsed.of("caption")) == len(parsed.of("table")) == 4
+    assert len(parsed.of("caption")) == len(parsed.of("table")) >= 4
     alts = [own["alt"] for own in parsed.of("img")]
     assert len(alts) == 4
     assert all(re.search(r"at width 64 and [\d.e−-]+.* at width 1024, exponent", a) for a in alts)
@@ -242,7 +242,7 @@ def test_what_does_not_fit_is_found(tmp_path):
 def test_it_prints_on_a4(folder):
     pdf = print_out(folder / "report.html")
     boxes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
-    assert 3 <= len(boxes) <= 8
+    assert 3 <= len(boxes) <= 10
     for width, height in boxes:
         assert float(width) == pytest.approx(595, abs=1)
         assert float(height) == pytest.approx(842, abs=1)

