@@ -8,7 +8,8 @@ from __future__ import annotations
 FAMILIES = ("networks/test_family",)
 QUESTIONS = ("claims/test_questions",)
 SETTINGS = ("runs/test_settings",)
-KINDS, PAPERS = ("networks/test_kinds",), ("examples/test_papers",)
+KINDS = ("networks/test_kinds",)
+RUNS = "examples/test_papers.py::test_it_runs_and_every_claim_is_a_row_with_a_verdict"
 LAYERS = ("examples/test_papers.py::test_networks_of_growing_depth_have_no_layer_by_layer_claims",)
 SWEEP = ("runs/test_sweep",)
 OVER_TIME = ("quantities/test_over_time",)
@@ -27,8 +28,8 @@ ROWS = (
      "return super().meets_assumptions", FAMILIES),
     ("claims: of convolutions asked of the dense layer, too", "claims/tied_weights.py",
      '"weight-drift", Kind.BOUND, -0.5, LEMMA_RULES, (ABOVE_NECK,),\n'
-     "          layers=Layers.HIDDEN, network=CNN),",
-     '"weight-drift", Kind.BOUND, -0.5, LEMMA_RULES, (ABOVE_NECK,), network=CNN),', QUESTIONS),
+     "          layers=Layers.HIDDEN, network=CNN,",
+     '"weight-drift", Kind.BOUND, -0.5, LEMMA_RULES, (ABOVE_NECK,), network=CNN,', QUESTIONS),
     ("claims: of all networks asked at once", "claims/catalogue.py",
      "if (entry.command, entry.network) == (command, network)", "if entry.command == command",
      QUESTIONS),
@@ -38,11 +39,12 @@ ROWS = (
      "return re.sub(r\"(?<![\\w-])width(?=s?\\b)\", self.name, text)", "return text", KINDS),
     ("kinds: every network is drawn by its size", "cells/flow.py",
      "of_network(cell.seed, specification.family.drawn_as(cell.width))",
-     "of_network(cell.seed, cell.width)", PAPERS),
+     "of_network(cell.seed, cell.width)", (RUNS + "[chizat]",)),
     ("kinds: networks of a depth that grows are asked of each layer", "runs/suite.py",
      "if q.layer is not None and size.is_depth)", "if False)", LAYERS),
     ("untrained: trained all the same", "cells/flow.py",
-     "if not any(QUANTITIES[name].trained for name in wanted):", "if False:", PAPERS),
+     "if not any(QUANTITIES[name].trained for name in wanted):", "if False:",
+     (RUNS + "[hanin, depth]",)),
     ("untrained: a flow that has moved", "flow/trajectory.py",
      "return cls(problem, rule, np.zeros_like(output), output, Outcome.REACHED, effort)",
      "return cls(problem, rule, np.ones_like(output), output + 1, Outcome.REACHED, effort)",

@@ -19,7 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import faults_of_checks, faults_of_experiments, faults_of_networks, faults_of_training
+from tests import (
+    faults_of_checks,
+    faults_of_experiments,
+    faults_of_networks,
+    faults_of_proofs,
+    faults_of_reports,
+    faults_of_training,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -692,6 +699,8 @@ MUTANTS = (
             faults_of_training,
             faults_of_experiments,
             faults_of_checks,
+            faults_of_proofs,
+            faults_of_reports,
         )
         for row in faults.ROWS
     ),

@@ -156,16 +156,16 @@ INEQUALITIES = (
     ),
     Inequality(
         "41-3", "(41), line 3",
-        "means ≤ maxima over x, and ‖σ(z)−σ(z⁰)‖ ≤ c‖z−z⁰‖ with c = sup|σ′|",
+        "means ≤ maxima over x; ‖σ(z)−σ(z⁰)‖ ≤ c‖z−z⁰‖, c = sup|σ′|",
         "+".join(_LINE_2), "+".join(_LINE_3), EVERY, CHAIN, _ESTIMATED,
     ),
     Inequality(
-        "44", "(44)", "‖Σ_l/m − Δ_l‖/√m ≤ (2‖A_l‖‖W̃_l‖ + ‖W̃_lᵀW̃_l‖)/√m, A_l = W_l^t − W_l^0",
+        "44", "(44)", "‖Σ_l/m − Δ_l‖/√m ≤ (2‖A_l‖‖W̃_l‖ + ‖W̃_lᵀW̃_l‖)/√m",
         _GAP, rf"2{_PRODUCT}+{_SQUARE}", EVERY, CHAIN, _ESTIMATED,
     ),
     Inequality(
         "44-printed", "(44) as printed",
-        "‖Σ_l/m − Δ_l‖/√m ≤ 2‖A_l‖‖W̃_l‖/√m: the last term has W̃^(0), which is 0",
+        "‖Σ_l/m − Δ_l‖/√m ≤ 2‖A_l‖‖W̃_l‖/√m, since W̃^(0) = 0",
         _GAP, f"2{_PRODUCT}", EVERY, CHAIN_FALSE, _ESTIMATED, Standing.PRINTED,
     ),
     Inequality(
@@ -197,7 +197,7 @@ INEQUALITIES = (
         r"\frac{d}{dt}\Vert f_*-f\Vert", r"\Vert\dot f_*-\dot f\Vert", WHOLE, GRONWALL, _FROM_FLOW,
     ),
     Inequality(
-        "49-2", "(48), (49)", "‖df_*/dt − df/dt‖ ≤ the sum of the norms of the three terms of (48)",
+        "49-2", "(48), (49)", "‖df_*/dt − df/dt‖ ≤ the norms of (48)'s terms, added",
         r"\max_x\Vert\dot f_*-\dot f\Vert", rf"\max_x({_THREE})", WHOLE, GRONWALL, _FROM_FLOW,
     ),
     Inequality(
@@ -221,7 +221,7 @@ INEQUALITIES = (
         r"\int_0^t\beta(\tau)u(\tau) d\tau", WHOLE, GRONWALL, _FROM_FLOW, Standing.FALSE,
     ),
     Inequality(
-        "55-without-exp", "(55) without the exponential", "u(t) ≤ α(t)", "u(t)",
+        "55-without-exp", "(55) without exp", "u(t) ≤ α(t)", "u(t)",
         r"\alpha(t)", WHOLE, GRONWALL, _FROM_FLOW, Standing.SHARPER,
     ),
 )  # fmt: skip

@@ -87,9 +87,9 @@ def moments(flow: Flow, now: Observations) -> Iterator[Moment]:
     Yields:
         Feedback and activities, the true ones and those that the rule uses, and y − f.
     """
-    start, used = flow.initial.observations, used_at_start(flow)
+    start, (used, using) = flow.initial.observations, used_at_start(flow)
     output = np.asarray(flow.output)
-    yield Moment(start.jacobian, start.activities, *used, flow.y - flow.initial.output)
+    yield Moment(start.jacobian, start.activities, used, using, flow.y - flow.initial.output)
     for i, f in enumerate(output):
         one = slice(i, i + 1)
         g, h, own_g, own_h = (

@@ -19,7 +19,7 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LIGHT, DARK = 1, 0
-MEASURE = """
+MEASURE = """<!doctype html><meta charset="utf-8">
 <body style="margin:0">%s<output></output><script>
 onload = () => {
   const found = [...document.querySelectorAll("iframe")].map(frame => {
