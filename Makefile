@@ -74,9 +74,13 @@ lock: .venv/ready
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra docs --universal --python-version 3.11 \
 		--fork-strategy fewest --generate-hashes --no-header --no-annotate --upgrade --quiet --output-file requirements.txt
 
-# The site, in build/docs; warnings are errors. Notebooks run in their short form.
+# The site, in build/docs, and the examples of its pages; warnings are errors. Notebooks run in
+# their short form (`make docs NTKALIGN_SHORT=` takes the long one).
+NTKALIGN_SHORT ?= 1
+SPHINX := $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs
 docs: .venv/ready
-	NTKALIGN_SHORT=1 $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/docs
+	NTKALIGN_SHORT=$(NTKALIGN_SHORT) $(SPHINX) -b html -d build/doctrees . build/docs
+	$(SPHINX) -b doctest -d build/doctests -D nb_execution_mode=off . build/doctest
 
 # The reference figures again, each by the command beside it; says what changed. Half an hour.
 figures: .venv/ready
