@@ -80,7 +80,7 @@ NTKALIGN_SHORT ?= 1
 SPHINX := $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs
 docs: .venv/ready
 	NTKALIGN_SHORT=$(NTKALIGN_SHORT) $(SPHINX) -b html -d build/doctrees . build/docs
-	$(SPHINX) -b doctest -d build/doctests -D nb_execution_mode=off . build/doctest
+	NTKALIGN_NOTEBOOKS=off $(SPHINX) -b doctest -d build/doctests . build/doctest
 
 # The reference figures again, each by the command beside it; says what changed. Half an hour.
 figures: .venv/ready
