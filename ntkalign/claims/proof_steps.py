@@ -152,8 +152,8 @@ STEPS_OF_THE_PAPER = (
          r"\in\mathcal{O}\big(\min\{m_1,\dots,m_{N-1}\}^{-1}\big)",
          THEORY + "alignment", BY_EXPONENT, ("proposition-1",)),
     Step("reading", ONE, "App. A, last remark", "‖Δ_l‖/√m and ‖Σ_l/m‖/√m do not tend to 0",
-         r"\frac{\Vert\Delta_l\Vert_{\mathrm{op}}}{\sqrt{m_{l-1}}}\not\to 0,\qquad"
-         r"\frac{\Vert\Sigma_l/m_{l-1}\Vert_{\mathrm{op}}}{\sqrt{m_{l-1}}}\not\to 0",
+         r"\frac{\Vert\Delta_l\Vert_{\mathrm{op}}}{\sqrt{m_{l-1}}}\nrightarrow 0,\qquad"
+         r"\frac{\Vert\Sigma_l/m_{l-1}\Vert_{\mathrm{op}}}{\sqrt{m_{l-1}}}\nrightarrow 0",
          THEORY + "align", BY_EXPONENT, ("proposition-1/interpretation",)),
     Step("9", ONE, "(9)", "hence the alignment score tends to 1", r"1-S_l\to 0",
          THEORY + "alignment", BY_EXPONENT, ("alignment-score",)),
