@@ -52,6 +52,8 @@ FAMILY_LEVEL = 0.05
 """Of any false refutation in a report (Holm's step-down correction)."""
 MEAN_MARGIN = 0.01
 """How close to zero "zero on average" is."""
+CLEAR = 0.01
+"""left/right with its error may pass 1 by so much where an inequality holds: some are equalities."""
 EQUAL = 1e-9
 """By so much left/right may pass 1 where both sides are the same number, by rounding."""
 EXACT = 0.01
@@ -224,7 +226,7 @@ def judge_step(
 
     Returns:
         "refuted" if a network contradicts it by more than its error, "undecided" if one does so
-        within it, else "holds"; and the reason.
+        within it or an error is too large to tell, else "holds"; and the reason.
 
     Raises:
         InputError: if it is another kind, or an argument is not what it must be.
@@ -255,6 +257,11 @@ def judge_step(
         return "undecided", (
             f"left/right passes 1 on {over.sum()} of {count} networks, by less than its error "
             f"({errors[values.argmax()]:.0e})"
+        )
+    if (values + errors > 1 + CLEAR).any():
+        return "undecided", (
+            f"left/right is at most {most:.3g} on {count} networks, but its error "
+            f"({errors.max():.0e}) is too large to tell"
         )
     return "holds", f"on all {count} networks; left/right at most {most:.3g}"
 

@@ -139,7 +139,9 @@ def test_questions_are_of_rules_that_follow_and_of_their_layers():
 @pytest.mark.parametrize(
     ("kind", "values", "errors", "verdict", "words"),
     [
-        (Kind.INEQUALITY, [0.3, 0.9], [0.5, 0.5], "holds", "on all 2 networks; left/right at most"),
+        (Kind.INEQUALITY, [0.3, 0.9], [0.5, 0.1], "holds", "on all 2 networks; left/right at most"),
+        (Kind.INEQUALITY, [0.3, 0.9], [0.5, 0.2], "undecided", r"\(5e-01\) is too large to tell"),
+        (Kind.INEQUALITY, [0.3, 1.0], [0.0, 5e-3], "holds", "at most 1$"),
         (Kind.INEQUALITY, [0.3, 1 + 1e-12], [1e-15] * 2, "holds", "at most 1"),
         (Kind.INEQUALITY, [0.3, 1.1], [0.2, 0.2], "undecided", r"passes 1 on 1 of 2 networks"),
         (Kind.INEQUALITY, [1.2, 1.1], [0.01, 0.2], "refuted", "contradicted on 1 of 2 networks"),
