@@ -53,7 +53,7 @@ FAMILY_LEVEL = 0.05
 MEAN_MARGIN = 0.01
 """How close to zero "zero on average" is."""
 CLEAR = 0.01
-"""left/right with its error may pass 1 by so much where an inequality holds: some are equalities."""
+"""left/right with its error may pass 1 by so much where a step holds: some are equalities."""
 EQUAL = 1e-9
 """By so much left/right may pass 1 where both sides are the same number, by rounding."""
 EXACT = 0.01
