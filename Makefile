@@ -82,7 +82,7 @@ docs: .venv/ready
 	NTKALIGN_SHORT=$(NTKALIGN_SHORT) $(SPHINX) -b html -d build/doctrees . build/docs
 	NTKALIGN_NOTEBOOKS=off $(SPHINX) -b doctest -d build/doctests . build/doctest
 
-# The reference figures again, each by the command beside it; says what changed. Half an hour.
+# The reference figures again, each by the command beside it; says what changed. Most of an hour.
 figures: .venv/ready
 	$(BIN)/python figures/make.py
 

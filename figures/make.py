@@ -5,7 +5,7 @@ file, beside the report (JSON, Markdown), the table of measurements and the plot
 run again in ``build/figures``; what it finds is compared with what is here, number by number and
 verdict by verdict, and takes its place.
 
-    python figures/make.py              # all of them; half an hour on two cores
+    python figures/make.py              # all of them; most of an hour on two cores
     python figures/make.py default      # one
     python figures/make.py --check      # compare only, replace nothing
 
