@@ -55,7 +55,8 @@ SLOW = (
     "networks/test_shared_outputs.py::test_the_option_decides_what_is_trained",
     "quantities/test_theory.py::test_feedback_drift_is_that_of_each_rules_own_jacobian",
     "quantities/test_measuring.py::test_the_catalogues_order_decides_and_not_that_of_the_wish",
-    "report/test_document.py::test_it_",
+    "report/test_document.py::test_it_fits_at_every_width_in_both_schemes_without_a_word_on_the_console",
+    "report/test_document.py::test_it_prints_on_a4",
     "report/test_document.py::test_what_does_not_fit_is_found",
     # flows and kernels of many shapes
     "flow/test_gradient_flow.py",

@@ -62,6 +62,7 @@ def test_the_json_keeps_its_schema(run):
     assert report["schema"] == 1
     assert set(report) == {
         "schema", "config", "environment", "regime", "infinite_width_loss", "claims", "controls",
+        "proof",
     }  # fmt: skip
     assert report["regime"]["widths"] == [8, 16, 32]
     assert set(report["regime"]["inside"]) <= {8, 16, 32}
@@ -229,7 +230,8 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_computed(
 
 def test_an_unknown_command_is_refused(capsys):
     assert main(["verfy"]) == 2
-    assert "COMMAND (verfy) must be one of verify, kernels, claims, report" in stderr_line(capsys)
+    said = stderr_line(capsys)
+    assert "COMMAND (verfy) must be one of verify, kernels, proof, claims, report" in said
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"schema": 2}', '{"schema": 1}'])

@@ -12,6 +12,7 @@ from ntkalign.claims.claim import BOTTLENECK, MAIN
 from ntkalign.claims.questions import questions
 from ntkalign.data.catalogue import load
 from ntkalign.quantities.catalogue import EXPANSION
+from ntkalign.quantities.proof_catalogue import POINTWISE
 from ntkalign.rules import ALIGN_ADA, CONTROLS, FEEDBACK_ALIGNMENT, NORMAL
 from ntkalign.runs.suite import THEORY, kernel_suite
 from ntkalign.runs.sweep import BASELINES, CONTROL_WIDTH, at_width, needed, specify
@@ -25,14 +26,17 @@ def asked(settings, only=()):
 def test_baselines_are_measured_of_gradient_descent_whatever_is_asked(network):
     settings = Settings(network=network)
     for only in ((), (asked(settings)[0].claim.id,)):
-        needs = needed(asked(settings, only), settings.rules, THEORY.baselines)
+        needs = needed(asked(settings, only), settings.rules, THEORY.baselines(settings))
         assert {"score-permuted", *EXPANSION} <= needs[MAIN][NORMAL]
+        assert set(POINTWISE) <= needs[MAIN][NORMAL] or network != "mlp"
         others = [needs[MAIN][rule] for rule in needs[MAIN] if rule is not NORMAL]
         others += list(needs[BOTTLENECK].values())
         assert not any(set(BASELINES) & quantities for quantities in others)
-    assert BASELINES == THEORY.baselines == ("score-permuted",)
-    assert not kernel_suite().baselines
-    assert not needed([], settings.rules, THEORY.baselines)  # of nothing there is none
+    assert BASELINES == ("score-permuted",)
+    steps = POINTWISE if network == "mlp" else ()  # the proofs are written for these networks
+    assert THEORY.baselines(settings) == (*BASELINES, *steps)
+    assert not kernel_suite().baselines(settings)
+    assert not needed([], settings.rules, THEORY.baselines(settings))  # of nothing there is none
 
 
 def test_baselines_and_controls_are_left_out_of_the_largest_widths():
