@@ -5,8 +5,8 @@ the kernel K = Θ(x, x) of one point is random: up to constant factors,
 
     E[K²]/E[K]² ≃ exp(5β),   β = Σ_l 1/n_l,
 
-so that its relative standard deviation is O(n^-1/2) at a fixed depth, and does *not* tend to 0 if
-depth and width grow together. Both are measured, the second with the depth as the size:
+which suggests that its relative standard deviation is O(n^-1/2) at a fixed depth, and does *not*
+tend to 0 if depth and width grow together. Both are measured, the second with the depth as the size:
 
     ntkalign verify --plugin examples/hanin2020.py --network wide-relu --out figures/hanin2020-width
     ntkalign verify --plugin examples/hanin2020.py --network deep-relu --out figures/hanin2020-depth
@@ -110,7 +110,7 @@ def of(family: type[WideFamily]) -> Any:
 
 
 def claim(id: str, statement: str, *said: Any, network: str) -> Claim:
-    """A consequence of the theorem, its control the same family with something kept."""
+    """What the theorem suggests, its control the same family with something kept."""
     return Claim(f"hanin2020/{id}", "Thm 1", statement, "ntk-spread", *said,
                  controls=(Control("bottleneck", ("normal",)),), network=network)  # fmt: skip
 

@@ -60,6 +60,7 @@ def changes(old: Path, new: Path) -> Iterator[str]:
 
 
 def _changed_numbers(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[str]:
+    old, new = (t.assign(time=t["time"].map("{:.9g}".format)) for t in (old, new))
     both = old.merge(new, on=KEY, how="outer", suffixes=("", "_new"), indicator=True)
     for side, word in (("left_only", "gone"), ("right_only", "new")):
         rows = both[both["_merge"] == side]
@@ -72,8 +73,11 @@ def _changed_numbers(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[str]:
         first = status.iloc[0]
         yield (f"{len(status)} rows have another status, {first['quantity']} at width "
                f"{first['width']}, say: {first['status']}, now {first['status_new']}")  # fmt: skip
+    lost = both[both["value"].isna() != both["value_new"].isna()]
+    if len(lost):
+        yield f"{len(lost)} rows have a number in one of them only"
     apart = (both["value_new"] - both["value"]).abs()
-    share = apart / both["value"].abs().clip(lower=np.finfo(float).tiny)
+    share = apart / np.maximum(both["value"].abs(), both["value_new"].abs()).replace(0, 1)
     moved = both[share > ROUNDING]
     if len(moved):
         worst = both.loc[share.idxmax()]

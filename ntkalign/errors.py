@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
+
+MOST_NAMES = 24
+"""A list of more names than this is not told in full."""
+PACKAGE = str(Path(__file__).parent)
+INSTALLED = ("site-packages", "dist-packages", str(Path(difflib.__file__).parent))
 
 
 class InputError(ValueError):
@@ -28,11 +35,15 @@ def unknown_name(name: str, value: str, allowed: Iterable[str], because: str) ->
     """The error for a name that is not in a catalogue, with the nearest match."""
     allowed = tuple(allowed)
     near = difflib.get_close_matches(value.lower(), allowed, n=1, cutoff=0.5)
+    names = ", ".join(allowed)
+    if len(allowed) > MOST_NAMES:  # the nearest, so that what to do is not lost behind the others
+        nearest = difflib.get_close_matches(value.lower(), allowed, n=5, cutoff=0.0)
+        names = f"{', '.join(nearest)}, or another of {len(allowed)} names"
     hint = f"did you mean {near[0]!r}?" if near else f"choose {allowed[1 % len(allowed)]!r}, say"
     return InputError(
         name,
         value,
-        must=f"be one of {', '.join(allowed)}",
+        must=f"be one of {names}",
         got=repr(value),
         because=because,
         do=hint,
@@ -43,3 +54,16 @@ def _short(value: object, limit: int = 80) -> str:
     text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def raised_in(error: BaseException) -> str:
+    """Where in code that is neither this package's nor installed an error was raised.
+
+    Returns:
+        Such as "mine.py, line 3"; nothing if it passed through no such code.
+    """
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        ours = frame.filename.startswith((PACKAGE, "<"))
+        if not ours and not any(part in frame.filename for part in INSTALLED):
+            return f"{Path(frame.filename).name}, line {frame.lineno}"
+    return ""

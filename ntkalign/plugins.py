@@ -91,12 +91,13 @@ def not_loaded(stored: Iterable[Mapping[str, Any]]) -> list[str]:
     Returns:
         A line for each that was not loaded in this process, or whose text is another now.
     """
-    here = {plugin.file: plugin.digest for plugin in loaded()}
+    here = {(plugin.file, plugin.digest) for plugin in loaded()}
+    names = {name for name, _ in here}
     return [
         f"{entry['file']}, which registered {', '.join(entry['parts'])}, "
-        + ("has changed since" if entry["file"] in here else "is not given")
+        + ("has changed since" if entry["file"] in names else "is not given")
         for entry in stored
-        if here.get(entry["file"]) != entry["digest"]
+        if (entry["file"], entry["digest"]) not in here
     ]
 
 

@@ -130,7 +130,10 @@ def test_a_reference_is_replaced_by_what_was_made_unless_it_is_only_checked(
 
 def test_a_name_that_is_none_and_a_command_that_fails_are_said(make, monkeypatch, capsys):
     assert make.main(["nothing"]) == 2
-    assert "NAME (nothing) must be one of convolutional, default" in capsys.readouterr().err
+    assert (
+        "NAME (nothing) must be one of chizat2019, convolutional, default"
+        in capsys.readouterr().err
+    )
     monkeypatch.setattr(make, "make", lambda *_: (2, []))
     assert make.main(["default"]) == 3
     assert (

@@ -38,14 +38,20 @@ def compare_engines(problem: Problem, rule: Rule, part: str) -> str | None:
     Raises:
         AssertionError: if they differ by more than the tolerance allows.
     """
+    exact = solved(problem, rule, "dense", EXACT)
+    demand(
+        exact.outcome is Outcome.REACHED,
+        part,
+        "have a flow by the dense engine",
+        exact.outcome.value,
+        "every rule has one",
+        "look for what is not finite, or not smooth",
+    )
     flows = []
     for tolerance in TOLERANCES:
         flows.append(solved(problem, rule, "spectral", tolerance))
         if flows[-1].outcome is not Outcome.REACHED:
             return flows[-1].outcome.value
-    exact = solved(problem, rule, "dense", EXACT)
-    if exact.outcome is not Outcome.REACHED:
-        return exact.outcome.value
     size = float(np.abs(exact.output - problem.initial.output).max()) or 1.0
     for tolerance, flow in zip(TOLERANCES, flows, strict=True):
         apart = float(np.abs(flow.output - exact.output).max()) / size

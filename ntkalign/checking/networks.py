@@ -56,7 +56,7 @@ def check_network(network: Network, *, scaled: bool = True) -> Outcome:
     example = Example(network)
     checks: dict[str, Callable[[], str | None]] = {
         "parameters": lambda: _parameters(network, example, part),
-        "drawn as N(0, 1)": lambda: _drawn(network, part),
+        "mean and standard deviation of weights": lambda: _drawn(network, part),
         "factors 1/√fan-in": lambda: _factors(network, part, scaled),
         "a forward pass": lambda: _forward(example, part),
         "points by themselves": lambda: _by_points(example, part),

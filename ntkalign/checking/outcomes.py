@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ntkalign.errors import InputError
+from ntkalign.errors import InputError, raised_in
 
 NARROW = ("float32", "float16", "bfloat16", "complex64")
 """Types that hold fewer digits than float64."""
@@ -70,7 +70,9 @@ class Examination:
             self._faults.append(f"{name}: {fault}")
             return False
         except Exception as error:
+            place = raised_in(error)
             said = f"{type(error).__name__}: {error}".removesuffix(": ")
+            said += f" ({place})" * bool(place)
             self._faults.append(
                 f"{name}: "
                 + said_so(

@@ -224,9 +224,11 @@ def _times(records: Sequence[Quantity], series: Series, part: str) -> str | None
     return None
 
 
-def _sampled(records: Sequence[Quantity], trial: Trial, first: Series, part: str) -> None:
-    other = checked_series(records, trial.seen("dense", EXACT, seed=1))
+def _sampled(records: Sequence[Quantity], trial: Trial, first: Series, part: str) -> str | None:
     stated = {r.name for r in records if r.error_from is ErrorFrom.MEASURING}
+    if not stated:
+        return "what it may draw by seen.seed counts as the network's own chance, like its weights"
+    other = checked_series(records, trial.seen("dense", EXACT, seed=1))
     for (layer, name), (values, bounds) in first.items():
         if name not in stated:
             continue
@@ -241,6 +243,7 @@ def _sampled(records: Sequence[Quantity], trial: Trial, first: Series, part: str
             "its record says that measuring states the whole error",
             "return the standard error as the bound",
         )
+    return None
 
 
 def _bounded(records: Sequence[Quantity], trial: Trial, part: str) -> str | None:

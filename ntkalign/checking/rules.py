@@ -77,6 +77,7 @@ def check_rule(
 def _check_on(exam: Examination, rule: Rule, kind: str, mixes: bool, engines: bool) -> None:
     """All checks on one network; after a fault the others would say it again."""
     example = Example(network_of(kind))
+    fixed = None
     try:
         fixed = _constants(rule, example)
         _ = _signals(rule, example, fixed, 0)
@@ -84,7 +85,7 @@ def _check_on(exam: Examination, rule: Rule, kind: str, mixes: bool, engines: bo
         exam.skip(f"network {kind}", f"the rule says that it is not for it: {error}")
         return
     except Exception:
-        fixed = None  # told by the first check
+        pass  # told by the checks, with where it comes from
     part = f"rule {rule.name} on {kind}"
     signals = partial(_signals, rule, example, fixed)
     checks: dict[str, Callable[[], str | None]] = {
@@ -193,10 +194,13 @@ def _double(rule: Rule, example: Example, fixed: Any, part: str) -> None:
 
 def _finite(rule: Rule, example: Example, fixed: Any, part: str) -> None:
     still = jnp.zeros_like(example.error(0))
+    now, start = example.passes()
     for name, parts in {
         "signals": _signals(rule, example, fixed, 0),
+        "signals at time 0": rule.feedback(start, start, fixed, example.error(0)),
         "signals of the error 0": _signals(rule, example, fixed, still),
-        "activities": rule.activity(*example.passes()),
+        "activities": rule.activity(now, start),
+        "activities at time 0": rule.activity(start, start),
     }.items():
         for layer, array in enumerate(parts, start=1):
             demand(
@@ -205,7 +209,7 @@ def _finite(rule: Rule, example: Example, fixed: Any, part: str) -> None:
                 f"have finite {name}",
                 f"NaN or infinity in layer {layer}",
                 "a flow ends at the first one",
-                "do not divide by what may be 0, such as the error",
+                "do not divide by what may be 0, such as the error, or weights' motion",
             )
 
 

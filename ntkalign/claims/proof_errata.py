@@ -6,6 +6,7 @@ Those that a number can show have one, measured on small networks or by the run
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -57,10 +58,13 @@ def _gram(found: Found) -> str | None:
     own = found.of("proof/43-printed")
     if not own:
         return None
-    first = [v for f in own for v in f.values[0]]
+    first = [v for f in own for row in f.values[:1] for v in row if math.isfinite(v)]
+    if not first:
+        return None
+    right = {f.verdict for f in found.of("proof/43")} == {"holds"}
     return (
         f"‖Σ_l/m − Δ_l‖ is {min(first):.1%} to {max(first):.1%} of ‖Σ_l/m‖ at width "
-        f"{own[0].widths[0]}, and the difference with W̃^(t) is 0 up to rounding"
+        f"{own[0].widths[0]}" + ", and with W̃^(t) both sides agree within their errors" * right
     )
 
 
@@ -69,7 +73,10 @@ def _shares(id: str) -> Callable[[Found], str | None]:
         own = found.of(id)
         if not own:
             return None
-        largest = max(v for f in own for row in f.values for v in row)
+        known = [v for f in own for row in f.values for v in row if math.isfinite(v)]
+        if not known:
+            return None
+        largest = max(known)
         verdicts = ", ".join(sorted({f.verdict for f in own}))
         return f"as printed: {verdicts}; left/right at most {largest:.3g}"
 

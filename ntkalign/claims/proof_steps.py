@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 from ntkalign.claims.proof import STEPS
 from ntkalign.claims.tied_weights import RECURRENT_CLAIMS
+from ntkalign.quantities.proof_catalogue import GRONWALL as OF_GRONWALL
 from ntkalign.quantities.proof_catalogue import INEQUALITIES
+from ntkalign.quantities.proof_catalogue import INTEGRAL as OF_INTEGRALS
 
 THEORY, PROOF = "ntkalign.quantities.theory.", "ntkalign.quantities.proof."
 GRONWALL = "ntkalign.quantities.proof_gronwall."
 LEMMA, ONE, TWO, MORE = "Lemma 1", "Proposition 1", "Proposition 2", "Appendices"
 OTHER_RULES, ALIGN_PROP = ("align-zero", "align-ada"), ("align-prop",)
 BY_EXPONENT = "exponent of the measured quantity against the width, with its interval"
-BY_SIDES = "left/right on every network, at every node of the time grid"
+BY_SIDES = "left/right on every network, at every saved time"
+BY_LATER_SIDES = "left/right on every network, at every node in time but the first four"
 
 
 class Nature(enum.Enum):
@@ -60,8 +63,9 @@ def _step(name: str, section: str, function: str) -> Step:
     """A step that is one of the inequalities."""
     own = next(i for i in INEQUALITIES if i.name == name)
     claim = next(c for c in STEPS if c.id == f"proof/{name}")
+    late = own.measure in (OF_INTEGRALS, OF_GRONWALL)
     return Step(name, section, own.equation, own.statement, rf"{own.left}\le {own.right}", function,
-                BY_SIDES, (claim.id,))  # fmt: skip
+                BY_LATER_SIDES if late else BY_SIDES, (claim.id,))  # fmt: skip
 
 
 _ORDER = r"\mathcal{O}\big(\min\{m_1,\dots,m_{N-1}\}^{-1/2}\big)"

@@ -34,8 +34,9 @@ LARGEST = 1e300
 WRONG = 1e12
 """The share where the right side is 0 and the left is not."""
 EARLY = 4
-"""Of integrals so many nodes after time 0 are not judged, up to T/70 or so: there both sides are no
-larger than the flow's error, and some steps are equalities."""
+"""Of integrals, and of one network beside another, so many nodes after time 0 are not judged (T/190
+to T/27, as T is long or short): there both sides are no larger than the flow's error, and some
+steps are equalities."""
 REACH, STEP = 20.0, 1e-3
 """Where the slope of an activation is looked at: as far as this, or as far as preactivations go."""
 

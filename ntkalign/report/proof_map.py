@@ -18,6 +18,7 @@ from ntkalign.claims.proof_found import Sides, contradicted
 from ntkalign.claims.proof_map import ProofMap, StepResult
 from ntkalign.claims.proof_steps import Nature
 from ntkalign.claims.verdicts import Finding
+from ntkalign.quantities.proof_catalogue import Standing
 from ntkalign.report.mathematics import mathml
 from ntkalign.report.rows import layer_title, rule_title
 from ntkalign.report.rows import rows as rows_of
@@ -25,14 +26,14 @@ from ntkalign.runs.record import Verification
 from ntkalign.statistics.rates import Rate
 
 TOLD = {
-    "holds": "hold on every network",
-    "refuted": "are contradicted by some",
-    "undecided": "are undecided within numerical error",
+    "holds": ("holds on every network", "hold on every network"),
+    "refuted": ("is contradicted by some", "are contradicted by some"),
+    "undecided": ("is undecided", "are undecided"),
 }
 COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}
 HOW_TO_READ = (
     "Each step of the paper's argument beside what was measured of it. Both sides of an inequality "
-    "are measured on every network at every time: left/right above 1 refutes it. right/left is how "
+    "are measured on every network over time: left/right above 1 refutes it. right/left is how "
     "loose it is; where its exponent lies above 0, the step loses a power of the width m."
 )
 
@@ -110,11 +111,16 @@ def proof_view(result: Verification) -> ProofView | None:
 def in_short(view: ProofView) -> list[str]:
     """The argument in a few sentences, for a first page."""
     stated = [s.result for _, steps in view.sections for s in steps if s.lines]
-    own = [r for r in stated if r.step.nature is Nature.STATED and r.sides]
+    true = [r for r in stated if any(s.step.standing is Standing.TRUE for s in r.sides)]
+    own = [r for r in true if r.step.nature is Nature.STATED]
     count = Counter(r.verdict for r in own)
     lines = list(view.map.alarms)
     if own:
-        told = [f"{count[verdict]} {text}" for verdict, text in TOLD.items() if count[verdict]]
+        told = [
+            f"{count[verdict]} {text[count[verdict] > 1]}"
+            for verdict, text in TOLD.items()
+            if count[verdict]
+        ]
         lines.append(f"Of {len(own)} inequalities of the proofs, {', '.join(told)}.")
     if view.controls:
         caught = sum(any(f.verdict == "refuted" for f in c.findings) for c in view.map.controls)
@@ -239,22 +245,23 @@ def _lines(result: StepResult, network: str) -> Iterator[Line]:
             yield _side_line(by_finding[id(finding)], network)
         else:
             others.append(finding)
-    for row in rows_of(others):
-        kind = row.first.question.claim.kind
-        if kind is Kind.IDENTITY:
-            numbers = row.first.reason
-        else:
-            numbers = f"{row.first.question.claim.statement}: m^p, p = {row.exponent}"
-        yield Line(row.rule, row.layers, _with_tightness(row.first), numbers)
+    for finding in (f for f in others if f.question.claim.kind is Kind.IDENTITY):
+        layer = _layer(finding, network)
+        yield Line(rule_title(finding.question.rule), layer, finding.verdict, finding.reason)
+    for row in rows_of(f for f in others if f.question.claim.kind is not Kind.IDENTITY):
+        numbers = f"{row.first.question.claim.statement}: m^p, p = {row.exponent}"
+        verdict = f"{row.first.verdict}, {row.tightness}" if row.tightness else row.first.verdict
+        yield Line(row.rule, row.layers, verdict, numbers)
 
 
-def _with_tightness(finding: Finding) -> str:
-    return f"{finding.verdict}, {finding.tightness}" if finding.tightness else finding.verdict
+def _layer(finding: Finding, network: str) -> str:
+    layer = finding.question.layer
+    return "" if layer is None else layer_title(layer, network)
 
 
 def _side_line(sides: Sides, network: str) -> Line:
     question = sides.finding.question
-    layer = "" if question.layer is None else layer_title(question.layer, network)
+    layer = _layer(sides.finding, network)
     parts = [sides.finding.reason]
     if sides.ratio is not None:
         parts.append(f"right/left is {sides.ratio:.3g} at width {sides.finding.widths[-1]}")

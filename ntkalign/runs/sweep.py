@@ -19,8 +19,9 @@ from ntkalign.cells.cell import Cell, Needs, Row, could_not_run
 from ntkalign.cells.specification import Measure, Specification
 from ntkalign.claims.claim import BOTTLENECK, MAIN, Question
 from ntkalign.data.catalogue import Data
-from ntkalign.errors import InputError
+from ntkalign.errors import InputError, raised_in
 from ntkalign.kernels.training_time import saved_times
+from ntkalign.networks.activations import ACTIVATIONS
 from ntkalign.precision import in_float64
 from ntkalign.quantities.catalogue import EXPANSION, QUANTITIES
 from ntkalign.rules import NORMAL, RULES, Rule
@@ -141,6 +142,8 @@ def run_sweep(plan: Plan, progress: Progress = quiet) -> pd.DataFrame:
             reason = " ".join(str(error).split())[:120] or "out of memory"
             reason = "".join(c if c.isprintable() else "?" for c in reason)
             return could_not_run(cell, wanted, settings.depth, f"could not run: {reason}")
+        except Exception as error:
+            raise _of_ones_own(error, wanted, settings) from error
 
     # NumPy's matrices are small here: its BLAS threads would only wait for those of the others
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
@@ -154,6 +157,27 @@ def run_sweep(plan: Plan, progress: Progress = quiet) -> pd.DataFrame:
             pool.shutdown(cancel_futures=True)
             raise
     return table_of(row for group in groups for cell in group for row in futures[cell].result())
+
+
+def _of_ones_own(error: Exception, wanted: Needs, settings: Settings) -> Exception:
+    """An error of the user's own code in one line; any other as it is."""
+    names = [f"rule {rule.name}" for rule in wanted if not RULES.is_built_in(rule)]
+    quantities = {q for own in wanted.values() for q in own}
+    names += [
+        f"quantity {q}" for q in sorted(quantities) if not QUANTITIES.is_built_in(QUANTITIES.get(q))
+    ]
+    if not ACTIVATIONS.is_built_in(settings.family.activation):
+        names.append(f"activation {settings.family.activation.name}")
+    place = raised_in(error)
+    if isinstance(error, InputError) or not names:
+        return error
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return InputError(
+        "part", ", ".join(names), must="run on the networks of this run",
+        got=said + (f" ({place})" if place else ""),
+        because="it is called with passes of them",
+        do="run ntkalign.testing.check_rule (or check_quantity) on it, which says what to mend",
+    )  # fmt: skip
 
 
 def needed(

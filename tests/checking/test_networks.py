@@ -160,7 +160,10 @@ FAULTS = {
     "other slope": (of(OtherSlope), r"layer 1: its slope: .* must have ⟨g, ∂ψ v⟩ = "),
     "single": (of(Single), r"a forward pass: .* must compute in float64 .*; got float32"),
     "bias inside": (of(BiasInside), r"layer 1: linear in W and h: .* be linear in its weights"),
-    "wide": (of(Wide), r"drawn as N\(0, 1\): .*|factors 1/√fan-in: .* got 2 times that"),
+    "wide": (
+        of(Wide),
+        r"mean and standard deviation of weights: .*|factors 1/√fan-in: .* got 2 times that",
+    ),
     "coupled": (
         Coupled(WIDTHS, TANH),
         r"points by themselves: Coupled must answer each point by itself; .* couples_points",
@@ -171,8 +174,8 @@ FAULTS = {
     ),
     "too small": (
         TooSmall(WIDTHS, TANH),
-        r"drawn as N\(0, 1\): TooSmall must draw W_1 from N\(0, 1²\); got mean \S+ and standard "
-        r"deviation 0\.4",
+        r"mean and standard deviation of weights: TooSmall must draw W_1 from N\(0, 1²\); got "
+        r"mean \S+ and standard deviation 0\.4",
     ),
     "ascends": (Ascends(WIDTHS, TANH), r"descends the loss: .* weights of layer 1 that are"),
     "other pass": (
