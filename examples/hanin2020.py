@@ -6,7 +6,7 @@ the kernel K = Θ(x, x) of one point is random: up to constant factors,
     E[K²]/E[K]² ≃ exp(5β),   β = Σ_l 1/n_l,
 
 which suggests that its relative standard deviation is O(n^-1/2) at a fixed depth, and does *not*
-tend to 0 if depth and width grow together. Both are measured, the second with the depth as the size:
+tend to 0 if depth and width grow together. Both are measured, the second with depth as the size:
 
     ntkalign verify --plugin examples/hanin2020.py --network wide-relu --out figures/hanin2020-width
     ntkalign verify --plugin examples/hanin2020.py --network deep-relu --out figures/hanin2020-depth
