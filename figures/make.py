@@ -119,8 +119,11 @@ def replace(folder: Path, made: Path) -> None:
     (folder / PLOTS).mkdir()
     for plot in sorted((made / PLOTS).glob("*.svg")):
         shutil.copy(plot, folder / PLOTS)
-    for name in (JSON, TABLE, MARKDOWN):
+    for name in (TABLE, MARKDOWN):
         shutil.copy(made / name, folder / name)
+    report = json.loads((made / JSON).read_text(encoding="utf-8"))
+    report["config"]["out"] = f"figures/{folder.name}"  # where it lies now
+    (folder / JSON).write_text(json.dumps(report, indent=1) + "\n")
 
 
 def make(folder: Path, out: Path, check: bool = False) -> tuple[int, list[str]]:

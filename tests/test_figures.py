@@ -125,6 +125,7 @@ def test_a_reference_is_replaced_by_what_was_made_unless_it_is_only_checked(
     assert make.make(old, tmp_path / "out") == (status, found)
     assert (old / "measurements.csv").read_bytes() == (new / "measurements.csv").read_bytes()
     assert not (old / "report.html").exists()
+    assert json.loads((old / "report.json").read_text())["config"]["out"] == "figures/old"
     assert make.make(old, tmp_path / "out") == (0, [])
 
 
