@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time as clock
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,8 +26,6 @@ from ntkalign.runs.sweep import Progress
 from ntkalign.runs.verify import check_budget, verify
 
 CELLS = "cells"
-SILENCE = 30.0
-"""Seconds after which a log, where no bar can be drawn, gets a line."""
 
 
 def run_verification(
@@ -108,14 +105,9 @@ def with_progress(work: Callable[[Progress], Verification]) -> Verification:
         *columns, console=screen, transient=True, disable=not screen.is_terminal
     ) as bar:
         task = bar.add_task("choosing the time", total=None)
-        said = clock.monotonic()
 
         def progress(cell: Cell, done: int, total: int) -> None:
-            nonlocal said
             bar.update(task, description=str(cell), completed=done, total=total)
-            if not screen.is_terminal and clock.monotonic() - said > SILENCE:
-                said = clock.monotonic()
-                screen.print(f"{done} of {total} networks", highlight=False)
 
         return work(progress)
 
