@@ -43,6 +43,14 @@ def test_an_unknown_name_is_refused_with_the_nearest():
         Registry("thing", (Thing("first"),)).lookup("frist")
 
 
+def test_of_many_names_the_nearest_are_told():
+    things = Registry("thing", [Thing(f"thing-{n}") for n in range(40)])
+    with pytest.raises(InputError, match=r"or another of 40 names; got 'thing39'") as told:
+        things.lookup("thing39")
+    assert "did you mean 'thing-39'?" in str(told.value)
+    assert len(str(told.value)) < 250
+
+
 @pytest.mark.parametrize("name", sorted(BOOKKEEPING))
 def test_no_quantity_is_called_like_what_tables_have_of_every_flow(name):
     with pytest.raises(InputError, match=rf"quantity \({name}\) must not have the name of another"):

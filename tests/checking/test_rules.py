@@ -56,6 +56,12 @@ def at_random():
     return rule(lambda s, e: (*s[:-1], s[-1] * rng.standard_normal()))
 
 
+def as_far_as_it_moved(now, start, fixed, e):
+    """Scaled by n/n, n how far the weights have moved: 0/0 at time 0, where every flow begins."""
+    far = jnp.sum((now.weights[0] - start.weights[0]) ** 2)
+    return current_jacobian(now, start, fixed, e * (far / far))
+
+
 def stubborn(key, network):
     return (jnp.asarray(np.random.default_rng().standard_normal(3)),)
 
@@ -102,13 +108,19 @@ FAULTS = {
         rule(lambda s, e: tuple(a / jnp.linalg.norm(e) * jnp.linalg.norm(e) for a in s)),
         r"finite \(mlp\): .* must have finite signals of the error 0; got NaN or infinity in layer",
     ),
+    "NaN at time 0": (
+        Rule("mine", as_far_as_it_moved, current_activity),
+        r"finite \(mlp\): .* must have finite signals at time 0; got NaN or infinity in layer 1; "
+        r".* do not divide by what may be 0",
+    ),
     "NumPy": (
         rule(lambda s, e: (*s[:-1], jnp.asarray(np.asarray(e) * 1.0))),
         r"float64 \(mlp\): .* must be traceable by JAX; got Tracer\w+; .* use jax.numpy",
     ),
     "breaks": (
         rule(lambda s, e: s.nothing),
-        r"a signal for each layer \(mlp\): rule mine must run; got AttributeError: 'tuple' object",
+        r"a signal for each layer \(mlp\): rule mine must run; got AttributeError: 'tuple' object "
+        r".*\(test_rules\.py, line \d+\)",
     ),
 }  # fmt: skip
 
