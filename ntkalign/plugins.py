@@ -82,6 +82,11 @@ def loaded() -> tuple[Plugin, ...]:
     return tuple(_LOADED.values())
 
 
+def loaded_from() -> list[tuple[str, str]]:
+    """Where those files are, with the digests of their texts, in the order of loading."""
+    return [(str(path), plugin.digest) for path, plugin in _LOADED.items()]
+
+
 def not_loaded(stored: Iterable[Mapping[str, Any]]) -> list[str]:
     """Which of the files that a report names are not here, in words.
 

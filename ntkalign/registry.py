@@ -8,8 +8,10 @@ user's own, of whatever kind.)
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from ntkalign.errors import InputError, unknown_name
@@ -114,6 +116,26 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._things)
+
+
+def by_name(thing: Named, registry: str) -> tuple[Any, ...]:
+    """What ``__reduce__`` of a registered thing returns: its name, to find it in another process.
+
+    Args:
+        thing: a dataclass that may be registered.
+        registry: where, as ``module:name``.
+
+    Returns:
+        What makes the thing again: by its name if it is registered, else from its fields.
+    """
+    if pkgutil.resolve_name(registry).get(thing.name) is thing:
+        return _registered, (registry, thing.name)
+    kept: Any = thing
+    return type(thing), tuple(getattr(thing, f.name) for f in fields(kept) if f.init)
+
+
+def _registered(registry: str, name: str) -> Any:
+    return pkgutil.resolve_name(registry).lookup(name)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from jaxtyping import Array, Key
 
 from ntkalign.networks import released_code
 from ntkalign.networks.base import Network, Pass, Signals, backpropagate
-from ntkalign.registry import Registry, check_legal
+from ntkalign.registry import Registry, by_name, check_legal
 from ntkalign.values import flag, function, one_of
 
 Feedback = Callable[[Pass, Pass, Any, Array], Signals]
@@ -92,6 +92,9 @@ class Rule:
         flag("control", self.control)
         for name in ("feedback", "activity", "draw", *("published",) * bool(self.published)):
             function(name, getattr(self, name))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return by_name(self, "ntkalign.rules:RULES")
 
 
 # --- feedback -------------------------------------------------------------------------------

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntkalign.precision import as_given
-from ntkalign.registry import Registry, check_legal
+from ntkalign.registry import Registry, by_name, check_legal
 
 Elementwise = Callable[[Array], Array]
 
@@ -42,6 +43,9 @@ class Activation:
 
     def __post_init__(self) -> None:
         check_legal("activation", self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return by_name(self, "ntkalign.networks.activations:ACTIVATIONS")
 
     @property
     def meets_assumptions(self) -> bool:
