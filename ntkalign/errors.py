@@ -6,6 +6,7 @@ import difflib
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 MOST_NAMES = 24
 """A list of more names than this is not told in full."""
@@ -22,9 +23,19 @@ class InputError(ValueError):
         self.detail = f"({_short(value)}) must {must}; got {got}; because {because}; do: {do}"
         super().__init__(f"{name} {self.detail}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is: what it was made of is not kept."""
+        return _told_again, (type(self), self.name, self.detail)
+
     def as_flag(self) -> str:
         """The message with the name spelled as a command-line flag (``--bias-std``)."""
         return f"--{self.name.replace('_', '-')} {self.detail}"
+
+
+def _told_again(kind: type[InputError], name: str, detail: str) -> InputError:
+    error = kind.__new__(kind, f"{name} {detail}")
+    error.name, error.detail = name, detail
+    return error
 
 
 class IncompleteRunError(RuntimeError):

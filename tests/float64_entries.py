@@ -173,7 +173,7 @@ def entries():
         if name != "linear"
     }
     some = replace(ONE, points=3)
-    kernels = prepare(SMALL.family, DATA, 3)
+    kernels = prepare(SMALL.family, DATA)
     return {
         **flows,
         **slopes,

@@ -6,7 +6,7 @@ rule like any other, so that one flow gives outputs and kernels on all of them.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -24,13 +24,12 @@ from ntkalign.quantities.observed import Observed
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
 
 
-def prepare(family: Family, data: Data, points: int) -> Measure:
+def prepare(family: Family, data: Data) -> Measure:
     """How one network is measured.
 
     Args:
         family: the networks under test.
         data: the training points, then those held out.
-        points: how many are trained on.
 
     Returns:
         A function of a specification and the quantities needed; it has the limit's kernels ready.
@@ -38,11 +37,10 @@ def prepare(family: Family, data: Data, points: int) -> Measure:
     Raises:
         InputError: if the activation has no limit.
     """
-    normal, zero = (held_out(rule, points, len(data.x)) for rule in (NORMAL, ALIGN_ZERO))
-    limit = infinite_width_kernels(family, data.x)
-    return partial(measure_kernels, limit=limit, rules=(normal, zero))
+    return partial(measure_kernels, limit=infinite_width_kernels(family, data.x))
 
 
+@lru_cache(maxsize=16)  # one object a rule, for what is compiled is kept by it
 @in_float64
 def held_out(rule: Rule, points: int, all_points: int) -> Rule:
     """The rule on the first ``points`` of all points; the others are only looked at."""
@@ -61,7 +59,6 @@ def measure_kernels(
     needs: Needs,
     *,
     limit: InfiniteWidthKernels,
-    rules: tuple[Rule, Rule],
 ) -> list[Row]:
     """What is needed of one network: its kernels, and its flow beside their predictions.
 
@@ -69,13 +66,15 @@ def measure_kernels(
         specification: of the network.
         needs: the quantities wanted, of gradient descent and of Align-zero.
         limit: the kernels of the infinitely wide network on all points.
-        rules: gradient descent and Align-zero, with points held out.
 
     Returns:
         Rows, rule by rule; where a rule's flow failed, values are NaN and the status says why.
     """
-    normal, zero = rules
-    trial = Trial.of(specification, rules)
+    points = specification.points
+    normal, zero = (
+        held_out(rule, points, len(specification.data.x)) for rule in (NORMAL, ALIGN_ZERO)
+    )
+    trial = Trial.of(specification, (normal, zero))
     pairs = {normal: trial.run(normal)}
     wanted = {rule.name: quantities for rule, quantities in needs.items()}
     if zero.name in wanted:
@@ -87,7 +86,6 @@ def measure_kernels(
         quantities, failure = wanted[rule.name], why_not(pair)
         measured = what_it_took(pair[0].effort)
         if failure is None:
-            points = specification.points
             fine, coarse = (Observed(flow, points=points, limit=limit) for flow in pair)
             measured |= with_status(measure(quantities, fine, coarse).numbers)
             measured |= expansion_over_time(rule, with_companions(quantities), fine)

@@ -22,7 +22,6 @@ from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.networks.family import NetworkFamily
 from ntkalign.networks.normalisation import Norm
 from ntkalign.networks.shared_outputs import INITIAL_OUTPUTS
-from ntkalign.rules import RULES, Rule
 
 
 @dataclass(frozen=True)
@@ -80,11 +79,6 @@ class Specification:
 
 Measure = Callable[[Specification, Needs], list[Row]]
 """How the quantities that are needed are measured on one network."""
-
-
-def is_built_in(rule: Rule) -> bool:
-    """Whether a rule is this package's, and not the user's own code."""
-    return RULES.is_built_in(rule)
 
 
 def digest(data: Data) -> str:

@@ -184,6 +184,16 @@ class VerifyFlags(PluginFlags):
         reads(float | None, "MINUTES"),
         flag("time after which --until-decided adds no more"),
     ] = None
+    workers: Annotated[
+        Any,
+        reads(int | None, "N"),
+        flag("processes that measure networks; none: chosen from cores and memory"),
+    ] = None
+    scheduler: Annotated[
+        Any,
+        reads(str | None, "ADDRESS|local"),
+        flag("measure on the workers of a dask scheduler; local: one that is started here"),
+    ] = None
     device: Annotated[str, flag("where to compute; auto is JAX's own choice", "auto|cpu|gpu")] = (
         "auto"
     )

@@ -43,6 +43,7 @@ from ntkalign.plugins import not_loaded
 from ntkalign.report import load_report, write_report
 from ntkalign.report.claim_list import print_claims
 from ntkalign.report.experiment_page import rebuild_page
+from ntkalign.runs.schedulers.base import SchedulerLostError
 from ntkalign.version import __version__
 
 PROGRAM = "ntkalign"
@@ -134,7 +135,7 @@ def guarded(program: str, action: Callable[[], int]) -> int:
         text = error.as_flag() if error.name in NAMES else str(error)
         print(f"{program}: {text}", file=sys.stderr)
         return 2
-    except (IncompleteRunError, OSError, MemoryError) as error:
+    except (IncompleteRunError, SchedulerLostError, OSError, MemoryError) as error:
         print(f"{program}: {str(error) or 'out of memory'}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:

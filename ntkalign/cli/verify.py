@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ntkalign.cells.cell import Cell
 from ntkalign.cli.flags import KernelsFlags, VerifyFlags
+from ntkalign.cli.scheduling import chosen
 from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError
 from ntkalign.report import print_verdicts, write_report
@@ -48,7 +49,7 @@ def run_verification(
     console = terminal()
     settings = settings or flags.settings()
     prepare(flags.out)
-    with use(flags.device):
+    with use(flags.device), chosen(flags.workers, flags.scheduler) as scheduler:
         result = with_progress(
             lambda progress: verify(
                 settings,
@@ -58,6 +59,7 @@ def run_verification(
                 fresh=flags.fresh,
                 until_decided=flags.until_decided,
                 budget=check_budget(flags.budget),
+                scheduler=scheduler,
                 progress=progress,
             )
         )

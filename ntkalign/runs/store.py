@@ -11,17 +11,17 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ntkalign.cells.cell import Cell, Needs, Row, with_companions
-from ntkalign.cells.specification import Measure, Specification, is_built_in
-from ntkalign.precision import float64
+from ntkalign.cells.specification import Specification
+from ntkalign.cells.work import COULD_NOT_RUN
 from ntkalign.quantities.catalogue import BOOKKEEPING, EXPANSION, EXPANSION_OVER_TIME, QUANTITIES
-from ntkalign.rules import Rule
-from ntkalign.runs.fingerprint import computed_by, fingerprint
+from ntkalign.rules import RULES, Rule
+from ntkalign.runs.fingerprint import fingerprint
 
 Rows = dict[tuple[Any, ...], Row]
 """Rows by all that is not a measured number."""
@@ -35,56 +35,61 @@ class Store:
         fresh: ignore what is stored there.
     """
 
-    def __init__(self, folder: Path | None = None, *, fresh: bool = False):
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        fresh: bool = False,
+        context: Callable[[], dict[str, Any]],
+    ):
         self.folder, self.fresh = folder, fresh
+        self._computed_by = context
         self.measured: set[str] = set()
         self._known: dict[str, Rows] = {}
 
     @cached_property
     def _context(self) -> dict[str, Any]:
-        """What computes, in the thread and scope that measure: a caller's may have other flags."""
-        with float64():
-            return computed_by()
+        return self._computed_by()
 
-    def rows(self, specification: Specification, needs: Needs, measure: Measure) -> list[Row]:
-        """What is needed of a network; what is not known of it is measured.
-
-        Args:
-            specification: of the network.
-            needs: quantities by rule.
-            measure: how they are measured.
-
-        Returns:
-            Rows in the order of rules in ``needs``, then of quantities, layers and times. They are
-            the same whether some of them were known or not.
-        """
-        name = fingerprint(specification, self._context)
-        path = self.folder / f"{name}.json" if self.folder and specification.built_in else None
-        own = {rule.name for rule in needs if not is_built_in(rule)}
-        known = self._known.get(name)
-        if known is None:
-            stored = _read(path, specification.cell) if path and not self.fresh else {}
-            known = {key: row for key, row in stored.items() if _lasts(row, own)}
-        missing = {
+    def missing(self, specification: Specification, needs: Needs) -> dict[Rule, frozenset[str]]:
+        """What is needed of a network and not known: of a rule all that is needed, or nothing."""
+        known = self._look_up(specification, needs).values()
+        return {
             rule: quantities
             for rule, quantities in needs.items()
-            if not quantities <= {row.quantity for row in known.values() if row.rule == rule.name}
+            if not quantities <= {row.quantity for row in known if row.rule == rule.name}
         }
-        if missing:
-            self.measured.add(name)
-            known = known | _keyed(measure(specification, missing))
-        self._known[name] = known
-        lasting = [row for row in known.values() if _lasts(row, own)]
-        if path and missing and lasting:
+
+    def add(self, specification: Specification, rows: Iterable[Row]) -> None:
+        """What was measured of a network."""
+        name = fingerprint(specification, self._context)
+        self.measured.add(name)
+        self._known[name] = self._known.get(name, {}) | _keyed(rows)
+        lasting = [row for row in self._known[name].values() if _lasts(row)]
+        path = self.folder / f"{name}.json" if self.folder and specification.built_in else None
+        if path and lasting:
             _write(path, specification, lasting)
+
+    def rows(self, specification: Specification, needs: Needs) -> list[Row]:
+        """What is needed of a network, all of it known by now."""
+        known = self._look_up(specification, needs)
         return [row for rule, asked in needs.items() for row in _select(known, rule, asked)]
 
+    def _look_up(self, specification: Specification, needs: Needs) -> Rows:
+        name = fingerprint(specification, self._context)
+        path = self.folder / f"{name}.json" if self.folder and specification.built_in else None
+        if name not in self._known:
+            stored = _read(path, specification.cell) if path and not self.fresh else {}
+            self._known[name] = {key: row for key, row in stored.items() if _lasts(row)}
+        return self._known[name]
 
-def _lasts(row: Row, own: set[str]) -> bool:
+
+def _lasts(row: Row) -> bool:
     """Whether a row is made by this package's code alone, and so may be kept for another run."""
     record = QUANTITIES.get(row.quantity)
     built_in = row.quantity in BOOKKEEPING or QUANTITIES.is_built_in(record)
-    return built_in and row.rule not in own
+    rule = RULES.get(row.rule)
+    return built_in and RULES.is_built_in(rule) and not row.status.startswith(COULD_NOT_RUN)
 
 
 def _keyed(rows: Iterable[Row]) -> Rows:

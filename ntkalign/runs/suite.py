@@ -144,7 +144,7 @@ def _predict_theory(settings: Settings, data: Data, times: Sequence[float]) -> P
 def _prepare_kernels(settings: Settings, data: Data) -> Measure:
     family = settings.family
     assert isinstance(family, Family)  # others are refused by what asks
-    return kernels.prepare(family, data, settings.points)
+    return kernels.prepare(family, data)
 
 
 def _prepare_theory(settings: Settings, data: Data) -> Measure:

@@ -6,33 +6,26 @@ A finished network is stored at once, so an interrupted or enlarged run repeats 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import nullcontext
-from dataclasses import dataclass
-from threading import Lock
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 
-import jax
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
-from ntkalign.cells.cell import Cell, Needs, Row, could_not_run
+from ntkalign.cells.cell import Cell, Needs, Row
 from ntkalign.cells.specification import Measure, Specification
+from ntkalign.cells.work import measured, not_measured
 from ntkalign.claims.claim import BOTTLENECK, MAIN, Question
 from ntkalign.data.catalogue import Data
-from ntkalign.errors import InputError, raised_in
+from ntkalign.errors import InputError
 from ntkalign.kernels.training_time import saved_times
-from ntkalign.networks.activations import ACTIVATIONS
-from ntkalign.precision import in_float64
 from ntkalign.quantities.catalogue import EXPANSION, QUANTITIES
 from ntkalign.rules import NORMAL, RULES, Rule
+from ntkalign.runs.schedulers.base import Cost, Done, Job, Scheduler
 from ntkalign.runs.settings import MIN_SEEDS, MIN_WIDTHS, Settings
 from ntkalign.runs.store import Store
 from ntkalign.runs.table import table_of
 
-THREADS = 2
-"""One architecture compiles on one core while another is trained."""
-LARGE = 8192
-"""Networks from this width on are trained one at a time: they fill the memory and all cores."""
 BASELINES = ("score-permuted",)
 """Quantities that cost as much as an m × m product of matrices: they say what chance gives."""
 CONTROL_WIDTH = 1024
@@ -70,6 +63,45 @@ class Plan:
     store: Store
     baselines: tuple[str, ...] = ()
 
+    def networks(self) -> list[Network]:
+        """All networks of the sweep, and what is needed of each.
+
+        Returns:
+            Families and widths as they are asked for, then seeds.
+
+        Raises:
+            InputError: if nothing is asked for.
+        """
+        settings, needs = self.settings, needed(self.asked, self.settings.rules, self.baselines)
+        if not needs:
+            raise InputError(
+                "rules", tuple(r.name for r in settings.rules),
+                must="include one that is asked about", got="none of them",
+                because="no claim is left to measure",
+                do="add align-zero, or ask for other claims",
+            )  # fmt: skip
+        return [
+            Network(specify(settings, self.experiment, self.data, cell, self.times), wanted)
+            for width in settings.widths
+            for family in needs
+            if (wanted := at_width(needs[family], family, width, settings))
+            for seed in settings.every_seed[: _count(family, settings)]
+            for cell in [Cell(family, width, seed)]
+        ]
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of a sweep, and what is needed of it."""
+
+    specification: Specification
+    needs: Needs
+
+    @property
+    def cell(self) -> Cell:
+        """Which one it is."""
+        return self.specification.cell
+
 
 def specify(
     settings: Settings,
@@ -102,82 +134,47 @@ def specify(
     )  # fmt: skip
 
 
-def run_sweep(plan: Plan, progress: Progress = quiet) -> pd.DataFrame:
+def run_sweep(plan: Plan, scheduler: Scheduler, progress: Progress = quiet) -> pd.DataFrame:
     """Measure what the questions need, at every width and seed.
 
     Args:
         plan: what is measured.
+        scheduler: what does the work.
         progress: called when a network is finished.
 
     Returns:
         The table of measurements.
 
     Raises:
-        InputError: if nothing is asked for.
+        InputError: if nothing is asked for, or a part of the user's own cannot run.
+        SchedulerLostError: if what does the work is gone; what had ended is stored.
     """
-    settings, needs = plan.settings, needed(plan.asked, plan.settings.rules, plan.baselines)
-    if not needs:
-        raise InputError(
-            "rules", tuple(r.name for r in settings.rules), must="include one that is asked about",
-            got="none of them", because="no claim is left to measure",
-            do="add align-zero, or ask for other claims",
-        )  # fmt: skip
-    groups = [
-        [Cell(family, width, seed) for seed in settings.every_seed[: _count(family, settings)]]
-        for width in settings.widths
-        for family in needs
-        if at_width(needs[family], family, width, settings)
-    ]
-    alone = Lock()
-
-    @in_float64  # worker threads have JAX's flags of the process
-    def work(cell: Cell) -> list[Row]:
-        """Of one network."""
-        wanted = at_width(needs[cell.family], cell.family, cell.width, settings)
-        try:
-            with alone if cell.width >= LARGE else nullcontext():
-                one = specify(settings, plan.experiment, plan.data, cell, plan.times)
-                return plan.store.rows(one, wanted, plan.measure)
-        except (MemoryError, jax.errors.JaxRuntimeError) as error:
-            reason = " ".join(str(error).split())[:120] or "out of memory"
-            reason = "".join(c if c.isprintable() else "?" for c in reason)
-            return could_not_run(cell, wanted, settings.depth, f"could not run: {reason}")
-        except Exception as error:
-            raise _of_ones_own(error, wanted, settings) from error
-
-    # NumPy's matrices are small here: its BLAS threads would only wait for those of the others
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
-        futures = {cell: pool.submit(work, cell) for cell in _staggered(groups)}
-        names = {future: cell for cell, future in futures.items()}
-        try:
-            for done, future in enumerate(as_completed(names), start=1):
-                future.result()
-                progress(names[future], done, len(names))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return table_of(row for group in groups for cell in group for row in futures[cell].result())
+    networks = plan.networks()
+    waiting: dict[Job[list[Row]], Network] = {}
+    done = 0
+    for network in networks:
+        missing = plan.store.missing(network.specification, network.needs)
+        if missing:
+            waiting[_job(plan, network, missing)] = replace(network, needs=missing)
+        else:
+            done += 1
+            progress(network.cell, done, len(networks))
+    with closing(scheduler.run([*waiting])) as ending:
+        for ended in ending:
+            network = waiting[ended.job]
+            if isinstance(ended, Done):
+                rows = ended.result
+            else:
+                rows = not_measured(network.specification, network.needs, ended.reason)
+            plan.store.add(network.specification, rows)
+            done += 1
+            progress(network.cell, done, len(networks))
+    return table_of(row for n in networks for row in plan.store.rows(n.specification, n.needs))
 
 
-def _of_ones_own(error: Exception, wanted: Needs, settings: Settings) -> Exception:
-    """An error of the user's own code in one line; any other as it is."""
-    names = [f"rule {rule.name}" for rule in wanted if not RULES.is_built_in(rule)]
-    quantities = {q for own in wanted.values() for q in own}
-    names += [
-        f"quantity {q}" for q in sorted(quantities) if not QUANTITIES.is_built_in(QUANTITIES.get(q))
-    ]
-    if not ACTIVATIONS.is_built_in(settings.family.activation):
-        names.append(f"activation {settings.family.activation.name}")
-    place = raised_in(error)
-    if isinstance(error, InputError) or not names:
-        return error
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    return InputError(
-        "part", ", ".join(names), must="run on the networks of this run",
-        got=said + (f" ({place})" if place else ""),
-        because="it is called with passes of them",
-        do="run ntkalign.testing.check_rule (or check_quantity) on it, which says what to mend",
-    )  # fmt: skip
+def _job(plan: Plan, network: Network, missing: Needs) -> Job[list[Row]]:
+    work = partial(measured, plan.measure, network.specification, missing)
+    return Job(str(network.cell), work, cost(network.specification, missing))
 
 
 def needed(
@@ -228,9 +225,7 @@ def _count(family: str, settings: Settings) -> int:
     return settings.seeds if family == MAIN else max(MIN_SEEDS, settings.seeds // 2)
 
 
-def _staggered(groups: list[list[Cell]]) -> list[Cell]:
-    """Start each architecture (and so its compilation) while the one before still runs."""
-    order = groups[0][:1]
-    for group, following in zip(groups, [*groups[1:], []], strict=True):
-        order += following[:1] + group[1:]
-    return order
+def cost(specification: Specification, needs: Needs) -> Cost:
+    """What a network is expected to take."""
+    width = specification.cell.width
+    return Cost(seconds=1e-6 * width**2 * len(needs), bytes=64 * width**2)

@@ -21,6 +21,8 @@ from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
 from ntkalign.kernels.training_time import TimeScales
 from ntkalign.runs.record import Conduct, Environment, Flows, Verification
+from ntkalign.runs.schedulers.base import Scheduler
+from ntkalign.runs.schedulers.threads import InThreads
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.store import Store
 from ntkalign.runs.suite import THEORY, SavedTimes, Suite
@@ -56,6 +58,7 @@ def verify(
     fresh: bool = False,
     until_decided: bool = False,
     budget: float | None = None,
+    scheduler: Scheduler | None = None,
     progress: Progress = quiet,
 ) -> Verification:
     """Measure claims and judge them.
@@ -70,6 +73,7 @@ def verify(
             :mod:`ntkalign.runs.until_decided` for what that costs.
         budget: minutes after which ``until_decided`` stops; no look is begun that would, by the
             time of those before, end later.
+        scheduler: what does the work; threads of this process if None. The caller closes it.
         progress: called when a network is finished.
 
     Returns:
@@ -77,6 +81,7 @@ def verify(
 
     Raises:
         InputError: if the settings, the claims, the data or the budget cannot be used.
+        SchedulerLostError: if what does the work is gone; what had ended is stored.
     """
     began = clock.monotonic()
     settings = settings or Settings()
@@ -94,13 +99,15 @@ def verify(
         network=settings.kind.points,
         steps=settings.steps,
     )
+    scheduler = scheduler or InThreads()
     _with_dimensions(settings, data)  # what cannot be said of a run is refused before it
     settings, times, relaxations = _timed(settings, data, suite.times)
+    store = Store(cells, fresh=fresh, context=scheduler.context)
     plan = Plan(settings, suite.name, data, times, asked, suite.prepare(settings, data),
-                Store(cells, fresh=fresh), suite.baselines(settings))  # fmt: skip
+                store, suite.baselines(settings))  # fmt: skip
 
     def measure(settings: Settings) -> pd.DataFrame:
-        return run_sweep(replace(plan, settings=settings), progress)
+        return run_sweep(replace(plan, settings=settings), scheduler, progress)
 
     def judge(settings: Settings, table: pd.DataFrame, spend: float) -> tuple[Finding, ...]:
         terms = JudgingTerms(

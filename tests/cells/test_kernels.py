@@ -148,7 +148,7 @@ def test_what_the_command_measures_is_the_equations(engine):
     )
     data, wanted = small_data(), everything(settings)
     one = specify(settings, "kernels", data, Cell("main", 20, 0))
-    rows = prepare(settings.family, data, 3)(one, wanted)
+    rows = prepare(settings.family, data)(one, wanted)
     expected = written_out(Trial.of(one), settings, 3)
     asked = set().union(*wanted.values())
     found = {(row.layer, row.quantity): row[7:] for row in rows if row.quantity in asked}

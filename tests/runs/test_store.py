@@ -199,7 +199,7 @@ def test_asking_in_steps_gives_the_numbers_of_asking_at_once_bit_for_bit(network
 
 def test_the_same_holds_for_kernels():
     network = specify(SETTINGS, "kernels", data(5), Cell("main", 16, 0))
-    measure = kernels.prepare(SETTINGS.family, data(5), 3)
+    measure = kernels.prepare(SETTINGS.family, data(5))
     asked = needed(kernel_questions(SETTINGS.family), ())["main"]
     at_once, store = Store().rows(network, asked, measure), Store()
     for some in split(asked, 5):

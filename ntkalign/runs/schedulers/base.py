@@ -15,7 +15,7 @@ is tried once more, alone in a new worker, and then is Lost: the others go on.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -96,7 +96,7 @@ class Scheduler(abc.ABC):
         """
 
     @abc.abstractmethod
-    def run(self, jobs: Sequence[Job[T]]) -> Iterator[Done[T] | Lost[T]]:
+    def run(self, jobs: Sequence[Job[T]]) -> Generator[Done[T] | Lost[T], None, None]:
         """Do all jobs, the longest first.
 
         Args:

@@ -1,0 +1,239 @@
+"""Jobs in processes of their own: one that dies costs only the job that it was doing.
+
+Each worker has a connection of its own and nothing that it shares with the others, so that whenever
+one is killed (by somebody, or by the system for want of memory) the others do not notice. (The
+pools of the standard library give up all jobs then.) A worker ends when the run ends, however that
+ends: it watches the process that began it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any, TypeVar
+
+import jax
+from threadpoolctl import threadpool_limits
+
+from ntkalign.runs.schedulers.base import Done, Job, Lost, Scheduler
+from ntkalign.runs.schedulers.parcel import Parcel
+from ntkalign.runs.schedulers.room import Room
+from ntkalign.runs.schedulers.threads import computed_here
+
+T = TypeVar("T")
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+class WorkerDiedError(Exception):
+    """A worker is gone; the text says how."""
+
+
+class InProcesses(Scheduler):
+    """Worker processes on this machine, which live until the scheduler is closed.
+
+    Args:
+        workers: how many.
+        bytes: how much memory all jobs together may take; None if nobody knows.
+    """
+
+    def __init__(self, workers: int, bytes: int | None = None):
+        self.workers, self.bytes = workers, bytes
+        self._idle: list[_Worker] = []
+        self._busy: set[_Worker] = set()
+        self._lock = Lock()
+        self._closed = False
+
+    def context(self, deciding: Sequence[str] | None = None) -> dict[str, Any]:
+        """What computes here: workers have this process's switches."""
+        return computed_here(deciding)
+
+    def run(self, jobs: Sequence[Job[T]]) -> Generator[Done[T] | Lost[T], None, None]:
+        """Do all jobs, each in one of the workers."""
+        parcels = {job: pickle.dumps(Parcel.of(job.work)) for job in jobs}
+        room = Room(jobs, self.bytes)
+        ended: SimpleQueue[Done[T] | Lost[T] | BaseException] = SimpleQueue()
+
+        def serve() -> None:
+            while (job := room.next()) is not None:
+                try:
+                    ended.put(self._do(job, parcels.pop(job), room))
+                except BaseException as error:
+                    ended.put(error)
+
+        threads = [Thread(target=serve, daemon=True) for _ in range(min(self.workers, len(jobs)))]
+        for thread in threads:
+            thread.start()
+        finished = False
+        try:
+            for _ in jobs:
+                outcome = ended.get()
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                yield outcome
+            finished = True
+        finally:
+            room.close()
+            if not finished:
+                self.close()
+            for thread in threads:
+                thread.join()
+
+    def close(self) -> None:
+        """Kill all workers."""
+        with self._lock:
+            self._closed = True
+            for worker in (*self._idle, *self._busy):
+                worker.kill()
+            self._idle.clear()
+
+    def _do(self, job: Job[T], parcel: bytes, room: Room[T]) -> Done[T] | Lost[T]:
+        """A job in any worker; a second time in a new one, with nothing beside it."""
+        try:
+            return Done(job, self._try(parcel, new=False))
+        except WorkerDiedError as died:
+            reason = str(died)
+        finally:
+            room.leave(job)
+        if not room.alone(job):
+            return Lost(job, reason)
+        try:
+            return Done(job, self._try(parcel, new=True))
+        except WorkerDiedError as died:
+            return Lost(job, f"{died}, twice")
+        finally:
+            room.leave(job, alone=True)
+
+    def _try(self, parcel: bytes, *, new: bool) -> Any:
+        with self._lock:
+            if self._closed:
+                raise WorkerDiedError("the workers were closed")
+            worker = self._idle.pop() if self._idle and not new else _Worker()
+            self._busy.add(worker)
+        try:
+            result = worker.do(parcel)
+        except WorkerDiedError:
+            worker.kill()
+            raise
+        finally:
+            with self._lock:
+                self._busy.discard(worker)
+        with self._lock:
+            if not self._closed:
+                self._idle.append(worker)
+        return result
+
+
+class _Worker:
+    """One process, and the connection to it."""
+
+    def __init__(self) -> None:
+        self._connection, theirs = get_context("spawn").Pipe()
+        self._process = get_context("spawn").Process(
+            target=_serve, args=(theirs, _Switches.here()), daemon=True
+        )
+        # what is typed at the terminal is for the process that commands: it ends its workers
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+
+    def do(self, parcel: bytes) -> Any:
+        """Do a job there.
+
+        Returns:
+            What it returned.
+
+        Raises:
+            WorkerDiedError: if the process is gone.
+        """
+        try:
+            self._connection.send_bytes(parcel)
+            wait([self._connection, self._process.sentinel])
+            raised, result = pickle.loads(self._connection.recv_bytes())
+        except (EOFError, OSError):
+            self._process.join()
+            raise WorkerDiedError(_how(self._process.exitcode)) from None
+        if raised:
+            raise result
+        return result
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        with contextlib.suppress(ValueError):
+            self._process.kill()
+            self._process.join()
+
+
+def _how(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"its process ended with status {code}"
+    name = signal.Signals(-code).name
+    memory = ", for want of memory perhaps" if -code == signal.SIGKILL else ""
+    return f"its process was ended by {name}{memory}"
+
+
+@dataclass(frozen=True)
+class _Switches:
+    """JAX's switches as this process has them; a new process has only those of the environment."""
+
+    values: dict[str, Any]
+    device: str | None
+
+    @classmethod
+    def here(cls) -> _Switches:
+        """Those of this process, whatever scope the caller is in."""
+        values = {n: v for n, v in jax.config.values.items() if isinstance(v, _PLAIN)}
+        device = jax.config.values["jax_default_device"]
+        return cls(values, device if isinstance(device, str | None) else device.platform)
+
+    def apply(self) -> None:
+        """Make them those of this process."""
+        for name, value in self.values.items():
+            if jax.config.values.get(name) != value:
+                jax.config.update(name, value)  # type: ignore[no-untyped-call]
+        if self.device is not None:
+            jax.config.update("jax_default_device", jax.devices(self.device)[0])  # type: ignore[no-untyped-call]
+
+
+def _serve(connection: Connection, switches: _Switches) -> None:
+    """Do jobs until nobody sends any more: the life of a worker."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    switches.apply()
+    with threadpool_limits(1, user_api="blas"):
+        while True:
+            try:
+                parcel = connection.recv_bytes()
+            except EOFError:
+                return
+            connection.send_bytes(_answer(parcel))
+
+
+def _answer(parcel: bytes) -> bytes:
+    """Whether the job raised, and what it raised or returned."""
+    try:
+        return pickle.dumps((False, pickle.loads(parcel)()))
+    except BaseException as error:
+        try:
+            packed = pickle.dumps((True, error))
+            pickle.loads(packed)
+        except Exception:  # of a class that does not travel
+            packed = pickle.dumps((True, RuntimeError(f"{type(error).__name__}: {error}")))
+        return packed
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
