@@ -18,9 +18,10 @@ import abc
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+S = TypeVar("S", bound="Scheduler")
 
 TRIES = 2
 """How often a job is begun at most, if the worker that has it dies."""
@@ -113,7 +114,7 @@ class Scheduler(abc.ABC):
     def close(self) -> None:
         """End what was started: workers that are in the middle of something, too. Idempotent."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self: S) -> S:
         return self
 
     def __exit__(
