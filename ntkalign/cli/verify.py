@@ -26,8 +26,6 @@ from ntkalign.runs.suite import THEORY, Suite, check_held_out, kernel_suite
 from ntkalign.runs.sweep import Progress
 from ntkalign.runs.verify import check_budget, verify
 
-CELLS = "cells"
-
 
 def run_verification(
     flags: VerifyFlags, settings: Settings | None = None, *, suite: Suite = THEORY
@@ -55,7 +53,7 @@ def run_verification(
                 settings,
                 suite=suite,
                 claims=tuple(part.strip() for part in flags.claims.split(",") if part.strip()),
-                cells=flags.out / CELLS,
+                cells=flags.out,
                 fresh=flags.fresh,
                 until_decided=flags.until_decided,
                 budget=check_budget(flags.budget),

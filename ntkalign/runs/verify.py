@@ -121,11 +121,12 @@ def verify(
         )
         return correct_findings(answers, spend)
 
-    if until_decided:
-        seconds = None if minutes is None else 60 * minutes
-        look = look_until_decided(settings, measure, judge, seconds, began)
-    else:
-        look = once(settings, measure, judge)
+    with plan.store:
+        if until_decided:
+            seconds = None if minutes is None else 60 * minutes
+            look = look_until_decided(settings, measure, judge, seconds, began)
+        else:
+            look = once(settings, measure, judge)
     predicted, no_prediction = _predicted(suite, look.settings, data, times)
     networks = len(look.table[["family", "width", "seed"]].drop_duplicates())
     measured = len(plan.store.measured)

@@ -163,11 +163,9 @@ def test_the_error_is_at_least_what_moving_the_limit_changes():
     settings = Settings(points=3, depth=2, time=1.0)
     data, wanted = small_data(), everything(settings)
 
-    rules = prepare(settings.family, data, 3).keywords["rules"]
-
     def measured(kernels):
         one = specify(settings, "kernels", data, Cell("main", 16, 0))
-        rows = measure_kernels(one, wanted, limit=kernels, rules=rules)
+        rows = measure_kernels(one, wanted, limit=kernels)
         assert {row.status for row in rows} == {"ok"}
         return {(row.layer, row.quantity): (row.value, row.error) for row in rows}
 

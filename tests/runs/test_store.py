@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -22,7 +23,8 @@ from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.quantities.catalogue import BOOKKEEPING, EXPANSION, QUANTITIES
 from ntkalign.quantities.quantity import Layers, Quantity
 from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, CONTROLS, NORMAL, RULES
-from ntkalign.runs.store import Store
+from ntkalign.runs.database import FILE
+from ntkalign.runs.store import Store, here
 from ntkalign.runs.sweep import needed, specify
 from tests.cases import needs_dense
 
@@ -65,6 +67,25 @@ def same(ours, theirs):
     return list(map(repr, ours)) == list(map(repr, theirs))
 
 
+def looked_up(store, network, asked, measure):
+    """What a run does: measure what is missing, then read all."""
+    if lacking := store.missing(network, asked):
+        store.add(network, measure(network, lacking))
+    return store.rows(network, asked)
+
+
+def of(folder, network, asked, measure, **options):
+    """The same of a run with its own store."""
+    with Store(folder, **options) as store:
+        return looked_up(store, network, asked, measure)
+
+
+def records(folder):
+    """All that is stored, as text."""
+    with contextlib.closing(sqlite3.connect(folder / FILE)) as connection:
+        return [str(r) for r in connection.execute("SELECT * FROM records ORDER BY network, rule")]
+
+
 def needs(**quantities):
     return {RULES[name.replace("_", "-")]: frozenset(q.split()) for name, q in quantities.items()}
 
@@ -72,20 +93,20 @@ def needs(**quantities):
 def test_only_what_is_missing_is_measured_and_only_what_is_asked_for_is_returned(tmp_path):
     calls = []
     measure = made_up(calls)
-    store = Store(tmp_path)
-    first = store.rows(one(), needs(normal="weight-drift", fa="divergence"), measure)
+    first = of(tmp_path, one(), needs(normal="weight-drift", fa="divergence"), measure)
     assert calls == [{"normal": {"weight-drift"}, "fa": {"divergence"}}]
-    again = Store(tmp_path)
-    assert same(again.rows(one(), needs(normal="weight-drift", fa="divergence"), measure), first)
-    assert len(calls) == 1
-    assert not again.measured
     more = needs(normal="weight-drift", fa="divergence discrepancy", dfa="divergence")
-    second = again.rows(one(), more, measure)
+    with Store(tmp_path) as again:
+        asked = needs(normal="weight-drift", fa="divergence")
+        assert same(looked_up(again, one(), asked, measure), first)
+        assert len(calls) == 1
+        assert not again.measured
+        second = looked_up(again, one(), more, measure)
+        assert len(again.measured) == 1
     assert calls[1:] == [{"fa": {"divergence", "discrepancy"}, "dfa": {"divergence"}}]
-    assert len(again.measured) == 1
-    assert same(second, Store().rows(one(), more, made_up([])))
-    assert same(Store(tmp_path).rows(one(), more, measure), second)
-    less = Store(tmp_path).rows(one(), needs(normal="weight-drift", fa="divergence"), measure)
+    assert same(second, of(None, one(), more, made_up([])))
+    assert same(of(tmp_path, one(), more, measure), second)
+    less = of(tmp_path, one(), needs(normal="weight-drift", fa="divergence"), measure)
     assert same(less, first)
     assert len(calls) == 2
 
@@ -93,56 +114,19 @@ def test_only_what_is_missing_is_measured_and_only_what_is_asked_for_is_returned
 def test_a_fresh_run_looks_at_nothing_stored_and_keeps_what_it_measured(tmp_path):
     calls = []
     measure, asked = made_up(calls), needs(normal="weight-drift")
-    Store(tmp_path).rows(one(), asked, measure)
-    fresh = Store(tmp_path, fresh=True)
-    for _ in range(2):
-        fresh.rows(one(), asked, measure)
+    of(tmp_path, one(), asked, measure)
+    with Store(tmp_path, fresh=True) as fresh:
+        for _ in range(2):
+            looked_up(fresh, one(), asked, measure)
     assert len(calls) == 2
 
 
-def test_other_networks_are_other_files(tmp_path):
+def test_other_networks_are_other_records(tmp_path):
     calls = []
     measure, asked = made_up(calls), needs(normal="weight-drift")
     for network in (one(), one(width=16), one(tolerance=1e-6), one(engine="dense")):
-        Store(tmp_path).rows(network, asked, measure)
-    assert len(calls) == len(list(tmp_path.iterdir())) == 4
-
-
-def damaged(text):
-    stored = json.loads(text)
-    rows = stored["rows"]
-    yield ""
-    yield "{"
-    yield "[]"
-    yield '"text"'
-    yield text[: len(text) // 2]
-    yield text + text
-    yield json.dumps(stored | {"rows": rows[:-1]})
-    yield json.dumps(stored | {"rows": [[*rows[0][:-3], 0.125, 0.1, "ok"], *rows[1:]]})
-    yield json.dumps(stored | {"rows": [row[:-1] for row in rows]})
-    yield json.dumps({"rows": rows})
-    yield "\0" * len(text)
-
-
-def test_a_damaged_file_is_measured_again(tmp_path):
-    calls = []
-    measure, asked = made_up(calls), needs(normal="weight-drift", fa="divergence")
-    whole = Store(tmp_path).rows(one(), asked, measure)
-    (file,) = tmp_path.iterdir()
-    text = file.read_text()
-    count = 1
-    for bad in damaged(text):
-        file.write_text(bad)
-        assert same(Store(tmp_path).rows(one(), asked, measure), whole)
-        count += 1
-        assert len(calls) == count, bad[:60]
-        assert file.read_text() == text
-    file.write_bytes(b"\xff\xfe")
-    assert same(Store(tmp_path).rows(one(), asked, measure), whole)
-    assert len(calls) == count + 1
-    file.write_text(text)
-    Store(tmp_path).rows(one(), asked, measure)  # the control: a whole one is read
-    assert len(calls) == count + 1
+        of(tmp_path, network, asked, measure)
+    assert len(calls) == len(records(tmp_path)) == 4
 
 
 def test_code_of_ones_own_is_never_looked_up_and_does_not_keep_others_from_being(tmp_path):
@@ -150,28 +134,29 @@ def test_code_of_ones_own_is_never_looked_up_and_does_not_keep_others_from_being
     measure = made_up(calls)
     mine = Rule("my-rule", ALIGN_ADA.feedback, ALIGN_ADA.activity)
     asked = needs(normal="weight-drift") | {mine: frozenset({"divergence"})}
-    store = Store(tmp_path)
-    first = store.rows(one(), asked, measure)
-    assert same(store.rows(one(), asked, measure), first)  # but it is known while the run lasts
+    with Store(tmp_path) as store:
+        first = looked_up(store, one(), asked, measure)
+        again = looked_up(store, one(), asked, measure)
+    assert same(again, first)  # it is known while the run lasts
     assert len(calls) == 1
-    assert "my-rule" not in next(tmp_path.iterdir()).read_text()
-    assert same(Store(tmp_path).rows(one(), asked, measure), first)
+    assert "my-rule" not in "".join(records(tmp_path))
+    assert same(of(tmp_path, one(), asked, measure), first)
     assert calls[1:] == [{"my-rule": {"divergence"}}]
     own = one(activation=Activation("my-tanh", jnp.tanh))
     for _ in range(2):
-        Store(tmp_path / "own").rows(own, needs(normal="weight-drift"), measure)
+        of(tmp_path / "own", own, needs(normal="weight-drift"), measure)
     assert len(calls) == 4
     assert not (tmp_path / "own").exists()
 
 
 def test_a_rule_that_only_bears_a_stored_name_gets_no_stored_numbers(tmp_path):
     calls = []
-    Store(tmp_path).rows(one(), needs(align_ada="divergence"), made_up(calls))
-    (text,) = (file.read_text() for file in tmp_path.iterdir())
+    of(tmp_path, one(), needs(align_ada="divergence"), made_up(calls))
+    (stored,) = records(tmp_path)
     impostor = Rule("align-ada", ALIGN_ZERO.feedback, ALIGN_ZERO.activity)
-    Store(tmp_path).rows(one(), {impostor: frozenset({"divergence"})}, made_up(calls))
+    of(tmp_path, one(), {impostor: frozenset({"divergence"})}, made_up(calls))
     assert len(calls) == 2
-    assert [file.read_text() for file in tmp_path.iterdir()] == [text]
+    assert records(tmp_path) == [stored]
 
 
 def split(needs, parts):
@@ -189,11 +174,11 @@ def split(needs, parts):
     "network", [one(), one(width=600), one(engine="dense")], ids=["narrow", "wide", "dense"]
 )
 def test_asking_in_steps_gives_the_numbers_of_asking_at_once_bit_for_bit(network):
-    at_once = Store().rows(network, all_needs(), measure_cell)
+    at_once = of(None, network, all_needs(), measure_cell)
     store = Store()
     for asked in split(all_needs(), 7):
-        store.rows(network, asked, measure_cell)
-    assert same(store.rows(network, all_needs(), measure_cell), at_once)
+        looked_up(store, network, asked, measure_cell)
+    assert same(looked_up(store, network, all_needs(), measure_cell), at_once)
     assert {row.status for row in at_once} == {"ok"}
 
 
@@ -201,10 +186,10 @@ def test_the_same_holds_for_kernels():
     network = specify(SETTINGS, "kernels", data(5), Cell("main", 16, 0))
     measure = kernels.prepare(SETTINGS.family, data(5))
     asked = needed(kernel_questions(SETTINGS.family), ())["main"]
-    at_once, store = Store().rows(network, asked, measure), Store()
+    at_once, store = of(None, network, asked, measure), Store()
     for some in split(asked, 5):
-        store.rows(network, some, measure)
-    assert same(store.rows(network, asked, measure), at_once)
+        looked_up(store, network, some, measure)
+    assert same(looked_up(store, network, asked, measure), at_once)
 
 
 def trained(monkeypatch):
@@ -280,16 +265,15 @@ def test_bookkeeping_comes_with_every_rule():
 
 def test_how_far_training_moves_a_network_comes_with_what_it_is_made_of(tmp_path):
     """Whether some of it was stored before or not; its largest value over time is that."""
-    store = Store(tmp_path)
-    store.rows(one(), needs(normal="weight-drift"), measure_cell)
+    of(tmp_path, one(), needs(normal="weight-drift"), measure_cell)
     wanted = {NORMAL: frozenset({"weight-drift", *EXPANSION})}
-    rows = store.rows(one(), wanted, measure_cell)
-    assert rows == Store().rows(one(), wanted, measure_cell)
+    rows = of(tmp_path, one(), wanted, measure_cell)
+    assert rows == of(None, one(), wanted, measure_cell)
     over_time = [row for row in rows if row.quantity == "expansion"]
     assert [row.time for row in over_time] == [(i / 8) ** 2 for i in range(1, 9)]
     largest = max(row.value for row in rows if row.quantity in EXPANSION)
     assert max(row.value for row in over_time) == pytest.approx(largest, rel=1e-12)
-    fewer = store.rows(one(), needs(normal="weight-drift"), measure_cell)
+    fewer = of(tmp_path, one(), needs(normal="weight-drift"), measure_cell)
     assert "expansion" not in {row.quantity for row in fewer}
 
 
@@ -313,40 +297,63 @@ def test_registered_parts_of_ones_own_are_never_looked_up(tmp_path):
     ):
         calls = []
         for _ in range(2):
-            Store(tmp_path).rows(network, asked, made_up(calls))
+            of(tmp_path, network, asked, made_up(calls))
         assert len(calls) == 2
-    assert '"mine"' not in "".join(path.read_text() for path in tmp_path.iterdir())
+    assert "mine" not in "".join(records(tmp_path))
 
 
 def test_a_quantity_that_is_not_registered_any_more_is_no_error(tmp_path, monkeypatch):
     asked = needs(normal="weight-drift discrepancy")
-    Store(tmp_path).rows(one(), asked, made_up([]))
+    of(tmp_path, one(), asked, made_up([]))
     fewer = {name: q for name, q in QUANTITIES.items() if q.measure != QUANTITIES["score"].measure}
     monkeypatch.setattr(QUANTITIES, "_things", fewer)
     calls = []
-    Store(tmp_path).rows(one(), asked, made_up(calls))
+    of(tmp_path, one(), asked, made_up(calls))
     assert not calls
 
 
 def test_the_random_generator_of_a_caller_is_not_the_workers():
     """A context of the caller's thread does not reach the threads that measure."""
-    plain = Store()._context
     with jax.default_prng_impl("rbg"):
-        store = Store()
-        with ThreadPoolExecutor(1) as pool:
-            context = pool.submit(lambda: store._context).result()
-    assert context == plain
+        elsewhere = here()
+    assert elsewhere == here()
+    assert elsewhere["jax"]["jax_enable_x64"] == "True"
 
 
-def test_two_runs_may_write_one_network_at_once(tmp_path):
-    measure, asked = made_up([]), needs(normal="weight-drift")
+def test_what_computes_is_found_out_once_and_decides_what_is_found(tmp_path):
+    asked, calls, found_out = needs(normal="weight-drift"), [], []
 
-    def write(_):
-        Store(tmp_path, fresh=True).rows(one(), asked, measure)
+    def context():
+        found_out.append(1)
+        return {"device": "another"}
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(write, range(40)))
-    assert len(list(tmp_path.iterdir())) == 1
-    calls = []
-    Store(tmp_path).rows(one(), asked, made_up(calls))
-    assert not calls
+    for given in (None, context, {"device": "another"}):
+        with Store(tmp_path, context=given) as store:
+            for _ in range(2):
+                looked_up(store, one(), asked, made_up(calls))
+    assert len(calls) == 2
+    assert len(found_out) == 1
+
+
+def test_threads_may_share_a_store(tmp_path):
+    asked, widths = needs(normal="weight-drift"), range(8, 28)
+    with Store(tmp_path) as store, ThreadPoolExecutor(4) as pool:
+        networks = [one(width) for width in widths]
+        found = list(pool.map(lambda n: looked_up(store, n, asked, made_up([])), networks))
+    assert [rows[0].width for rows in found] == list(widths)
+    assert len(records(tmp_path)) == len(widths)
+
+
+def test_a_store_that_nothing_was_put_into_leaves_nothing(tmp_path):
+    for folder in (tmp_path / "new" / "folders", tmp_path / "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with Store(folder) as store:
+            assert store.missing(one(), needs(normal="weight-drift"))
+            assert (folder / FILE).exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_a_run_that_has_ended_leaves_one_file(tmp_path):
+    of(tmp_path, one(), needs(normal="weight-drift"), made_up([]))
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
