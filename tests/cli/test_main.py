@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -23,6 +24,7 @@ from ntkalign.data.catalogue import NETWORKS
 from ntkalign.rules import ALIGN_ADA, FEEDBACK_ALIGNMENT, NORMAL
 from ntkalign.runs import suite as suites
 from ntkalign.runs import sweep as sweep_module
+from ntkalign.runs.database import FILE, Database
 from ntkalign.runs.settings import preset
 
 SMALL = [
@@ -50,10 +52,16 @@ def undrawn(monkeypatch):
         monkeypatch.setattr(f"ntkalign.report.files.{name}", lambda result, folder: None)
 
 
+def stored_networks(folder):
+    """What a run has stored."""
+    with contextlib.closing(Database(folder / FILE)) as database:
+        return list(database.networks())
+
+
 def test_a_run_leaves_its_files(run):
     folder, _ = run
     assert {p.name for p in folder.iterdir()} == {
-        "cells", "measurements.csv", "plots", "report.html", "report.json", "report.md",
+        "measurements.csv", "plots", "report.html", "report.json", "report.md", "store.sqlite",
     }  # fmt: skip
 
 
@@ -157,10 +165,12 @@ def test_a_second_run_reuses_every_network_and_a_fresh_one_none(run, capsys, mon
 def test_a_damaged_stored_network_is_measured_again(run, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(run[0], folder)
-    for stored in (folder / "cells").iterdir():
-        stored.write_text("")
+    (folder / FILE).write_text("no database")
+    before = (folder / "measurements.csv").read_bytes()
     assert main([*SMALL, "--out", str(folder)]) == 0
-    assert sum(bool(stored.read_text()) for stored in (folder / "cells").iterdir()) == 12
+    assert (folder / "store.damaged-1.sqlite").read_text() == "no database"
+    assert len(stored_networks(folder)) == 12
+    assert (folder / "measurements.csv").read_bytes() == before
 
 
 def test_a_report_is_rebuilt_from_stored_results(run, tmp_path, capsys):
@@ -318,7 +328,7 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
     flags = [*SMALL, "--out", str(tmp_path)]
     assert main(flags) == 130
     assert "interrupted; finished networks are kept" in stderr_line(capsys)
-    kept = len(list((tmp_path / "cells").glob("*.json")))
+    kept = len(stored_networks(tmp_path))
     assert 1 <= kept <= 4
     monkeypatch.setattr(suites, "measure_cell", original)
     assert main(flags) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pandas as pd
@@ -12,6 +13,7 @@ from ntkalign.cli import experiment as command
 from ntkalign.cli.main import main
 from ntkalign.experiments import execute
 from ntkalign.rules import RULES
+from ntkalign.runs.database import FILE, Database
 
 pytestmark = pytest.mark.usefixtures("own_records")
 
@@ -111,8 +113,8 @@ def test_all_of_a_run_may_be_ones_own(files, tmp_path, capsys, monkeypatch):
 def test_what_is_measured_by_a_rule_of_ones_own_is_not_stored(files, tmp_path):
     command = [*SMALL, "--claims", "proposition-2", "--data", "sphere", "--out", str(tmp_path)]
     assert main([*command, *given(files[:1]), "--rules", "align-ada,old-slopes"]) == 0
-    stored = [json.loads(path.read_text()) for path in (tmp_path / "cells").iterdir()]
-    rules = {row[3] for cell in stored for row in cell["rows"]}
+    with contextlib.closing(Database(tmp_path / FILE)) as database:
+        rules = {rule for network in database.networks() for rule in network.rows}
     assert "align-ada" in rules
     assert "old-slopes" not in rules
     table = pd.read_csv(tmp_path / "measurements.csv")
