@@ -19,7 +19,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-Content = bytes | str
+Content = bytes | memoryview | str
 """Of a file; text is written as UTF-8."""
 
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.part")
@@ -122,7 +122,7 @@ def _begin(path: Path) -> tuple[Path, int]:
         _of_this_process.discard(part)
 
 
-def _fill(descriptor: int, content: bytes) -> None:
+def _fill(descriptor: int, content: bytes | memoryview) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(descriptor, rest) :]

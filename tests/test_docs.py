@@ -26,7 +26,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
 SOURCE = re.compile(r"[\w./-]+\.(?:py|md|toml|cff|csv|txt)|[\w.-]+/(?:[\w.-]+/)*")
 MADE_BY_A_RUN = {
-    "plots/", "cells/", "runs/", "report.md", "report.html", "report.json", "measurements.csv",
+    "plots/", "cells/", "store.sqlite", "runs/", "report.md", "report.html", "report.json", "measurements.csv",
     "history.csv", "history.csv.gz", "alignment.csv", "curve.csv", "runs.csv", "train_after.csv",
     "steps.csv", "updates.csv",
 }  # fmt: skip
@@ -108,7 +108,7 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().split()) <= README_WORDS
 
 
-PAGES_OF_FLAGS = {("verify", "kernels"): "commands.md", ("experiment",): "experiments.md"}
+PAGES_OF_FLAGS = {("verify", "kernels", "store"): "commands.md", ("experiment",): "experiments.md"}
 
 
 def flags(text: str) -> set[str]:

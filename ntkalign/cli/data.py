@@ -52,19 +52,19 @@ def list_sets(console: Console) -> None:
         (s.name, s.about, _shape(s.shape), f"{s.images:,}" if s.images else "any", s.source)
         for s in SETS.values()
     )
-    _print(console, ("set", "what it is", "shape", "to train on", "source"), rows, right=3)
+    print_table(console, ("set", "what it is", "shape", "to train on", "source"), rows, right=(3,))
 
 
 def say_where(console: Console, name: str) -> None:
     """Where a set can be had, and what its official files are."""
     entry = SETS.lookup(name, "NAME")
-    _say(console, f"{entry.name}: {entry.about}; {_shape(entry.shape)}; {entry.source}")
+    say(console, f"{entry.name}: {entry.about}; {_shape(entry.shape)}; {entry.source}")
     for word, text in (("page", entry.page), ("files", entry.base), ("folder", entry.place)):
         if text:
-            _say(console, f"{word}: {text}")
+            say(console, f"{word}: {text}")
     if entry.files:
         rows = ((f.form, f.name, f"{f.size:,}" if f.size else "", f.md5 or "") for f in entry.files)
-        _print(console, ("form", "file", "bytes", "md5"), rows, name=1, right=2)
+        print_table(console, ("form", "file", "bytes", "md5"), rows, name=1, right=(2,))
 
 
 def check_folder(console: Console, name: str, directory: str) -> None:
@@ -86,8 +86,8 @@ def check_folder(console: Console, name: str, directory: str) -> None:
     if found.fault:
         raise _called("DIR", found.fault)
     rows = ((row.file, row.status, row.detail) for row in found.files)
-    _print(console, ("file", "status", "what is in it"), rows)
-    _say(console, summary(entry, found))
+    print_table(console, ("file", "status", "what is in it"), rows)
+    say(console, summary(entry, found))
 
 
 def summary(entry: DataSet, found: Checked) -> str:
@@ -108,25 +108,26 @@ def _called(word: str, error: InputError) -> InputError:
     return error
 
 
-def _print(
+def print_table(
     console: Console,
     columns: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
     name: int = 0,
-    right: int | None = None,
+    right: Sequence[int] = (),
 ) -> None:
     """A table that lines up; what is in it is no markup, and names are never broken."""
     table = Table(box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        justify: JustifyMethod = "right" if i == right else "left"
+        justify: JustifyMethod = "right" if i in right else "left"
         table.add_column(column, justify=justify, overflow="fold", no_wrap=i == name)
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
 
 
-def _say(console: Console, line: str) -> None:
+def say(console: Console, line: str) -> None:
+    """One line, which may be longer than the terminal is wide."""
     console.print(Text(line), soft_wrap=True)  # addresses are copied whole
 
 

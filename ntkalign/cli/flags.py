@@ -268,6 +268,23 @@ class DataFlags:
 
 
 @dataclass(frozen=True)
+class StoreFlags:
+    """Say what a run has stored, check it, write it into one file, or remove some of it."""
+
+    default: ClassVar[Path] = Path("figures/latest")
+    words: Annotated[
+        tyro.conf.Positional[tuple[str, ...]],
+        flag("what to do; nothing: list", "list|check|export|prune [DIR]"),
+    ] = ()
+    to: Annotated[Path | None, flag("export: the file to write", "FILE.csv|FILE.json")] = None
+    older_than: Annotated[
+        float | None, flag("prune: what was measured more than so many days ago", "DAYS")
+    ] = None
+    other_code: Annotated[Switch, flag("prune: what other code than this has measured")] = False
+    damaged: Annotated[Switch, flag("prune: records that are not what was written")] = False
+
+
+@dataclass(frozen=True)
 class ExperimentFlags(PluginFlags):
     """Train what the paper trained for a table or a figure."""
 
@@ -304,9 +321,8 @@ class ExperimentFlags(PluginFlags):
         return {"names": list(self.names)} | options | own | {"plugin": self.plugin_names}
 
 
-NAMES = frozenset(
-    f.name for kind in (Settings, Options, KernelsFlags, ExperimentFlags) for f in fields(kind)
-)
+_WITH_FLAGS = (Settings, Options, KernelsFlags, StoreFlags, ExperimentFlags)
+NAMES = frozenset(f.name for kind in _WITH_FLAGS for f in fields(kind))
 """Arguments that are flags, by the names that errors call them."""
 
 _registry = ConstructorRegistry()

@@ -1,4 +1,4 @@
-"""The command line: ``ntkalign verify``, ``kernels``, ``claims``, ``report``, ``data``.
+"""The command line: ``ntkalign verify``, ``kernels``, ``claims``, ``report``, ``data``, ``store``.
 
 Exit status: 0 the run completed, whatever the verdicts; 1 with --strict, a claim was refuted or
 undecided, or a control passed; 2 bad input; 3 the run could not complete; 130 interrupted.
@@ -26,10 +26,12 @@ from ntkalign.cli.flags import (
     KernelsFlags,
     ProofFlags,
     ReportFlags,
+    StoreFlags,
     VerifyFlags,
     parse,
 )  # fmt: skip
 from ntkalign.cli.proof import run_proof
+from ntkalign.cli.store import run_store
 from ntkalign.cli.verify import (
     print_result,
     run_kernels,
@@ -49,7 +51,7 @@ from ntkalign.version import __version__
 PROGRAM = "ntkalign"
 COMMANDS = {
     "verify": VerifyFlags, "kernels": KernelsFlags, "proof": ProofFlags, "claims": ClaimsFlags,
-    "report": ReportFlags, "data": DataFlags, "experiment": ExperimentFlags,
+    "report": ReportFlags, "data": DataFlags, "store": StoreFlags, "experiment": ExperimentFlags,
 }  # fmt: skip
 _ONE_OF_THEM: Any = Union[  # noqa: UP007
     tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items())
@@ -81,7 +83,9 @@ def entry() -> None:
     sys.exit(main())
 
 
-def run(flags: VerifyFlags | ClaimsFlags | ReportFlags | DataFlags | ExperimentFlags) -> int:
+def run(
+    flags: VerifyFlags | ClaimsFlags | ReportFlags | DataFlags | StoreFlags | ExperimentFlags,
+) -> int:
     """Do what the flags of a subcommand ask for."""
     match flags:
         case KernelsFlags():
@@ -96,6 +100,8 @@ def run(flags: VerifyFlags | ClaimsFlags | ReportFlags | DataFlags | ExperimentF
             return list_claims()
         case DataFlags():
             return run_data(flags.words)
+        case StoreFlags():
+            return run_store(flags)
         case ExperimentFlags():
             return run_experiments(flags)
 

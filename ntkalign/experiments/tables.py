@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ntkalign.experiments.execute import Result
+from ntkalign.files import Content, write_together
 from ntkalign.training.trainer import TRAINED
 
 KEYS = ("experiment", "network", "width", "rule", "rate", "seed")
@@ -57,9 +58,10 @@ def write_tables(results: Sequence[Result], folder: Path, *, complete: bool = Tr
         complete: whether this is all that was asked for.
 
     Raises:
-        OSError: if the folder cannot be written.
+        CannotWriteError: if the folder cannot be written; the tables there are as they were.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    contents: dict[Path, Content] = {}
+    empty: list[Path] = []
     for name, rows in {
         HISTORY: history_rows(results), STEPS: step_rows(results), UPDATES: update_rows(results),
         RUNS: map(run_row, results), AFTER: after_rows(results),
@@ -69,9 +71,13 @@ def write_tables(results: Sequence[Result], folder: Path, *, complete: bool = Tr
         table = pd.DataFrame(list(rows), columns=list(COLUMNS[name]), dtype=object)
         others = _rows_of_others(folder / name, results, complete)
         if table.empty and others.empty:
-            (folder / name).unlink(missing_ok=True)
+            empty.append(folder / name)
         else:
-            pd.concat([others, table]).to_csv(folder / name, index=False, na_rep="")
+            both = pd.concat([others, table])
+            contents[folder / name] = both.to_csv(index=False, na_rep="", lineterminator="\n")
+    write_together(contents)
+    for path in empty:
+        path.unlink(missing_ok=True)
 
 
 def _rows_of_others(path: Path, results: Iterable[Result], complete: bool) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from ntkalign.experiments.judged_trends import Tested, judge_trend
 from ntkalign.experiments.quantities import QUANTITIES, Quantity
 from ntkalign.experiments.settings import differences, how
 from ntkalign.experiments.tables import HISTORY, read_rows, read_runs
+from ntkalign.files import write_together
 from ntkalign.report.accuracy_curves import file_name
 from ntkalign.report.files import HTML, JSON, MARKDOWN, SCHEMA
 from ntkalign.report.pages import embedded, templates
@@ -201,16 +202,17 @@ def write_page(
             {"experiment": s.experiment.name} | cell.as_json() for s in sections for cell in s.cells
         ],
     }  # fmt: skip
-    (folder / JSON).write_text(json.dumps(stored, indent=1, allow_nan=False) + "\n")
     pages = templates()
     view = {
         "sections": sections, "config": config, "environment": environment,
         "plots": {path: (path.relative_to(folder), embedded(path)) for s in sections
                   for path in s.plots},
     }  # fmt: skip
-    for name, template in ((HTML, "experiment.html.j2"), (MARKDOWN, "experiment.md.j2")):
-        text = pages.get_template(template).render(view)
-        (folder / name).write_text(text, encoding="utf-8")
+    templated = ((HTML, "experiment.html.j2"), (MARKDOWN, "experiment.md.j2"))
+    write_together(
+        {folder / name: pages.get_template(template).render(view) for name, template in templated}
+        | {folder / JSON: json.dumps(stored, indent=1, allow_nan=False) + "\n"}
+    )
     return folder / HTML
 
 
@@ -235,7 +237,7 @@ def rebuild_page(folder: Path) -> tuple[Path, list[Section]]:
         )  # fmt: skip
 
     try:
-        stored = json.loads((folder / JSON).read_text())
+        stored = json.loads((folder / JSON).read_text(encoding="utf-8"))
         if stored["schema"] != SCHEMA:
             raise bad("another schema")
         chosen = [EXPERIMENTS.lookup(entry["name"], "NAME") for entry in stored["experiments"]]

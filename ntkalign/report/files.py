@@ -17,6 +17,8 @@ from ntkalign.claims.claim import MAIN, Claim, Kind, Question
 from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.errors import InputError
+from ntkalign.files import write_together
+from ntkalign.report.belonging import other_table, told_of
 from ntkalign.report.document import document
 from ntkalign.report.over_training import over_training
 from ntkalign.report.pages import templates
@@ -24,7 +26,7 @@ from ntkalign.report.proof_map import proof_json
 from ntkalign.report.scaling_plots import scaling_plots
 from ntkalign.report.training_curves import training_curve
 from ntkalign.runs.record import Verification
-from ntkalign.runs.table import losses, read_table, write_table
+from ntkalign.runs.table import losses, read_table, table_file
 from ntkalign.statistics.judgement import OF_EVERY_NETWORK
 
 SCHEMA = 1
@@ -33,19 +35,20 @@ JSON, TABLE, HTML, MARKDOWN, PLOTS = (
 )  # fmt: skip
 
 
+PAGES = (HTML, MARKDOWN)
+
+
 def write_report(result: Verification, folder: Path) -> Path:
-    """Write everything a run leaves in its folder.
+    """Write everything a run leaves in its folder: plots, then all else together.
 
     Returns:
         The path of the HTML page.
 
     Raises:
-        InputError: if the folder cannot be written.
+        InputError: if the folder cannot be used.
+        CannotWriteError: if it cannot be written; the report that was there is as it was.
     """
     prepare(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_table(result.table, folder / TABLE)
-    (folder / JSON).write_text(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n")
     rates = [f for f in result.findings if f.question.claim.kind not in OF_EVERY_NETWORK]
     plots = folder / PLOTS
     view = document(
@@ -55,10 +58,14 @@ def write_report(result: Verification, folder: Path) -> Path:
         curve=training_curve(result, plots),
         training=over_training(result, plots),
     )
-    environment = templates()
-    for name in (HTML, MARKDOWN):
-        text = environment.get_template(f"{name}.j2").render(view)
-        (folder / name).write_text(text, encoding="utf-8")
+    pages = templates()
+    table = table_file(result.table)
+    stored = as_json(result) | {"table": told_of(table, result.table)}
+    write_together(
+        {folder / TABLE: table}
+        | {folder / name: pages.get_template(f"{name}.j2").render(view) for name in PAGES}
+        | {folder / JSON: json.dumps(stored, indent=1, allow_nan=False) + "\n"}
+    )
     return folder / HTML
 
 
@@ -109,8 +116,9 @@ def load_report(folder: Path) -> Verification:
         if not (folder / name).is_file():
             raise bad(f"no {name}")
     try:
-        stored = json.loads((folder / JSON).read_text())
-        table = read_table(folder / TABLE)
+        stored = json.loads((folder / JSON).read_text(encoding="utf-8"))
+        content = (folder / TABLE).read_bytes()
+        table = read_table(content)
         times = losses(table).shape[1]
     except ValueError as error:
         raise bad(f"something unreadable ({str(error).splitlines()[0]})") from None
@@ -119,6 +127,8 @@ def load_report(folder: Path) -> Verification:
     if (wrong := _malformed(stored, times)) is not None:
         raise bad(wrong)
     try:
+        if (wrong := other_table(stored, content, table)) is not None:
+            raise bad(f"another table: {wrong}")
         config = stored["config"]
         network = str(config.get("network", "mlp"))
         terms = replace(JudgingTerms.of(config), regime=Regime.of(table))
@@ -132,6 +142,8 @@ def load_report(folder: Path) -> Verification:
         )
         return Verification.from_json(stored, findings, table)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise bad(f"a damaged one ({type(error).__name__}: {error})") from None
 
 

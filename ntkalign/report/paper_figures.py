@@ -54,7 +54,6 @@ def paper_figure(experiment: Experiment, cells: Sequence[Cell], path: Path) -> P
     panels: dict[str, list[Cell]] = {}
     for cell in drawn:
         panels.setdefault(_panel_of(experiment.shown, cell), []).append(cell)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
         columns = min(_COLUMNS, len(panels))
         rows = -(-len(panels) // columns)

@@ -29,7 +29,6 @@ def scaling_plots(findings: Sequence[Finding], folder: Path) -> dict[Claim, Path
     Returns:
         For each claim the path of its SVG.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     paths: dict[Claim, Path] = {}
     for claim in dict.fromkeys(f.question.claim for f in findings):
         own = [f for f in findings if f.question.claim == claim]

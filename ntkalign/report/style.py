@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
+from ntkalign.files import write
 from ntkalign.networks.kinds import WIDTH, Size
 from ntkalign.rules import RULES
 
@@ -73,7 +75,9 @@ def save(figure: Figure, path: Path) -> None:
     box = figure.get_tightbbox().padded(0.1)  # once: each format would draw the figure to find it
     for suffix in FORMATS:
         metadata = {"Date": None} if suffix == "svg" else None
-        figure.savefig(f"{path}.{suffix}", metadata=metadata, bbox_inches=box)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=suffix, metadata=metadata, bbox_inches=box)
+        write(path.with_name(f"{path.name}.{suffix}"), drawn.getvalue())
 
 
 def forget(path: Path) -> None:

@@ -85,7 +85,7 @@ class Plan:
             for width in settings.widths
             for family in needs
             if (wanted := at_width(needs[family], family, width, settings))
-            for seed in settings.every_seed[: _count(family, settings)]
+            for seed in settings.every_seed[: networks_of(family, settings.seeds)]
             for cell in [Cell(family, width, seed)]
         ]
 
@@ -220,9 +220,9 @@ def at_width(
     }
 
 
-def _count(family: str, settings: Settings) -> int:
+def networks_of(family: str, seeds: int) -> int:
     """Networks per width; a control that must fail by a wide margin needs fewer."""
-    return settings.seeds if family == MAIN else max(MIN_SEEDS, settings.seeds // 2)
+    return seeds if family == MAIN else max(MIN_SEEDS, seeds // 2)
 
 
 def cost(specification: Specification, needs: Needs) -> Cost:

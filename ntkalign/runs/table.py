@@ -6,8 +6,8 @@ called: only numbers may be missing, and a rule called NA or 1 keeps its name.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
-from pathlib import Path
 
 import pandas as pd
 
@@ -28,24 +28,26 @@ def table_of(rows: Iterable[Row]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=list(Row._fields)).astype(TYPES)
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as comma-separated values."""
-    table.to_csv(path, index=False, encoding="utf-8")
+def table_file(table: pd.DataFrame) -> bytes:
+    """The content of a table's file: comma-separated values."""
+    return table.to_csv(index=False, lineterminator="\n").encode()
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(content: bytes) -> pd.DataFrame:
     """A table that was written.
+
+    Args:
+        content: of its file.
 
     Returns:
         One row per measurement, with the columns of ``Row``; a number that is missing is NaN.
 
     Raises:
-        OSError: if the file cannot be read.
         ValueError: if it holds no table of this kind.
     """
     try:
         table = pd.read_csv(
-            path, dtype=TYPES, keep_default_na=False,
+            io.BytesIO(content), dtype=TYPES, keep_default_na=False,
             na_values={column: [""] for column in NUMBERS}, encoding="utf-8",
         )  # fmt: skip
     except (TypeError, OverflowError) as error:  # a layer of 1.5, a width of twenty digits

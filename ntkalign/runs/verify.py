@@ -102,9 +102,9 @@ def verify(
     scheduler = scheduler or InThreads()
     _with_dimensions(settings, data)  # what cannot be said of a run is refused before it
     settings, times, relaxations = _timed(settings, data, suite.times)
+    prepared, baselines = suite.prepare(settings, data), suite.baselines(settings)
     store = Store(cells, fresh=fresh, context=scheduler.context)
-    plan = Plan(settings, suite.name, data, times, asked, suite.prepare(settings, data),
-                store, suite.baselines(settings))  # fmt: skip
+    plan = Plan(settings, suite.name, data, times, asked, prepared, store, baselines)
 
     def measure(settings: Settings) -> pd.DataFrame:
         return run_sweep(replace(plan, settings=settings), scheduler, progress)

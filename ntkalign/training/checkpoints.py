@@ -1,16 +1,18 @@
 """Where a training run stands, on disk: arrays and plain values, nothing that runs when it is read.
 
-A checkpoint is NumPy's archive of the state's arrays, in the order of its structure, and a text in
-JSON. It is written in whole or not at all. The structure itself is not stored: whoever reads a
-checkpoint makes the state of time 0 first, and a file that does not fit it, or is damaged, is no
-checkpoint.
+A checkpoint is NumPy's archive of the state's arrays, in the order of its structure, a text in
+JSON, and the digest of both. It is written in whole or not at all. The structure itself is not
+stored: whoever reads a checkpoint makes the state of time 0 first, and a file that does not fit it,
+or is damaged, is no checkpoint.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
-import secrets
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_TEXT = "text"
+from ntkalign.files import write
+
+_TEXT, _DIGEST = "text", "digest"
 
 
 class Checkpoint(NamedTuple):
@@ -32,19 +36,14 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint in the place of an older one.
 
     Raises:
-        OSError: if it cannot be written; the older one is as it was.
+        CannotWriteError: if it cannot be written; the older one is as it was.
     """
     leaves = jax.tree.leaves(checkpoint.state)
     arrays = {f"array-{number}": np.asarray(leaf) for number, leaf in enumerate(leaves)}
     arrays[_TEXT] = np.frombuffer(json.dumps(checkpoint.text).encode(), np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{secrets.token_hex(4)}.part")
-    try:
-        with unfinished.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    archive = io.BytesIO()
+    np.savez(archive, allow_pickle=False, **arrays, **{_DIGEST: _digest(arrays)})
+    write(path, archive.getbuffer())
 
 
 def load(path: Path, like: Any) -> Checkpoint | None:
@@ -61,14 +60,24 @@ def load(path: Path, like: Any) -> Checkpoint | None:
     try:
         with path.open("rb") as raw, zipfile.ZipFile(raw):
             raw.seek(0)
-            file = np.load(raw, allow_pickle=False)
-            if len(file.files) != len(leaves) + 1:
-                return None
-            text = json.loads(file[_TEXT].tobytes())
-            arrays = [file[f"array-{number}"] for number in range(len(leaves))]
+            file = dict(np.load(raw, allow_pickle=False))
+        digest = file.pop(_DIGEST)
+        if len(file) != len(leaves) + 1 or not np.array_equal(digest, _digest(file)):
+            return None
+        text = json.loads(file[_TEXT].tobytes())
+        arrays = [file[f"array-{number}"] for number in range(len(leaves))]
     except (OSError, EOFError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile):
         return None  # RuntimeError: a flag says encrypted, or packed in an unknown way
     for array, leaf in zip(arrays, leaves, strict=True):
         if array.shape != leaf.shape or array.dtype != leaf.dtype:
             return None
     return Checkpoint(jax.tree.unflatten(structure, map(jnp.array, arrays)), text)
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The SHA-256 of arrays and their names, types and shapes."""
+    found = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        found.update(repr((name, array.dtype.str, array.shape)).encode())
+        found.update(np.ascontiguousarray(array).data)
+    return np.frombuffer(found.digest(), np.uint8)

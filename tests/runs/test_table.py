@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkalign.cells.cell import Row
-from ntkalign.runs.table import losses, read_table, table_of, write_table
+from ntkalign.runs.table import losses, read_table, table_file, table_of
 from tests.cases import examples
 
 AWKWARD = [
@@ -25,16 +25,15 @@ ROWS = st.builds(
 )  # fmt: skip
 
 
-def round_trip(rows, folder):
+def round_trip(rows):
     table = table_of(rows)
-    write_table(table, folder / "table.csv")
-    return table, read_table(folder / "table.csv")
+    return table, read_table(table_file(table))
 
 
 @given(st.lists(ROWS, max_size=6))
 @examples(200)
-def test_what_is_read_is_what_was_written(tmp_path_factory, rows):
-    written, read = round_trip(rows, tmp_path_factory.mktemp("table"))
+def test_what_is_read_is_what_was_written(rows):
+    written, read = round_trip(rows)
     pd.testing.assert_frame_equal(written, read, check_exact=True)
     back = [tuple(None if v is pd.NA else v for v in row) for row in read.itertuples(index=False)]
     for ours, theirs in zip(rows, back, strict=True):
@@ -45,19 +44,18 @@ def test_what_is_read_is_what_was_written(tmp_path_factory, rows):
 
 
 @pytest.mark.parametrize("name", AWKWARD)
-def test_every_awkward_name_stays_itself(tmp_path, name):
+def test_every_awkward_name_stays_itself(name):
     row = Row("main", 8, 0, name or "x", 1, name or "x", None, math.nan, 0.5, name or "x")
-    _, read = round_trip([row, row._replace(layer=None, time=2.0)], tmp_path)
+    _, read = round_trip([row, row._replace(layer=None, time=2.0)])
     assert list(read["rule"]) == [row.rule] * 2
     assert list(read["quantity"]) == [row.quantity] * 2
     assert list(read["layer"].isna()) == [False, True]
     assert list(read["time"].isna()) == [True, False]
 
 
-def test_a_table_of_another_kind_is_refused(tmp_path):
-    (tmp_path / "old.csv").write_text("family,width\nmain,8\n")
+def test_a_table_of_another_kind_is_refused():
     with pytest.raises(ValueError, match="columns family, width, not family, width, seed, rule"):
-        read_table(tmp_path / "old.csv")
+        read_table(b"family,width\nmain,8\n")
 
 
 def test_losses_are_of_gradient_descent_and_of_what_reached_its_end():
