@@ -24,15 +24,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+
+from ntkalign.runs.reproduction import BEYOND, GONE, NEW, STATUS, changed_verdicts, compare
+from ntkalign.runs.table import read_table
 
 ROOT = Path(__file__).parent
 COMMAND, JSON, TABLE, MARKDOWN, PLOTS = (
     "command.txt", "report.json", "measurements.csv", "report.md", "plots",
 )  # fmt: skip
-KEY = ["family", "width", "seed", "rule", "layer", "quantity", "time"]
-FIELDS = ("verdict", "tightness", "assumptions_met", "stated_exponent")
 ROUNDING = 1e-12
 """Relative; two processors may differ by so much."""
 
@@ -52,65 +52,35 @@ def changes(old: Path, new: Path) -> Iterator[str]:
     if not (old / JSON).is_file():
         yield "it is new"
         return
-    yield from _changed_numbers(*(pd.read_csv(folder / TABLE) for folder in (old, new)))
-    yield from _changed_verdicts(*(_findings(folder) for folder in (old, new)))
+    yield from _changed_numbers(*(read_table(folder / TABLE) for folder in (old, new)))
+    yield from changed_verdicts(*(_report(folder) for folder in (old, new)))
     drawn = [{plot.name for plot in (folder / PLOTS).glob("*.svg")} for folder in (old, new)]
     yield from (f"plot {name} is gone" for name in sorted(drawn[0] - drawn[1]))
     yield from (f"plot {name} is new" for name in sorted(drawn[1] - drawn[0]))
 
 
 def _changed_numbers(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[str]:
-    old, new = (t.assign(time=t["time"].map("{:.9g}".format)) for t in (old, new))
-    both = old.merge(new, on=KEY, how="outer", suffixes=("", "_new"), indicator=True)
-    for side, word in (("left_only", "gone"), ("right_only", "new")):
-        rows = both[both["_merge"] == side]
-        if len(rows):
-            names = ", ".join(sorted(set(rows["quantity"])))
-            yield f"{len(rows)} rows are {word}: {names}"
-    both = both[both["_merge"] == "both"]
-    status = both[both["status"] != both["status_new"]]
+    rows = compare(old, new).rows
+    for how in (GONE, NEW):
+        some = rows[rows["how"] == how]
+        if len(some):
+            yield f"{len(some)} rows are {how}: {', '.join(sorted(set(some['quantity'])))}"
+    status = rows[rows["how"] == STATUS]
     if len(status):
         first = status.iloc[0]
         yield (f"{len(status)} rows have another status, {first['quantity']} at width "
                f"{first['width']}, say: {first['status']}, now {first['status_new']}")  # fmt: skip
-    lost = both[both["value"].isna() != both["value_new"].isna()]
-    if len(lost):
-        yield f"{len(lost)} rows have a number in one of them only"
-    apart = (both["value_new"] - both["value"]).abs()
-    share = apart / np.maximum(both["value"].abs(), both["value_new"].abs()).replace(0, 1)
-    moved = both[share > ROUNDING]
+    both = rows[~rows["how"].isin((GONE, NEW, STATUS))]
+    moved = both[both["share"] > ROUNDING]
     if len(moved):
-        worst = both.loc[share.idxmax()]
-        beyond = int((apart > both["error"] + both["error_new"]).sum())
-        yield (f"{len(moved)} of {len(both)} numbers differ, by {share.max():.1g} at most "
+        worst = moved.loc[moved["share"].idxmax()]
+        yield (f"{len(moved)} of {len(both)} numbers differ, by {worst['share']:.1g} at most "
                f"({worst['quantity']}, width {worst['width']}, seed {worst['seed']}); "
-               f"{beyond} by more than their stated errors")  # fmt: skip
+               f"{(both['how'] == BEYOND).sum()} by more than their stated errors")  # fmt: skip
 
 
-def _findings(folder: Path) -> dict[tuple[object, ...], dict[str, object]]:
-    """The claims and controls of a report by what they are about."""
-    report = json.loads((folder / JSON).read_text(encoding="utf-8"))
-    return {
-        (kind, e["id"], e["quantity"], e["family"], e["rule"], e["layer"]): e
-        for kind in ("claims", "controls")
-        for e in report[kind]
-    }
-
-
-def _changed_verdicts(
-    old: dict[tuple[object, ...], dict[str, object]],
-    new: dict[tuple[object, ...], dict[str, object]],
-) -> Iterator[str]:
-    for key in dict.fromkeys((*old, *new)):
-        _, id, quantity, family, rule, layer = key
-        name = f"{id} ({quantity}, {rule}{f', layer {layer}' if layer else ''}, {family})"
-        if key not in new or key not in old:
-            yield f"{name} is {'gone' if key in old else 'new: ' + str(new[key]['verdict'])}"
-            continue
-        for field in FIELDS:
-            before, after = old[key].get(field), new[key].get(field)
-            if before != after:
-                yield f"{name}: {field} was {before}, is {after}"
+def _report(folder: Path) -> dict[str, object]:
+    return json.loads((folder / JSON).read_text(encoding="utf-8"))
 
 
 def replace(folder: Path, made: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import field
 from numbers import Real
@@ -21,6 +22,11 @@ from typing import Any
 from ntkalign.errors import InputError, unknown_name
 
 Check = Callable[[str, Any], Any]
+
+PLACE = re.compile(r"[/\\@~]|[a-z][\w.-]*:\d|\d+\.\d+\.\d+\.\d+", re.IGNORECASE)
+"""What folders, addresses and hosts look like."""
+HIDDEN = "(a place)"
+"""Stands for a value that may name a host, a user or a folder."""
 
 
 def whole(least: int, because: str, do: str) -> Check:
@@ -116,6 +122,23 @@ def text(name: str, given: Any) -> str:
 def folder(name: str, given: Any) -> Path:
     """The path of a folder."""
     return Path(text(name, given))
+
+
+def name_of(path: str | Path) -> str:
+    """What a report says of a file or a folder: its name, and not where it lies."""
+    return Path(os.path.abspath(path)).name
+
+
+def placeless(text: str) -> str:
+    """A value without hosts, users or folders; words that are none stay as they are."""
+
+    def shown(word: str) -> str:
+        if not PLACE.search(word):
+            return word
+        flag, equals, _ = word.partition("=")
+        return flag + equals + HIDDEN if equals and not PLACE.search(flag) else HIDDEN
+
+    return " ".join(map(shown, text.split(" ")))
 
 
 def setting(default: Any, check: Check, help: str, metavar: str | None = None) -> Any:

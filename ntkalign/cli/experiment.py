@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
@@ -20,7 +19,7 @@ from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError
 from ntkalign.experiments.catalogue import EXPERIMENTS
 from ntkalign.experiments.comparison import Cell
-from ntkalign.experiments.execute import FAILED, Executor, Result, distinct
+from ntkalign.experiments.execute import FAILED, Executor, Result, digest, distinct
 from ntkalign.experiments.experiment import SCALES
 from ntkalign.experiments.plan import (
     Item,
@@ -36,7 +35,8 @@ from ntkalign.report.accuracy_curves import accuracy_curves, file_name
 from ntkalign.report.experiment_page import Grid, Section, sections_of, write_page
 from ntkalign.report.files import prepare
 from ntkalign.report.style import forget
-from ntkalign.runs.record import Environment, Flows
+from ntkalign.runs.environment import Environment, Flows
+from ntkalign.runs.fingerprint import computed_by
 from ntkalign.training.trainer import Moment
 
 LIST = "list"
@@ -72,6 +72,7 @@ def run_experiments(flags: ExperimentFlags) -> int:
         say_plans(plans, product_speed(options.precision), console)
         if flags.dry_run:
             return 0
+        here = Environment.here(computed_by(), data_of(plans), options.precision)
         results = train_plans(plans, flags)
     for plan in plans:
         own = [result for result in results if result.item.name == plan.name]
@@ -82,11 +83,10 @@ def run_experiments(flags: ExperimentFlags) -> int:
     sections = sections_of(flags.out, chosen)
     for section in sections:
         say_section(section, console)
-    took = Environment.here(
+    took = here.ended(
         seconds=time.monotonic() - began, flows=Flows(),
         measured=sum(r.reused == 0 for r in results), reused=sum(r.reused > 0 for r in results),
     )  # fmt: skip
-    took = replace(took, precision=options.precision)
     page = write_page(flags.out, sections, flags.command, took)
     say_end(results, page, console)
     broken = [result for result in results if result.history.status.startswith(FAILED)]
@@ -125,6 +125,12 @@ def train_plans(plans: Sequence[Plan], flags: ExperimentFlags) -> list[Result]:
             if finished:
                 write_tables(in_order(), flags.out, complete=len(finished) == len(items))
     return in_order()
+
+
+def data_of(plans: Sequence[Plan]) -> dict[str, str]:
+    """Digests of the points that are trained and measured on, by what they are called."""
+    every = {id(plan.points): plan.points for plan in plans}.values()
+    return {f"{p.name} ({len(p.train)} + {len(p.test)} points)": digest(p) for p in every}
 
 
 def list_of_experiments(speed: float) -> Table:

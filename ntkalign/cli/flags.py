@@ -33,6 +33,7 @@ from ntkalign.plugins import load
 from ntkalign.runs.settings import PRESETS, Settings
 from ntkalign.runs.settings import preset as of_preset
 from ntkalign.runs.suite import HELD_OUT
+from ntkalign.values import name_of, placeless
 
 T = TypeVar("T")
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -197,6 +198,11 @@ class VerifyFlags(PluginFlags):
     device: Annotated[str, flag("where to compute; auto is JAX's own choice", "auto|cpu|gpu")] = (
         "auto"
     )
+    reproduce: Annotated[
+        Any,
+        reads(str | None, "REPORT.json"),
+        flag("run the settings of a report again, and say which numbers differ by how much"),
+    ] = None
     out: Annotated[Path, flag("folder for the report", "DIR")] = Path("figures/latest")
     resume: Annotated[Switch, flag("reuse networks stored in DIR (the default)")] = False
     fresh: Annotated[Switch, flag("measure every network again")] = False
@@ -219,8 +225,9 @@ class VerifyFlags(PluginFlags):
     @property
     def command(self) -> dict[str, object]:
         """What a report says of a run beyond its settings."""
-        names = ("preset", "device", "resume", "fresh", "strict")
-        own = {name: getattr(self, name) for name in names} | {"out": str(self.out)}
+        names = ("preset", "claims", "workers", "device", "resume", "fresh", "strict")
+        own = {name: getattr(self, name) for name in names} | {"out": name_of(self.out)}
+        own["scheduler"] = None if self.scheduler is None else placeless(str(self.scheduler))
         return own | {"plugin": self.plugin_names}
 
 
@@ -315,9 +322,11 @@ class ExperimentFlags(PluginFlags):
     @property
     def command(self) -> dict[str, object]:
         """What a report says of a run: all flags as plain values."""
-        options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(self.options()).items()}
+        options = {
+            k: name_of(v) if isinstance(v, Path) else v for k, v in vars(self.options()).items()
+        }
         names = ("device", "resume", "fresh")
-        own = {name: getattr(self, name) for name in names} | {"out": str(self.out)}
+        own = {name: getattr(self, name) for name in names} | {"out": name_of(self.out)}
         return {"names": list(self.names)} | options | own | {"plugin": self.plugin_names}
 
 

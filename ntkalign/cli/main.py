@@ -31,6 +31,7 @@ from ntkalign.cli.flags import (
     parse,
 )  # fmt: skip
 from ntkalign.cli.proof import run_proof
+from ntkalign.cli.reproduce import run_reproduction
 from ntkalign.cli.store import run_store
 from ntkalign.cli.verify import (
     print_result,
@@ -88,6 +89,8 @@ def run(
 ) -> int:
     """Do what the flags of a subcommand ask for."""
     match flags:
+        case VerifyFlags(reproduce=str()):
+            return run_reproduction(flags)
         case KernelsFlags():
             return run_kernels(flags)
         case ProofFlags():
@@ -176,6 +179,6 @@ def script(
         asked = Asked(base={"network": network})
         default = VerifyFlags(run=asked, claims=",".join(claims), out=Path(out))
         given = sys.argv[1:] if argv is None else argv
-        return run_verification(parse(VerifyFlags, given, program, description, default))
+        return run(parse(VerifyFlags, given, program, description, default))
 
     return guarded(program, action)

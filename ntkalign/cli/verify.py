@@ -28,7 +28,11 @@ from ntkalign.runs.verify import check_budget, verify
 
 
 def run_verification(
-    flags: VerifyFlags, settings: Settings | None = None, *, suite: Suite = THEORY
+    flags: VerifyFlags,
+    settings: Settings | None = None,
+    *,
+    suite: Suite = THEORY,
+    spent: tuple[int, float] = (1, 1.0),
 ) -> int:
     """Verify, print the verdicts and write the report.
 
@@ -36,6 +40,7 @@ def run_verification(
         flags: where to and how.
         settings: what to run; by default what the flags say.
         suite: what is asked; the paper's claims by default.
+        spent: of the look that is repeated, see :func:`ntkalign.runs.verify.verify`.
 
     Returns:
         The exit status: with ``--strict`` 1 if a claim does not hold or a control passes, else 0.
@@ -57,6 +62,7 @@ def run_verification(
                 fresh=flags.fresh,
                 until_decided=flags.until_decided,
                 budget=check_budget(flags.budget),
+                spent=spent,
                 scheduler=scheduler,
                 progress=progress,
             )

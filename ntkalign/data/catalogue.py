@@ -17,7 +17,7 @@ from jaxtyping import Float
 from ntkalign.data.add_task import NAME as ADD
 from ntkalign.data.add_task import SEED, answer, coin_flips
 from ntkalign.data.images import IMAGE_SETS, Images, read
-from ntkalign.data.own_file import made_points, read_points
+from ntkalign.data.own_file import is_file, made_points, read_points
 from ntkalign.errors import InputError, unknown_name
 from ntkalign.registry import Registry, check_legal
 from ntkalign.values import function, whole
@@ -167,7 +167,7 @@ def load(
             because="alignment compares pairs of points", do="pass 16, say",
         )  # fmt: skip
     wanted = Wanted(points, held_out)
-    if name.endswith(".npz"):
+    if is_file(name):
         _refuse("inputs", inputs, "the file fixes the number of inputs")
         _refuse("outputs", outputs, "the file fixes the number of outputs")
         path = Path(name)
@@ -195,6 +195,13 @@ def load(
     if held_out:
         _check(data.first(points))
     return data
+
+
+def asked_of(name: str) -> tuple[str, ...]:
+    """Which dimensions of data somebody may ask for; the others they have by themselves."""
+    if name == "sphere":
+        return ("inputs", "outputs")
+    return ("outputs",) if name in IMAGE_SETS else ()
 
 
 def _no_such_data(name: str, network: str) -> InputError:

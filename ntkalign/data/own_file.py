@@ -41,6 +41,11 @@ SHAPES = {
 """For each network; the usual number of axes first."""
 
 
+def is_file(name: str) -> bool:
+    """Whether the name of data is that of a user's own file."""
+    return name.endswith(".npz")
+
+
 def read_points(
     path: Path, network: str, steps: int | None = None
 ) -> tuple[Float[np.ndarray, "P ..."], Float[np.ndarray, "P C"]]:

@@ -15,7 +15,7 @@ from ntkalign.claims.claim import Claim
 from ntkalign.report.alt_texts import over_training_alt, scaling_alt, training_alt
 from ntkalign.report.pages import embedded
 from ntkalign.report.proof_map import ProofView, in_short, proof_view
-from ntkalign.report.provenance import command
+from ntkalign.report.provenance import command, facts
 from ntkalign.report.sections import Section, network_of, sections
 from ntkalign.report.sentences import (
     Sentence,
@@ -89,7 +89,7 @@ def document(
     drawn = [path for path in (*plots.values(), *training.values()) if path is not None]
     return {
         "result": result,
-        "environment": result.environment,
+        "facts": facts(result.environment),
         "page": FirstPage.of(result, parts, proof),
         "sections": parts,
         "proof": proof,

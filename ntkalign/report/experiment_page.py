@@ -24,7 +24,8 @@ from ntkalign.report.accuracy_curves import file_name
 from ntkalign.report.files import HTML, JSON, MARKDOWN, SCHEMA
 from ntkalign.report.pages import embedded, templates
 from ntkalign.report.paper_figures import line_of, paper_figure, said
-from ntkalign.runs.record import Environment
+from ntkalign.report.provenance import facts
+from ntkalign.runs.environment import Environment
 
 COLUMNS_SHOWN = 10
 """Of a table over epochs or steps, which has hundreds; the first and the last are among them."""
@@ -204,7 +205,8 @@ def write_page(
     }  # fmt: skip
     pages = templates()
     view = {
-        "sections": sections, "config": config, "environment": environment,
+        "sections": sections, "config": config,
+        "facts": facts(environment, "runs"),
         "plots": {path: (path.relative_to(folder), embedded(path)) for s in sections
                   for path in s.plots},
     }  # fmt: skip

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-import resource
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,15 +13,11 @@ from ntkalign.cells.cell import OK
 from ntkalign.claims.proof_map import ProofMap, proof_map
 from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import Finding, JudgingTerms
-from ntkalign.devices import devices
 from ntkalign.errors import InputError
 from ntkalign.networks.activations import ACTIVATIONS, Activation
-from ntkalign.plugins import loaded
 from ntkalign.rules import RULES, Rule
+from ntkalign.runs.environment import Environment
 from ntkalign.runs.settings import Settings
-from ntkalign.version import __version__
-
-VERSIONS = ("jax", "diffrax", "neural-tangents", "numpy", "scipy", "pandas", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -53,92 +44,6 @@ class Conduct:
     looks: int = 1
     spend: float = 1.0
     relaxations: float | None = None
-
-
-@dataclass(frozen=True)
-class Flows:
-    """How many flows each engine ran, its iterations or steps, and the largest stated error."""
-
-    spectral: int = 0
-    dense: int = 0
-    spectral_steps: int = 0
-    dense_steps: int = 0
-    largest_stated_error: float | None = None
-
-    @classmethod
-    def of(cls, table: pd.DataFrame) -> Flows:
-        """From the table of measurements."""
-
-        def values(quantity: str) -> pd.Series:
-            return table["value"][table["quantity"] == quantity]
-
-        spectral, dense = values("spectral-steps"), values("dense-steps")
-        stated = values("estimated-error")
-        largest = float(stated.max()) if len(stated) else None
-        return cls(len(spectral), len(dense), int(spectral.sum()), int(dense.sum()), largest)
-
-
-@dataclass(frozen=True)
-class Environment:
-    """Where a run took place and what it took.
-
-    Attributes:
-        versions: of Python and of packages.
-        device: which one computed.
-        precision: of the measurements.
-        git_revision: the commit of the source tree that was run, with + if it was changed since.
-        seconds: from its beginning to its end.
-        peak_memory_mib: at most so much memory.
-        flows: how many there were.
-        networks_measured: of which something was measured.
-        networks_reused: that were stored before.
-        plugins: files of the user's own that were loaded: name, digest, what each registered.
-    """
-
-    versions: Mapping[str, str] = field(default_factory=dict)
-    device: str = "unknown"
-    precision: str = "float64"
-    git_revision: str | None = None
-    seconds: float = 0.0
-    peak_memory_mib: int = 0
-    flows: Flows = field(default_factory=Flows)
-    networks_measured: int = 0
-    networks_reused: int = 0
-    plugins: tuple[Mapping[str, Any], ...] = ()
-
-    @classmethod
-    def here(cls, *, seconds: float, flows: Flows, measured: int, reused: int) -> Environment:
-        """This process, now."""
-        versions = {name: importlib.metadata.version(name) for name in VERSIONS}
-        return cls(
-            versions={"ntkalign": __version__, "python": platform.python_version(), **versions},
-            device=str(devices()[0].device_kind),
-            git_revision=_revision(),
-            seconds=round(seconds, 1),
-            peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            flows=flows,
-            networks_measured=measured,
-            networks_reused=reused,
-            plugins=tuple(plugin.as_json() for plugin in loaded()),
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return vars(self) | {
-            "versions": dict(self.versions),
-            "flows": dict(vars(self.flows)),
-            "plugins": [dict(plugin) for plugin in self.plugins],
-        }
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Environment:
-        """From plain values."""
-        flows = _known(Flows, stored.get("flows") or {})
-        plugins = tuple(
-            {name: plugin[name] for name in ("file", "digest", "parts")}
-            for plugin in stored.get("plugins") or ()
-        )
-        return cls(**(_known(cls, stored) | {"flows": Flows(**flows), "plugins": plugins}))
 
 
 @dataclass(frozen=True)
@@ -262,13 +167,3 @@ def _not_stored(*args: Any) -> Any:
         "rules", "of a report", must="be given again to be run", got="its name",
         because="a report keeps no code", do="pass the Rule or the Activation",
     )  # fmt: skip
-
-
-def _revision() -> str | None:
-    """The commit of the source tree that is running, with + if it was changed since."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, no_type_check
 
 from ntkalign import rules
+from ntkalign.data.own_file import is_file
 from ntkalign.errors import InputError, unknown_name
 from ntkalign.flow.options import ENGINES
 from ntkalign.networks import activations
@@ -24,6 +25,7 @@ from ntkalign.networks.shared_outputs import INITIAL_OUTPUTS
 from ntkalign.rules import NORMAL, Rule
 from ntkalign.values import (
     folder,
+    name_of,
     one_of,
     optional,
     positive,
@@ -267,8 +269,9 @@ class Settings:
             )  # fmt: skip
 
     def as_json(self) -> dict[str, object]:
-        """All settings as plain values."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        """All settings as plain values; of files and folders their names."""
+        plain = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return plain | {"data": name_of(self.data) if is_file(self.data) else self.data}
 
 
 _OF_SOME: dict[str, Any] = {
@@ -342,7 +345,7 @@ def _plain(value: object) -> object:
     if isinstance(value, Activation | Rule):
         return value.name
     if isinstance(value, Path):
-        return str(value)
+        return name_of(value)
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     return value

@@ -44,10 +44,13 @@ Measuring = Callable[[Settings], pd.DataFrame]
 Judging = Callable[[Settings, pd.DataFrame, float], tuple[Finding, ...]]
 
 
-def once(settings: Settings, measure: Measuring, judge: Judging) -> Look:
-    """One look, which may spend everything."""
+def once(
+    settings: Settings, measure: Measuring, judge: Judging, spent: tuple[int, float] = (1, 1.0)
+) -> Look:
+    """One look, which may spend everything, or what the last of several may."""
+    number, spend = spent
     table = measure(settings)
-    return Look(settings, 1, 1.0, table, judge(settings, table, 1.0))
+    return Look(settings, number, spend, table, judge(settings, table, spend))
 
 
 def until_decided(

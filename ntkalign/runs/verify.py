@@ -18,9 +18,11 @@ from ntkalign.claims.regime import Regime
 from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, judge_question
 from ntkalign.data import catalogue
 from ntkalign.data.catalogue import Data
+from ntkalign.data.own_file import is_file
 from ntkalign.errors import InputError
 from ntkalign.kernels.training_time import TimeScales
-from ntkalign.runs.record import Conduct, Environment, Flows, Verification
+from ntkalign.runs.environment import Environment, Flows, digests
+from ntkalign.runs.record import Conduct, Verification
 from ntkalign.runs.schedulers.base import Scheduler
 from ntkalign.runs.schedulers.threads import InThreads
 from ntkalign.runs.settings import Settings
@@ -58,6 +60,7 @@ def verify(
     fresh: bool = False,
     until_decided: bool = False,
     budget: float | None = None,
+    spent: tuple[int, float] = (1, 1.0),
     scheduler: Scheduler | None = None,
     progress: Progress = quiet,
 ) -> Verification:
@@ -73,6 +76,8 @@ def verify(
             :mod:`ntkalign.runs.until_decided` for what that costs.
         budget: minutes after which ``until_decided`` stops; no look is begun that would, by the
             time of those before, end later.
+        spent: the number of the look that is repeated, and the share of all error probabilities
+            that it may use, where a run was the last of several looks.
         scheduler: what does the work; threads of this process if None. The caller closes it.
         progress: called when a network is finished.
 
@@ -100,6 +105,8 @@ def verify(
         steps=settings.steps,
     )
     scheduler = scheduler or InThreads()
+    file = Path(settings.data) if is_file(settings.data) else None
+    here = Environment.here(scheduler.context(), digests(data, file))
     _with_dimensions(settings, data)  # what cannot be said of a run is refused before it
     settings, times, relaxations = _timed(settings, data, suite.times)
     prepared, baselines = suite.prepare(settings, data), suite.baselines(settings)
@@ -126,7 +133,7 @@ def verify(
             seconds = None if minutes is None else 60 * minutes
             look = look_until_decided(settings, measure, judge, seconds, began)
         else:
-            look = once(settings, measure, judge)
+            look = once(settings, measure, judge, spent)
     predicted, no_prediction = _predicted(suite, look.settings, data, times)
     networks = len(look.table[["family", "width", "seed"]].drop_duplicates())
     measured = len(plan.store.measured)
@@ -142,7 +149,7 @@ def verify(
             spend=look.spend,
             relaxations=relaxations,
         ),
-        environment=Environment.here(
+        environment=here.ended(
             seconds=clock.monotonic() - began,
             flows=Flows.of(look.table),
             measured=measured,

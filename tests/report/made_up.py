@@ -8,7 +8,8 @@ from ntkalign import Settings, Verification
 from ntkalign.cells.cell import Row
 from ntkalign.claims.claim import BOTTLENECK, MAIN, Question
 from ntkalign.claims.verdicts import JudgingTerms, correct_findings, judge_question
-from ntkalign.runs.record import Conduct, Environment
+from ntkalign.runs.environment import Environment
+from ntkalign.runs.record import Conduct
 from ntkalign.runs.table import table_of
 
 WIDTHS, SEEDS = (64, 256, 1024), 8
@@ -52,3 +53,23 @@ def run(*answers, met=True, more=(), conduct=None, **settings):
     return Verification(
         Settings(**given), conduct or Conduct(), ENVIRONMENT, findings, table, command={"out": "x"}
     )
+
+
+class _Blank:
+    """Stands in for the templates."""
+
+    def get_template(self, name):
+        return self
+
+    def render(self, view):
+        return ""
+
+
+def leave_pages_empty(monkeypatch):
+    """Reports have their table and their JSON alone: no plots are drawn, pages are empty."""
+    place = "ntkalign.report.files"
+    monkeypatch.setattr(f"{place}.scaling_plots", lambda findings, folder: {})
+    for name in ("training_curve", "over_training"):
+        monkeypatch.setattr(f"{place}.{name}", lambda result, folder: None)
+    monkeypatch.setattr(f"{place}.document", lambda *args, **kwargs: {})
+    monkeypatch.setattr(f"{place}.templates", _Blank)

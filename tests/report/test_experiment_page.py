@@ -10,7 +10,7 @@ import pytest
 from ntkalign.cli.main import main
 from ntkalign.experiments.catalogue import EXPERIMENTS
 from ntkalign.report.experiment_page import sections_of, write_page
-from ntkalign.runs.record import Environment
+from ntkalign.runs.environment import Environment
 
 CONFIG = {"scale": "small"}
 KEYS = "experiment,network,width,rule,rate,seed,epoch"

@@ -19,7 +19,8 @@ from ntkalign.claims.verdicts import Finding, JudgingTerms, correct_findings, ju
 from ntkalign.report import load_report, write_report
 from ntkalign.report.files import _claim, _entry
 from ntkalign.report.pages import literal
-from ntkalign.runs.record import Conduct, Environment
+from ntkalign.runs.environment import Environment
+from ntkalign.runs.record import Conduct
 from ntkalign.runs.table import table_of
 
 WIDTHS = (8, 16, 32)
