@@ -1,6 +1,6 @@
 """``python -m ntkalign``."""
 
-from ntkalign.cli.main import entry
+from ntkalign.cli.entry import entry
 
 if __name__ == "__main__":
     entry()

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ntkalign.cli.flags import ExperimentFlags
+from ntkalign.cli.trained import Trained
 from ntkalign.cli.verify import terminal
 from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError
@@ -30,13 +31,14 @@ from ntkalign.experiments.plan import (
     product_speed,
     refuse_too_wide,
 )  # fmt: skip
-from ntkalign.experiments.tables import failed, write_tables
+from ntkalign.experiments.tables import failed
 from ntkalign.report.accuracy_curves import accuracy_curves, file_name
 from ntkalign.report.experiment_page import Grid, Section, sections_of, write_page
 from ntkalign.report.files import prepare
 from ntkalign.report.style import forget
-from ntkalign.runs.environment import Environment, Flows
+from ntkalign.runs.environment import Environment
 from ntkalign.runs.fingerprint import computed_by
+from ntkalign.runs.last_words import last_words
 from ntkalign.training.trainer import Moment
 
 LIST = "list"
@@ -73,21 +75,15 @@ def run_experiments(flags: ExperimentFlags) -> int:
         if flags.dry_run:
             return 0
         here = Environment.here(computed_by(), data_of(plans), options.precision)
-        results = train_plans(plans, flags)
-    for plan in plans:
-        own = [result for result in results if result.item.name == plan.name]
-        if plan.options.epochs == 1 or plan.series.scored:  # W* is not what is shown of those
-            forget(flags.out / "plots" / file_name(plan.name))
-        else:
-            accuracy_curves(own, flags.out / "plots")
-    sections = sections_of(flags.out, chosen)
+        trained = Trained(plans, flags, here, began)
+        with last_words(trained.keep_partial):
+            train_plans(trained)
+            results = trained.in_order()
+            draw_curves(plans, results, flags.out)
+            sections = sections_of(flags.out, chosen)
+            page = write_page(flags.out, sections, flags.command, trained.environment())
     for section in sections:
         say_section(section, console)
-    took = here.ended(
-        seconds=time.monotonic() - began, flows=Flows(),
-        measured=sum(r.reused == 0 for r in results), reused=sum(r.reused > 0 for r in results),
-    )  # fmt: skip
-    page = write_page(flags.out, sections, flags.command, took)
     say_end(results, page, console)
     broken = [result for result in results if result.history.status.startswith(FAILED)]
     if broken:
@@ -98,33 +94,42 @@ def run_experiments(flags: ExperimentFlags) -> int:
     return 0
 
 
-def train_plans(plans: Sequence[Plan], flags: ExperimentFlags) -> list[Result]:
-    """Train what is planned; if somebody interrupts, the tables hold what is finished.
+def train_plans(trained: Trained) -> None:
+    """Train what is planned; whatever ends it, the tables hold what is finished.
 
     Args:
-        plans: of each experiment.
-        flags: where to and how.
-
-    Returns:
-        Results in the order of the plans.
+        trained: what is planned, which holds what has ended.
     """
-    items = [item for plan in plans for item in plan.items]
-    finished: dict[Item, Result] = {}
-
-    def in_order() -> list[Result]:
-        return [finished[item] for item in items if item in finished]
-
-    with progress(len(items)) as tell:
-        executor = Executor(flags.out, plans[0].options.workers, flags.fresh, tell)
+    flags = trained.flags
+    with progress(len(trained.items)) as tell:
+        executor = Executor(flags.out, trained.plans[0].options.workers, flags.fresh, tell)
         try:
-            for plan in plans:
+            for plan in trained.plans:
                 with closing(executor.run(plan)) as results:
                     for result in results:
-                        finished[result.item] = result
-        finally:
-            if finished:
-                write_tables(in_order(), flags.out, complete=len(finished) == len(items))
-    return in_order()
+                        trained.add(result)
+        except KeyboardInterrupt:
+            raise  # they are among the last words
+        except BaseException:
+            trained.write()
+            raise
+        trained.write()
+
+
+def draw_curves(plans: Sequence[Plan], results: Sequence[Result], folder: Path) -> None:
+    """The accuracy over epochs, of each series that has any.
+
+    Args:
+        plans: of each series.
+        results: of all of them.
+        folder: of the results.
+    """
+    for plan in plans:
+        own = [result for result in results if result.item.name == plan.name]
+        if plan.options.epochs == 1 or plan.series.scored:  # W* is not what is shown of those
+            forget(folder / "plots" / file_name(plan.name))
+        else:
+            accuracy_curves(own, folder / "plots")
 
 
 def data_of(plans: Sequence[Plan]) -> dict[str, str]:

@@ -1,19 +1,19 @@
 """The command line: ``ntkalign verify``, ``kernels``, ``claims``, ``report``, ``data``, ``store``.
 
 Exit status: 0 the run completed, whatever the verdicts; 1 with --strict, a claim was refuted or
-undecided, or a control passed; 2 bad input; 3 the run could not complete; 130 interrupted.
+undecided, or a control passed; 2 bad input; 3 the run could not complete; 130 interrupted
+(SIGINT), 143 terminated (SIGTERM).
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union
 
-import jax
 import tyro
+from rich.text import Text
 
 from ntkalign.cli.data import run_data
 from ntkalign.cli.experiment import run_experiments, say_section
@@ -32,6 +32,7 @@ from ntkalign.cli.flags import (
 )  # fmt: skip
 from ntkalign.cli.proof import run_proof
 from ntkalign.cli.reproduce import run_reproduction
+from ntkalign.cli.stopping import stopped, told
 from ntkalign.cli.store import run_store
 from ntkalign.cli.verify import (
     print_result,
@@ -46,6 +47,7 @@ from ntkalign.plugins import not_loaded
 from ntkalign.report import load_report, write_report
 from ntkalign.report.claim_list import print_claims
 from ntkalign.report.experiment_page import rebuild_page
+from ntkalign.runs.last_words import say_all
 from ntkalign.runs.schedulers.base import SchedulerLostError
 from ntkalign.version import __version__
 
@@ -73,15 +75,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(parse(_ONE_OF_THEM, argv, PROGRAM, about=program))
 
     return guarded(program, action)
-
-
-def entry() -> None:
-    """The installed ``ntkalign`` command; what it compiles is kept for the next run."""
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(home / "ntkalign"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    sys.exit(main())
 
 
 def run(
@@ -113,7 +106,9 @@ def rebuild(folder: Path) -> int:
     """Write the report of a folder anew from its stored results."""
     console = terminal()
     if stored(folder, HISTORY):
-        page, sections = rebuild_page(folder)
+        page, sections, partial = rebuild_page(folder)
+        if partial is not None:
+            console.print(Text(str(partial), style="bold red"))
         for section in sections:
             say_section(section, console)
         console.print(f"report: {page}", highlight=False, soft_wrap=True)
@@ -142,15 +137,32 @@ def guarded(program: str, action: Callable[[], int]) -> int:
         return action()
     except InputError as error:
         text = error.as_flag() if error.name in NAMES else str(error)
-        print(f"{program}: {text}", file=sys.stderr)
-        return 2
+        return complain(f"{program}: {text}", 2)
     except (IncompleteRunError, SchedulerLostError, OSError, MemoryError) as error:
-        print(f"{program}: {str(error) or 'out of memory'}", file=sys.stderr)
-        return 3
+        return complain(f"{program}: {str(error) or 'out of memory'}", 3)
     except KeyboardInterrupt:
-        print(f"{program}: interrupted; finished networks are kept, run again to go on",
-              file=sys.stderr)  # fmt: skip
-        return 130
+        if stopped():
+            raise  # to where the process is ended
+        return complain(told(program, "interrupted", say_all()), 130)
+
+
+def complain(line: str, status: int) -> int:
+    """Say what went wrong, unless it did because the process is being ended.
+
+    Args:
+        line: what is said.
+        status: of the exit.
+
+    Returns:
+        The status.
+
+    Raises:
+        KeyboardInterrupt: if the process is being ended: that has a line of its own.
+    """
+    if stopped():
+        raise KeyboardInterrupt
+    print(line, file=sys.stderr)
+    return status
 
 
 def script(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich import progress as bars
@@ -18,8 +19,11 @@ from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError
 from ntkalign.report import print_verdicts, write_report
 from ntkalign.report.files import prepare
+from ntkalign.report.partial_page import write_partial
 from ntkalign.report.proof_map import is_proof, print_proof
-from ntkalign.report.terminal import regime, summary
+from ntkalign.report.terminal import partial_line, regime, summary
+from ntkalign.runs.last_words import last_words
+from ntkalign.runs.partial import SoFar
 from ntkalign.runs.record import Verification
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.suite import THEORY, Suite, check_held_out, kernel_suite
@@ -52,7 +56,12 @@ def run_verification(
     console = terminal()
     settings = settings or flags.settings()
     prepare(flags.out)
-    with use(flags.device), chosen(flags.workers, flags.scheduler) as scheduler:
+    so_far = SoFar()
+    with (
+        use(flags.device),
+        last_words(partial(keep_partial, so_far, flags)),
+        chosen(flags.workers, flags.scheduler) as scheduler,
+    ):
         result = with_progress(
             lambda progress: verify(
                 settings,
@@ -65,11 +74,12 @@ def run_verification(
                 spent=spent,
                 scheduler=scheduler,
                 progress=progress,
+                so_far=so_far,
             )
         )
-    result = dataclasses.replace(result, command=flags.command)
-    with Console(stderr=True).status("drawing the plots"):
-        page = write_report(result, flags.out)
+        result = dataclasses.replace(result, command=flags.command)
+        with Console(stderr=True).status("drawing the plots"):
+            page = write_report(result, flags.out)
     print_result(result, console)
     say_where(console, result, page)
     if result.failures:
@@ -86,8 +96,31 @@ def run_kernels(flags: KernelsFlags) -> int:
     return run_verification(flags, suite=kernel_suite(check_held_out(flags.held_out)))
 
 
+def keep_partial(so_far: SoFar, flags: VerifyFlags) -> str:
+    """The report of a run that is stopped.
+
+    Args:
+        so_far: what is known of it.
+        flags: of the command.
+
+    Returns:
+        What to tell; nothing if no network was wanted yet.
+    """
+    if so_far.result is None:
+        return ""
+    result = dataclasses.replace(so_far.result("stopped"), command=flags.command)
+    write_partial(result, flags.out)
+    assert result.partial is not None
+    return (
+        f"{result.partial.finished} of {result.partial.wanted} networks are finished and kept, with"
+        f" a partial report, in {flags.out}; run again to go on"
+    )
+
+
 def print_result(result: Verification, console: Console) -> None:
-    """The verdicts; of a run about the proofs, each step instead."""
+    """The verdicts; of a run about the proofs, each step instead. What is partial says so first."""
+    if result.partial is not None:
+        console.print(Text(partial_line(result), style="bold red"))
     if is_proof(result):
         print_proof(result, console)
         console.print(Text(f"{regime(result)}\n{summary(result)}"), highlight=False)
@@ -112,10 +145,15 @@ def with_progress(work: Callable[[Progress], Verification]) -> Verification:
     ) as bar:
         task = bar.add_task("choosing the time", total=None)
 
+        def stop() -> str:
+            bar.stop()  # the cursor is seen again
+            return ""
+
         def progress(cell: Cell, done: int, total: int) -> None:
             bar.update(task, description=str(cell), completed=done, total=total)
 
-        return work(progress)
+        with last_words(stop):
+            return work(progress)
 
 
 def say_where(console: Console, result: Verification, page: Path) -> None:

@@ -25,7 +25,15 @@ from ntkalign.report.sentences import (
     on_controls,
     sentences,
 )
-from ntkalign.report.terminal import networks, points, regime, seeds, trained, warnings
+from ntkalign.report.terminal import (
+    networks,
+    partial_line,
+    points,
+    regime,
+    seeds,
+    trained,
+    warnings,
+)
 from ntkalign.runs.record import Verification
 from ntkalign.statistics.judgement import OF_EVERY_NETWORK
 
@@ -89,6 +97,7 @@ def document(
     drawn = [path for path in (*plots.values(), *training.values()) if path is not None]
     return {
         "result": result,
+        "partial": partial_line(result),
         "facts": facts(result.environment),
         "page": FirstPage.of(result, parts, proof),
         "sections": parts,

@@ -26,6 +26,7 @@ from ntkalign.report.pages import embedded, templates
 from ntkalign.report.paper_figures import line_of, paper_figure, said
 from ntkalign.report.provenance import facts
 from ntkalign.runs.environment import Environment
+from ntkalign.runs.partial import Partial
 
 COLUMNS_SHOWN = 10
 """Of a table over epochs or steps, which has hundreds; the first and the last are among them."""
@@ -169,7 +170,11 @@ def sections_of(folder: Path, experiments: Sequence[Experiment]) -> list[Section
 
 
 def write_page(
-    folder: Path, sections: Sequence[Section], config: Mapping[str, Any], environment: Environment
+    folder: Path,
+    sections: Sequence[Section],
+    config: Mapping[str, Any],
+    environment: Environment,
+    partial: Partial | None = None,
 ) -> Path:
     """Write the report.
 
@@ -178,12 +183,12 @@ def write_page(
         sections: one for each experiment.
         config: all flags of the command.
         environment: where it ran and what it took.
+        partial: what is missing, if the command was stopped.
 
     Returns:
         The path of the HTML page.
     """
-    stored = {
-        "schema": SCHEMA, "config": dict(config), "environment": environment.as_json(),
+    stored = head(config, environment, partial) | {
         "claims": [],
         "experiments": [
             {
@@ -206,7 +211,7 @@ def write_page(
     pages = templates()
     view = {
         "sections": sections, "config": config,
-        "facts": facts(environment, "runs"),
+        "facts": facts(environment, "runs"), "partial": str(partial) if partial else "",
         "plots": {path: (path.relative_to(folder), embedded(path)) for s in sections
                   for path in s.plots},
     }  # fmt: skip
@@ -218,14 +223,24 @@ def write_page(
     return folder / HTML
 
 
-def rebuild_page(folder: Path) -> tuple[Path, list[Section]]:
+def head(
+    config: Mapping[str, Any], environment: Environment, partial: Partial | None
+) -> dict[str, Any]:
+    """What a report begins with, as plain values."""
+    told = {"partial": partial.as_json()} if partial else {}
+    return {
+        "schema": SCHEMA, **told, "config": dict(config), "environment": environment.as_json(),
+    }  # fmt: skip
+
+
+def rebuild_page(folder: Path) -> tuple[Path, list[Section], Partial | None]:
     """Write the report of experiments anew from the tables that their runs left.
 
     Args:
         folder: of the results.
 
     Returns:
-        The path of the HTML page, and what it says.
+        The path of the HTML page, what it says, and what is missing, if anything is.
 
     Raises:
         InputError: if the folder has no such report, or one that cannot be read.
@@ -244,13 +259,13 @@ def rebuild_page(folder: Path) -> tuple[Path, list[Section]]:
             raise bad("another schema")
         chosen = [EXPERIMENTS.lookup(entry["name"], "NAME") for entry in stored["experiments"]]
         sections = sections_of(folder, chosen)
-        page = write_page(
-            folder, sections, stored["config"], Environment.from_json(stored["environment"])
-        )
+        environment = Environment.from_json(stored["environment"])
+        partial = Partial.from_json(stored.get("partial"))
+        page = write_page(folder, sections, stored["config"], environment, partial)
     except FileNotFoundError as error:
         raise bad(f"no {Path(str(error.filename)).name}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise bad(f"a damaged one ({type(error).__name__}: {str(error)[:80]})") from None
-    return page, sections
+    return page, sections, partial

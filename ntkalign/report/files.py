@@ -25,6 +25,7 @@ from ntkalign.report.pages import templates
 from ntkalign.report.proof_map import proof_json
 from ntkalign.report.scaling_plots import scaling_plots
 from ntkalign.report.training_curves import training_curve
+from ntkalign.runs.partial import terms_of_part, whole_part
 from ntkalign.runs.record import Verification
 from ntkalign.runs.table import losses, read_table, table_file
 from ntkalign.statistics.judgement import OF_EVERY_NETWORK
@@ -41,6 +42,11 @@ PAGES = (HTML, MARKDOWN)
 def write_report(result: Verification, folder: Path) -> Path:
     """Write everything a run leaves in its folder: plots, then all else together.
 
+    Args:
+        result: of the run; if it was stopped, its table holds all that is finished, and the pages
+            show what is judged of it.
+        folder: where to.
+
     Returns:
         The path of the HTML page.
 
@@ -49,18 +55,21 @@ def write_report(result: Verification, folder: Path) -> Path:
         CannotWriteError: if it cannot be written; the report that was there is as it was.
     """
     prepare(folder)
-    rates = [f for f in result.findings if f.question.claim.kind not in OF_EVERY_NETWORK]
-    plots = folder / PLOTS
-    view = document(
-        result,
-        folder,
-        scaling_plots(rates, plots),
-        curve=training_curve(result, plots),
-        training=over_training(result, plots),
-    )
-    pages = templates()
     table = table_file(result.table)
     stored = as_json(result) | {"table": told_of(table, result.table)}
+    if result.partial is not None:
+        result = replace(result, table=whole_part(result.table))
+    rates = [f for f in result.findings if f.question.claim.kind not in OF_EVERY_NETWORK]
+    place = folder / PLOTS
+    drawn: dict[str, Any] = {"plots": {}, "curve": None, "training": None}
+    if not result.table.empty:
+        drawn = {
+            "plots": scaling_plots(rates, place),
+            "curve": training_curve(result, place),
+            "training": over_training(result, place),
+        }
+    view = document(result, folder, **drawn)
+    pages = templates()
     write_together(
         {folder / TABLE: table}
         | {folder / name: pages.get_template(f"{name}.j2").render(view) for name in PAGES}
@@ -69,17 +78,27 @@ def write_report(result: Verification, folder: Path) -> Path:
     return folder / HTML
 
 
-def as_json(result: Verification) -> dict[str, object]:
-    """The report in its stable schema; controls stand beside the claims, not among them."""
+def as_json(result: Verification, *, judged: bool = True) -> dict[str, object]:
+    """The report in its stable schema; controls stand beside the claims, not among them.
+
+    Args:
+        result: of a run.
+        judged: whether there was time to judge it.
+
+    Returns:
+        Plain values.
+    """
+    regime = result.regime if judged else None
     return {
         "schema": SCHEMA,
+        **({"partial": result.partial.as_json()} if result.partial else {}),
         "config": result.config,
         "environment": result.environment.as_json(),
-        "regime": result.regime and result.regime.as_json(),
+        "regime": regime and regime.as_json(),
         "infinite_width_loss": result.limit_loss and list(result.limit_loss),
         "claims": [_entry(f) for f in result.claims],
         "controls": [_entry(f) for f in result.controls],
-        "proof": proof_json(result),
+        "proof": proof_json(result) if judged else None,
     }
 
 
@@ -131,10 +150,14 @@ def load_report(folder: Path) -> Verification:
             raise bad(f"another table: {wrong}")
         config = stored["config"]
         network = str(config.get("network", "mlp"))
-        terms = replace(JudgingTerms.of(config), regime=Regime.of(table))
+        terms, judged = JudgingTerms.of(config), table
+        if stored.get("partial"):
+            judged = whole_part(table)
+            terms = terms_of_part(terms, judged)
+        terms = replace(terms, regime=Regime.of(judged))
         findings = correct_findings(
             (
-                _answer_again(entry, table, terms, network, control)
+                _answer_again(entry, judged, terms, network, control)
                 for kind, control in (("claims", False), ("controls", True))
                 for entry in stored[kind]
             ),

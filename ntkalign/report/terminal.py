@@ -91,6 +91,11 @@ def trained(result: Verification) -> str:
     return f"gradient flow to time {result.config['time']:g} (η = 1)"
 
 
+def partial_line(result: Verification) -> str:
+    """That a run is not whole, and what is missing; nothing if it is."""
+    return result.settings.kind.size.say(str(result.partial)) if result.partial else ""
+
+
 def regime(result: Verification) -> str:
     """How far training moves the networks, and whether that is little enough for the theory."""
     return result.settings.kind.size.say(_regime(result))

@@ -17,6 +17,7 @@ from ntkalign.errors import InputError
 from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.rules import RULES, Rule
 from ntkalign.runs.environment import Environment
+from ntkalign.runs.partial import Partial
 from ntkalign.runs.settings import Settings
 
 
@@ -58,6 +59,7 @@ class Verification:
         table: the tidy table of measurements.
         limit_loss: the loss at the saved times at infinite width, if it was predicted.
         command: what the command line was told beyond the settings.
+        partial: what is missing, if the run was stopped.
     """
 
     settings: Settings
@@ -67,6 +69,7 @@ class Verification:
     table: pd.DataFrame
     limit_loss: tuple[float, ...] | None = None
     command: Mapping[str, Any] = field(default_factory=dict)
+    partial: Partial | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -95,6 +98,7 @@ class Verification:
             table=table,
             limit_loss=None if loss is None else tuple(loss),
             command={n: v for n, v in config.items() if n not in settings | conduct},
+            partial=Partial.from_json(stored.get("partial")),
         )
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import pandas as pd
@@ -21,10 +21,10 @@ from ntkalign.errors import InputError
 from ntkalign.kernels.training_time import saved_times
 from ntkalign.quantities.catalogue import EXPANSION, QUANTITIES
 from ntkalign.rules import NORMAL, RULES, Rule
+from ntkalign.runs.partial import SoFar
 from ntkalign.runs.schedulers.base import Cost, Done, Job, Scheduler
 from ntkalign.runs.settings import MIN_SEEDS, MIN_WIDTHS, Settings
 from ntkalign.runs.store import Store
-from ntkalign.runs.table import table_of
 
 BASELINES = ("score-permuted",)
 """Quantities that cost as much as an m × m product of matrices: they say what chance gives."""
@@ -52,6 +52,7 @@ class Plan:
         measure: how a network is measured.
         store: where it is looked for first.
         baselines: quantities of gradient descent that are measured beside what is asked.
+        so_far: what is finished, for whoever stops the sweep.
     """
 
     settings: Settings
@@ -62,6 +63,7 @@ class Plan:
     measure: Measure
     store: Store
     baselines: tuple[str, ...] = ()
+    so_far: SoFar = field(default_factory=SoFar)
 
     def networks(self) -> list[Network]:
         """All networks of the sweep, and what is needed of each.
@@ -150,26 +152,33 @@ def run_sweep(plan: Plan, scheduler: Scheduler, progress: Progress = quiet) -> p
         SchedulerLostError: if what does the work is gone; what had ended is stored.
     """
     networks = plan.networks()
+    plan.so_far.begin(network.cell for network in networks)
     waiting: dict[Job[list[Row]], Network] = {}
     done = 0
+
+    def finished(network: Network) -> None:
+        nonlocal done
+        done += 1
+        plan.so_far.add(network.cell, plan.store.rows(network.specification, network.needs))
+        progress(network.cell, done, len(networks))
+
     for network in networks:
         missing = plan.store.missing(network.specification, network.needs)
         if missing:
-            waiting[_job(plan, network, missing)] = replace(network, needs=missing)
+            waiting[_job(plan, network, missing)] = network
         else:
-            done += 1
-            progress(network.cell, done, len(networks))
+            finished(network)
     with closing(scheduler.run([*waiting])) as ending:
         for ended in ending:
             network = waiting[ended.job]
             if isinstance(ended, Done):
                 rows = ended.result
             else:
-                rows = not_measured(network.specification, network.needs, ended.reason)
+                missing = plan.store.missing(network.specification, network.needs)
+                rows = not_measured(network.specification, missing, ended.reason)
             plan.store.add(network.specification, rows)
-            done += 1
-            progress(network.cell, done, len(networks))
-    return table_of(row for n in networks for row in plan.store.rows(n.specification, n.needs))
+            finished(network)
+    return plan.so_far.table()
 
 
 def _job(plan: Plan, network: Network, missing: Needs) -> Job[list[Row]]:

@@ -22,6 +22,7 @@ from ntkalign.data.own_file import is_file
 from ntkalign.errors import InputError
 from ntkalign.kernels.training_time import TimeScales
 from ntkalign.runs.environment import Environment, Flows, digests
+from ntkalign.runs.partial import SoFar, unjudged
 from ntkalign.runs.record import Conduct, Verification
 from ntkalign.runs.schedulers.base import Scheduler
 from ntkalign.runs.schedulers.threads import InThreads
@@ -29,10 +30,12 @@ from ntkalign.runs.settings import Settings
 from ntkalign.runs.store import Store
 from ntkalign.runs.suite import THEORY, SavedTimes, Suite
 from ntkalign.runs.sweep import Plan, Progress, quiet, run_sweep
-from ntkalign.runs.until_decided import once
+from ntkalign.runs.until_decided import Look, once
 from ntkalign.runs.until_decided import until_decided as look_until_decided
 from ntkalign.values import flag, folder, optional, positive
 
+Limit = tuple[Predictions | None, str | None]
+"""What infinitely wide networks do, or why nobody knows."""
 OTHER_TITLE = "Does it hold at finite size? Measured"
 """The heading of a report in which none of our own claims stands."""
 BUDGET = "it says when to stop adding networks", "pass until_decided and 10 minutes, say"
@@ -63,6 +66,7 @@ def verify(
     spent: tuple[int, float] = (1, 1.0),
     scheduler: Scheduler | None = None,
     progress: Progress = quiet,
+    so_far: SoFar | None = None,
 ) -> Verification:
     """Measure claims and judge them.
 
@@ -80,6 +84,7 @@ def verify(
             that it may use, where a run was the last of several looks.
         scheduler: what does the work; threads of this process if None. The caller closes it.
         progress: called when a network is finished.
+        so_far: what is known of the run while it goes on, for whoever stops it.
 
     Returns:
         The verdicts and the table they rest on; its settings name the time and dimensions used.
@@ -111,9 +116,13 @@ def verify(
     settings, times, relaxations = _timed(settings, data, suite.times)
     prepared, baselines = suite.prepare(settings, data), suite.baselines(settings)
     store = Store(cells, fresh=fresh, context=scheduler.context)
-    plan = Plan(settings, suite.name, data, times, asked, prepared, store, baselines)
+    plan = Plan(
+        settings, suite.name, data, times, asked, prepared, store, baselines, so_far or SoFar()
+    )
+    looks: list[Settings] = []
 
     def measure(settings: Settings) -> pd.DataFrame:
+        looks.append(settings)
         return run_sweep(replace(plan, settings=settings), scheduler, progress)
 
     def judge(settings: Settings, table: pd.DataFrame, spend: float) -> tuple[Finding, ...]:
@@ -128,37 +137,47 @@ def verify(
         )
         return correct_findings(answers, spend)
 
+    def found(look: Look, limit: Limit = (None, None)) -> Verification:
+        predicted, no_prediction = limit
+        networks = len(look.table[["family", "width", "seed"]].drop_duplicates())
+        measured = len(plan.store.measured)
+        return Verification(
+            settings=_with_dimensions(look.settings, data),
+            conduct=Conduct(
+                title=suite.title if OURS.intersection(q.claim.id for q in asked) else OTHER_TITLE,
+                no_prediction=no_prediction,
+                held_out=suite.held_out,
+                until_decided=until_decided,
+                budget=minutes,
+                looks=look.number,
+                spend=look.spend,
+                relaxations=relaxations,
+            ),
+            environment=here.ended(
+                seconds=clock.monotonic() - began,
+                flows=Flows.of(look.table),
+                measured=measured,
+                reused=networks - measured,
+            ),
+            findings=_with_limits(look.findings, predicted),
+            table=look.table,
+            limit_loss=None if predicted is None else predicted.loss,
+        )
+
+    def partial(reason: str) -> Verification:
+        number = max(1, len(looks))
+        look = Look((looks or [settings])[-1], number, 0.5**number if until_decided else 1.0,
+                    plan.so_far.table(), unjudged(asked, settings.family))  # fmt: skip
+        return replace(found(look), partial=plan.so_far.partial(reason))
+
+    plan.so_far.result = partial
     with plan.store:
         if until_decided:
             seconds = None if minutes is None else 60 * minutes
             look = look_until_decided(settings, measure, judge, seconds, began)
         else:
             look = once(settings, measure, judge, spent)
-    predicted, no_prediction = _predicted(suite, look.settings, data, times)
-    networks = len(look.table[["family", "width", "seed"]].drop_duplicates())
-    measured = len(plan.store.measured)
-    return Verification(
-        settings=_with_dimensions(look.settings, data),
-        conduct=Conduct(
-            title=suite.title if OURS.intersection(q.claim.id for q in asked) else OTHER_TITLE,
-            no_prediction=no_prediction,
-            held_out=suite.held_out,
-            until_decided=until_decided,
-            budget=minutes,
-            looks=look.number,
-            spend=look.spend,
-            relaxations=relaxations,
-        ),
-        environment=here.ended(
-            seconds=clock.monotonic() - began,
-            flows=Flows.of(look.table),
-            measured=measured,
-            reused=networks - measured,
-        ),
-        findings=_with_limits(look.findings, predicted),
-        table=look.table,
-        limit_loss=None if predicted is None else predicted.loss,
-    )
+    return found(look, _predicted(suite, look.settings, data, times))
 
 
 def _checked_budget(budget: float | None, until_decided: bool) -> float | None:
@@ -198,9 +217,7 @@ def _timed(
     return settings, choose(settings.time, scales.fastest), settings.time / scales.fastest
 
 
-def _predicted(
-    suite: Suite, settings: Settings, data: Data, times: tuple[float, ...]
-) -> tuple[Predictions | None, str | None]:
+def _predicted(suite: Suite, settings: Settings, data: Data, times: tuple[float, ...]) -> Limit:
     """What infinitely wide networks do, or why nobody knows."""
     try:
         return suite.predict(settings, data, times), None
