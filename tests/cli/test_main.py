@@ -70,7 +70,7 @@ def test_the_json_keeps_its_schema(run):
     assert report["schema"] == 1
     assert set(report) == {
         "schema", "config", "environment", "regime", "infinite_width_loss", "claims", "controls",
-        "proof",
+        "proof", "table",
     }  # fmt: skip
     assert report["regime"]["widths"] == [8, 16, 32]
     assert set(report["regime"]["inside"]) <= {8, 16, 32}
