@@ -41,7 +41,7 @@ from rich.table import Table
 
 from ntkalign.experiments.catalogue import TABLE6, TABLE7, TABLE8
 from ntkalign.experiments.experiment import Series
-from ntkalign.experiments.plan import product_speed
+from ntkalign.machine import product_speed
 from ntkalign.networks.convolution import convolve
 from ntkalign.networks.convolutional import Convolutional
 from ntkalign.networks.normalisation import EPSILON

@@ -23,7 +23,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -39,6 +39,11 @@ def float64() -> Iterator[None]:
     """JAX computes in float64, and float32 products in full, in this thread and scope."""
     with _enable_x64(True), jax.default_matmul_precision("highest"):
         yield
+
+
+def scope(precision: str) -> AbstractContextManager[Any]:
+    """Where a run computes: in float64, or in float32 with products in full."""
+    return float64() if precision == "float64" else jax.default_matmul_precision("highest")
 
 
 def in_float64(function: Callable[P, T]) -> Callable[P, T]:

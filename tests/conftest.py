@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from importlib.metadata import version
 from pathlib import Path
@@ -62,6 +63,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup() -> None:
     """Before each test, with its fixtures."""
     forget_programs()
+
+
+@pytest.fixture(autouse=True)
+def computed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that do not say where to compute do it in the test's process, which is patched."""
+    monkeypatch.setattr("ntkalign.runs.schedulers.automatic.SMALL", math.inf)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ntkalign.cli.flags import ExperimentFlags
+from ntkalign.cli.outlook import duration
 from ntkalign.cli.trained import Trained
 from ntkalign.cli.verify import terminal
 from ntkalign.devices import use
@@ -28,10 +29,10 @@ from ntkalign.experiments.plan import (
     Plan,
     make_plans,
     nominal_operations,
-    product_speed,
     refuse_too_wide,
 )  # fmt: skip
 from ntkalign.experiments.tables import failed
+from ntkalign.machine import product_speed
 from ntkalign.report.accuracy_curves import accuracy_curves, file_name
 from ntkalign.report.experiment_page import Grid, Section, sections_of, write_page
 from ntkalign.report.files import prepare
@@ -208,14 +209,6 @@ def say_plan(plan: Plan, speed: float, console: Console) -> None:
             f"{memory / 2**30:.1f} GiB",
         )  # fmt: skip
     console.print(table)
-
-
-def duration(seconds: float) -> str:
-    """A time in one unit."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(1, round(seconds))} s"
 
 
 def say_section(section: Section, console: Console) -> None:

@@ -185,6 +185,9 @@ class VerifyFlags(PluginFlags):
         reads(float | None, "MINUTES"),
         flag("time after which --until-decided adds no more"),
     ] = None
+    dry_run: Annotated[
+        Switch, flag("print the plan: networks, memory, time, disk; measure and write nothing")
+    ] = False
     workers: Annotated[
         Any,
         reads(int | None, "N"),

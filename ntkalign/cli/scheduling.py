@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from ntkalign.errors import InputError
+from ntkalign.machine import available_bytes, cores
+from ntkalign.runs.estimate import IDLE_BYTES
 from ntkalign.runs.schedulers.automatic import Automatic
 from ntkalign.runs.schedulers.base import Scheduler
 from ntkalign.runs.schedulers.processes import InProcesses
@@ -28,14 +29,12 @@ def chosen(workers: Any, address: Any) -> Scheduler:
     Raises:
         InputError: if there is none of this kind, or no such number of processes.
     """
-    count = _WORKERS("workers", workers)
-    if count is not None and count > MOST_WORKERS:
-        raise InputError(
-            "workers", count, must=f"be at most {MOST_WORKERS}", got="more",
-            because=f"this machine has {os.cpu_count()} cores", do="pass fewer, or leave it out",
-        )  # fmt: skip
+    count = worker_count(workers)
     if address is None:
-        return Automatic(os.cpu_count() or 1) if count is None else InProcesses(count)
+        free = available_bytes()
+        if count is None:
+            return Automatic(cores(), free)
+        return InProcesses(count, None if free is None else free - count * IDLE_BYTES)
     from ntkalign.runs.schedulers.cluster import LOCAL, Cluster  # an extra
 
     if count is not None and address != LOCAL:
@@ -44,3 +43,21 @@ def chosen(workers: Any, address: Any) -> Scheduler:
             because="its workers are started where it is", do="leave one of them out",
         )  # fmt: skip
     return Cluster(address, workers=count)
+
+
+def worker_count(given: Any) -> int | None:
+    """How many processes, as somebody gave it.
+
+    Returns:
+        A number; None if it is left to the run.
+
+    Raises:
+        InputError: if it is no such number.
+    """
+    count: int | None = _WORKERS("workers", given)
+    if count is not None and count > MOST_WORKERS:
+        raise InputError(
+            "workers", count, must=f"be at most {MOST_WORKERS}", got="more",
+            because=f"this machine has {cores()} cores", do="pass fewer, or leave it out",
+        )  # fmt: skip
+    return count

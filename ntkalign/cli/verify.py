@@ -14,7 +14,8 @@ from rich.text import Text
 
 from ntkalign.cells.cell import Cell
 from ntkalign.cli.flags import KernelsFlags, VerifyFlags
-from ntkalign.cli.scheduling import chosen
+from ntkalign.cli.outlook import duration, foresee, say_outlook
+from ntkalign.cli.scheduling import chosen, worker_count
 from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError
 from ntkalign.report import print_verdicts, write_report
@@ -28,7 +29,7 @@ from ntkalign.runs.record import Verification
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.suite import THEORY, Suite, check_held_out, kernel_suite
 from ntkalign.runs.sweep import Progress
-from ntkalign.runs.verify import check_budget, verify
+from ntkalign.runs.verify import check_budget, outline, verify
 
 
 def run_verification(
@@ -55,6 +56,12 @@ def run_verification(
     """
     console = terminal()
     settings = settings or flags.settings()
+    claims = tuple(part.strip() for part in flags.claims.split(",") if part.strip())
+    if flags.dry_run:
+        with use(flags.device):
+            sweep, _ = outline(settings, suite, claims)
+            say_outlook(foresee(sweep, worker_count(flags.workers)), not flags.fresh, console)
+        return 0
     prepare(flags.out)
     so_far = SoFar()
     with (
@@ -66,7 +73,7 @@ def run_verification(
             lambda progress: verify(
                 settings,
                 suite=suite,
-                claims=tuple(part.strip() for part in flags.claims.split(",") if part.strip()),
+                claims=claims,
                 cells=flags.out,
                 fresh=flags.fresh,
                 until_decided=flags.until_decided,
@@ -137,20 +144,23 @@ def with_progress(work: Callable[[Progress], Verification]) -> Verification:
     """Show a progress bar (on stderr, so that output can be piped) while ``work`` runs."""
     columns = (
         bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(),
-        bars.TimeElapsedColumn(),
+        bars.TimeElapsedColumn(), bars.TextColumn("{task.fields[left]}"),
     )  # fmt: skip
     screen = Console(stderr=True)
     with bars.Progress(
         *columns, console=screen, transient=True, disable=not screen.is_terminal
     ) as bar:
-        task = bar.add_task("choosing the time", total=None)
+        task = bar.add_task("choosing the time", total=None, left="")
 
         def stop() -> str:
             bar.stop()  # the cursor is seen again
             return ""
 
-        def progress(cell: Cell, done: int, total: int) -> None:
-            bar.update(task, description=str(cell), completed=done, total=total)
+        def progress(cell: Cell, done: int, total: int, left: float) -> None:
+            bar.update(
+                task, description=str(cell), completed=done, total=total,
+                left=f"about {duration(left)} left",
+            )  # fmt: skip
 
         with last_words(stop):
             return work(progress)

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -96,54 +95,6 @@ def points_bytes(run: Run) -> int:
     stretch = max(STRETCH_BYTES, run.order.batch * numbers * size)
     stretches = 2 if _on_a_cpu() else 1  # the one that is decoded ahead is not on the device yet
     return resident + (stretches * stretch if max(parts) > RESIDENT_BYTES else 0)
-
-
-def available_bytes() -> int | None:
-    """What there is on the device in use; None if nobody says so."""
-    device = devices()[0]
-    if device.platform != "cpu":
-        return (device.memory_stats() or {}).get("bytes_limit")
-    return host_bytes()
-
-
-def host_bytes(root: Path = Path("/")) -> int | None:
-    """What the system has left, or what the process may take if that is less.
-
-    Args:
-        root: of the file system.
-
-    Returns:
-        Bytes, as Linux tells them; None elsewhere.
-    """
-    return min([*_left(root), *_allowed(root)], default=None)
-
-
-def _left(root: Path) -> list[int]:
-    lines = _lines(root / "proc/meminfo")
-    return [int(line.split()[1]) * 2**10 for line in lines if line.startswith("MemAvailable:")]
-
-
-def _allowed(root: Path) -> list[int]:
-    """Limits of the control groups that the process is in, and of those above them."""
-    places = {(root / "sys/fs/cgroup", "memory.max")}
-    places.add((root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"))
-    for line in _lines(root / "proc/self/cgroup"):
-        number, kinds, own = line.split(":", 2)
-        for group in (Path(own), *Path(own).parents):
-            below = group.relative_to("/")
-            if number == "0":
-                places.add((root / "sys/fs/cgroup" / below, "memory.max"))
-            elif "memory" in kinds.split(","):
-                places.add((root / "sys/fs/cgroup/memory" / below, "memory.limit_in_bytes"))
-    said = [line for folder, name in places for line in _lines(folder / name)]
-    return [int(line) for line in said if line.isdigit()]  # "max" is no limit
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text().splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []
 
 
 def _numbers_of_a_step(network: Network, rule: Rule, on_a_cpu: bool) -> float:

@@ -9,33 +9,24 @@ the time is a guess within a factor of two or three.
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
 from ntkalign.data.batches import BatchOrder
 from ntkalign.data.training_sets import TrainingSet
 from ntkalign.errors import InputError
 from ntkalign.experiments.experiment import Experiment, Series
-from ntkalign.experiments.memory import (
-    NOT_FROZEN,
-    available_bytes,
-    points_bytes,
-    training_bytes,
-)  # fmt: skip
+from ntkalign.experiments.memory import NOT_FROZEN, points_bytes, training_bytes
 from ntkalign.experiments.options import OWN, Options
 from ntkalign.experiments.task import Task
+from ntkalign.machine import available_bytes, in_gib
 from ntkalign.networks.base import Network
 from ntkalign.rules import RULES, variant
 from ntkalign.training.learner import Learner
 from ntkalign.training.optimisers import OPTIMISERS
-from ntkalign.training.trainer import Run, scope
+from ntkalign.training.trainer import Run
 
 ACTIVITY_OPERATIONS = 2600
 """What an entry of an activity costs in a step, in operations of a matrix product.
@@ -43,7 +34,6 @@ ACTIVITY_OPERATIONS = 2600
 Chosen so that the milliseconds a step that ``benchmarks/training.py scale`` measured for CIFAR-10
 on two cores are met within a factor of two; other machines have other ones.
 """
-_PEAK_SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -281,14 +271,9 @@ def refuse_too_wide(plans: Sequence[Plan], available: int | None = None) -> None
         "widths", tuple(widths),
         must=f"be at most {fits}" if fits else "be smaller, for none of them fits", got=str(width),
         because=f"training ×{width} by {RULES[item.rule].title}{beside} needs about "
-        f"{_gib(needed)} GiB and there are {_gib(available)}",
+        f"{in_gib(needed)} GiB and there are {in_gib(available)}",
         do="pass smaller widths, or a smaller batch" + ", or fewer workers" * (workers > 1),
     )  # fmt: skip
-
-
-def _gib(size: int) -> str:
-    many = size / 2**30
-    return f"{many:,.0f}" if many >= 100 else f"{many:.3g}"
 
 
 def _needs(plan: Plan, width: int) -> Iterator[tuple[int, Item]]:
@@ -316,17 +301,3 @@ def operations(run: Run) -> float:
 def _of_a_point(network: Network) -> tuple[int, int]:
     """Operations of a forward pass, and activities: many runs are of the same network."""
     return network.operations, network.entries
-
-
-def product_speed(precision: str) -> float:
-    """Operations a second of a large matrix product, measured."""
-    with scope(precision):
-        a = jnp.ones((_PEAK_SIZE, _PEAK_SIZE), precision)
-        multiply = jax.jit(jnp.matmul)
-        jax.block_until_ready(multiply(a, a))
-        took = math.inf
-        for _ in range(5):
-            began = time.perf_counter()
-            jax.block_until_ready(multiply(a, a))
-            took = min(took, time.perf_counter() - began)
-    return 2 * _PEAK_SIZE**3 / took

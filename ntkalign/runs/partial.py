@@ -48,6 +48,11 @@ class SoFar:
         """A network is finished."""
         self._rows[cell] = list(rows)
 
+    @property
+    def finished(self) -> int:
+        """How many networks are."""
+        return len(self._rows)
+
     def table(self) -> pd.DataFrame:
         """The measurements of what is finished, in the order in which networks are wanted."""
         rows = dict(self._rows)

@@ -5,9 +5,10 @@ A finished network is stored at once, so an interrupted or enlarged run repeats 
 
 from __future__ import annotations
 
+import time as clock
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pandas as pd
@@ -19,29 +20,33 @@ from ntkalign.claims.claim import BOTTLENECK, MAIN, Question
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
 from ntkalign.kernels.training_time import saved_times
+from ntkalign.machine import cores
 from ntkalign.quantities.catalogue import EXPANSION, QUANTITIES
 from ntkalign.rules import NORMAL, RULES, Rule
+from ntkalign.runs.estimate import costs
 from ntkalign.runs.partial import SoFar
 from ntkalign.runs.schedulers.base import Cost, Done, Job, Scheduler
 from ntkalign.runs.settings import MIN_SEEDS, MIN_WIDTHS, Settings
 from ntkalign.runs.store import Store
+from ntkalign.runs.time_left import TimeLeft
 
 BASELINES = ("score-permuted",)
 """Quantities that cost as much as an m × m product of matrices: they say what chance gives."""
 CONTROL_WIDTH = 1024
 """Controls, which fail at any width, are not run above this one if there are enough below."""
 
-Progress = Callable[[Cell, int, int], None]
-"""Called when a network is finished, with it, how many are done and how many there are."""
+Progress = Callable[[Cell, int, int, float], None]
+"""Called when a network is finished, with it, how many are done, how many there are, and about how
+many seconds the others take."""
 
 
-def quiet(cell: Cell, done: int, total: int) -> None:
+def quiet(cell: Cell, done: int, total: int, left: float) -> None:
     """Progress that nobody looks at."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What all networks of a sweep have in common.
+class Sweep:
+    """Which networks there are, and what is asked of them.
 
     Attributes:
         settings: what is run, the time included.
@@ -49,10 +54,7 @@ class Plan:
         data: the training points, then those held out.
         times: when flows are looked at, T the last.
         asked: the questions, which decide what is measured of which rules.
-        measure: how a network is measured.
-        store: where it is looked for first.
         baselines: quantities of gradient descent that are measured beside what is asked.
-        so_far: what is finished, for whoever stops the sweep.
     """
 
     settings: Settings
@@ -60,10 +62,7 @@ class Plan:
     data: Data
     times: tuple[float, ...]
     asked: tuple[Question, ...]
-    measure: Measure
-    store: Store
-    baselines: tuple[str, ...] = ()
-    so_far: SoFar = field(default_factory=SoFar)
+    baselines: tuple[str, ...]
 
     def networks(self) -> list[Network]:
         """All networks of the sweep, and what is needed of each.
@@ -90,6 +89,21 @@ class Plan:
             for seed in settings.every_seed[: networks_of(family, settings.seeds)]
             for cell in [Cell(family, width, seed)]
         ]
+
+
+@dataclass(frozen=True)
+class Plan(Sweep):
+    """A sweep that is ready to be run.
+
+    Attributes:
+        measure: how a network is measured.
+        store: where it is looked for first.
+        so_far: what is finished, for whoever stops the sweep.
+    """
+
+    measure: Measure
+    store: Store
+    so_far: SoFar
 
 
 @dataclass(frozen=True)
@@ -153,37 +167,41 @@ def run_sweep(plan: Plan, scheduler: Scheduler, progress: Progress = quiet) -> p
     """
     networks = plan.networks()
     plan.so_far.begin(network.cell for network in networks)
-    waiting: dict[Job[list[Row]], Network] = {}
-    done = 0
-
-    def finished(network: Network) -> None:
-        nonlocal done
-        done += 1
-        plan.so_far.add(network.cell, plan.store.rows(network.specification, network.needs))
-        progress(network.cell, done, len(networks))
-
+    missing = [
+        replace(network, needs=needs)
+        for network in networks
+        if (needs := plan.store.missing(network.specification, network.needs))
+    ]
+    waiting = {_job(plan, *pair): pair[0] for pair in zip(missing, _costs(missing), strict=True)}
+    left, began = TimeLeft(waiting, cores()), clock.monotonic()
+    lacking = {network.cell for network in missing}
+    wanted = {network.cell: network for network in networks}
     for network in networks:
-        missing = plan.store.missing(network.specification, network.needs)
-        if missing:
-            waiting[_job(plan, network, missing)] = network
-        else:
-            finished(network)
+        if network.cell not in lacking:
+            plan.so_far.add(network.cell, plan.store.rows(network.specification, network.needs))
     with closing(scheduler.run([*waiting])) as ending:
         for ended in ending:
             network = waiting[ended.job]
             if isinstance(ended, Done):
                 rows = ended.result
             else:
-                missing = plan.store.missing(network.specification, network.needs)
-                rows = not_measured(network.specification, missing, ended.reason)
+                rows = not_measured(network.specification, network.needs, ended.reason)
             plan.store.add(network.specification, rows)
-            finished(network)
+            whole = wanted[network.cell]
+            plan.so_far.add(whole.cell, plan.store.rows(whole.specification, whole.needs))
+            left.ended(ended.job)
+            seconds = left.seconds(clock.monotonic() - began)
+            progress(network.cell, plan.so_far.finished, len(networks), seconds)
     return plan.so_far.table()
 
 
-def _job(plan: Plan, network: Network, missing: Needs) -> Job[list[Row]]:
-    work = partial(measured, plan.measure, network.specification, missing)
-    return Job(str(network.cell), work, cost(network.specification, missing))
+def _costs(networks: Sequence[Network]) -> list[Cost]:
+    return costs([(n.specification, n.needs) for n in networks], cores())
+
+
+def _job(plan: Plan, network: Network, cost: Cost) -> Job[list[Row]]:
+    work = partial(measured, plan.measure, network.specification, network.needs)
+    return Job(str(network.cell), work, cost)
 
 
 def needed(
@@ -232,9 +250,3 @@ def at_width(
 def networks_of(family: str, seeds: int) -> int:
     """Networks per width; a control that must fail by a wide margin needs fewer."""
     return seeds if family == MAIN else max(MIN_SEEDS, seeds // 2)
-
-
-def cost(specification: Specification, needs: Needs) -> Cost:
-    """What a network is expected to take."""
-    width = specification.cell.width
-    return Cost(seconds=1e-6 * width**2 * len(needs), bytes=64 * width**2)

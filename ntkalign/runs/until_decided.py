@@ -54,7 +54,12 @@ def once(
 
 
 def until_decided(
-    settings: Settings, measure: Measuring, judge: Judging, seconds: float | None, began: float
+    settings: Settings,
+    measure: Measuring,
+    judge: Judging,
+    seconds: float | None,
+    began: float,
+    can_run: Callable[[Settings], bool],
 ) -> Look:
     """Looks, each at more networks, while claims are undecided; the last one counts.
 
@@ -64,6 +69,7 @@ def until_decided(
         judge: the findings, from settings, a table and the spend.
         seconds: no look is begun that would, by the time of those before, end later; None: no end.
         began: when the run began, by the monotonic clock.
+        can_run: whether networks of larger settings fit into memory; no look is begun else.
 
     Returns:
         The last look; its settings are those of its networks, its number how many looks there were.
@@ -74,7 +80,7 @@ def until_decided(
         table = measure(settings)
         look = Look(settings, number, 0.5**number, table, judge(settings, table, 0.5**number))
         larger = enlarged(settings, look.findings, Regime.of(table))
-        if larger is None:
+        if larger is None or not can_run(larger):
             return look
         taken = clock.monotonic() - began
         if seconds and taken * _work(larger) / _work(settings) > seconds:

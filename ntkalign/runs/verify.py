@@ -21,7 +21,9 @@ from ntkalign.data.catalogue import Data
 from ntkalign.data.own_file import is_file
 from ntkalign.errors import InputError
 from ntkalign.kernels.training_time import TimeScales
+from ntkalign.machine import available_bytes
 from ntkalign.runs.environment import Environment, Flows, digests
+from ntkalign.runs.guard import fits, refuse_hopeless, refuse_too_wide
 from ntkalign.runs.partial import SoFar, unjudged
 from ntkalign.runs.record import Conduct, Verification
 from ntkalign.runs.schedulers.base import Scheduler
@@ -29,7 +31,7 @@ from ntkalign.runs.schedulers.threads import InThreads
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.store import Store
 from ntkalign.runs.suite import THEORY, SavedTimes, Suite
-from ntkalign.runs.sweep import Plan, Progress, quiet, run_sweep
+from ntkalign.runs.sweep import Plan, Progress, Sweep, quiet, run_sweep
 from ntkalign.runs.until_decided import Look, once
 from ntkalign.runs.until_decided import until_decided as look_until_decided
 from ntkalign.values import flag, folder, optional, positive
@@ -98,32 +100,23 @@ def verify(
     flag("until_decided", until_decided)
     cells, fresh = optional(folder)("cells", cells), flag("fresh", fresh)
     minutes = _checked_budget(budget, until_decided)
-    asked = tuple(suite.ask(settings, claims))
-    data = catalogue.load(
-        settings.data,
-        points=settings.points,
-        held_out=suite.held_out,
-        inputs=settings.inputs,
-        outputs=settings.outputs,
-        directory=settings.data_dir,
-        network=settings.kind.points,
-        steps=settings.steps,
-    )
-    scheduler = scheduler or InThreads()
+    scheduler = scheduler or InThreads(bytes=available_bytes())
+    sweep, relaxations = outline(settings, suite, claims)
+    settings, data, asked = sweep.settings, sweep.data, sweep.asked
     file = Path(settings.data) if is_file(settings.data) else None
     here = Environment.here(scheduler.context(), digests(data, file))
-    _with_dimensions(settings, data)  # what cannot be said of a run is refused before it
-    settings, times, relaxations = _timed(settings, data, suite.times)
-    prepared, baselines = suite.prepare(settings, data), suite.baselines(settings)
-    store = Store(cells, fresh=fresh, context=scheduler.context)
     plan = Plan(
-        settings, suite.name, data, times, asked, prepared, store, baselines, so_far or SoFar()
-    )
+        **vars(sweep), measure=suite.prepare(settings, data),
+        store=Store(cells, fresh=fresh, context=scheduler.context), so_far=so_far or SoFar(),
+    )  # fmt: skip
     looks: list[Settings] = []
 
     def measure(settings: Settings) -> pd.DataFrame:
         looks.append(settings)
         return run_sweep(replace(plan, settings=settings), scheduler, progress)
+
+    def can_run(settings: Settings) -> bool:
+        return fits(replace(sweep, settings=settings).networks())
 
     def judge(settings: Settings, table: pd.DataFrame, spend: float) -> tuple[Finding, ...]:
         terms = JudgingTerms(
@@ -174,10 +167,49 @@ def verify(
     with plan.store:
         if until_decided:
             seconds = None if minutes is None else 60 * minutes
-            look = look_until_decided(settings, measure, judge, seconds, began)
+            look = look_until_decided(settings, measure, judge, seconds, began, can_run)
         else:
             look = once(settings, measure, judge, spent)
-    return found(look, _predicted(suite, look.settings, data, times))
+    return found(look, _predicted(suite, look.settings, data, sweep.times))
+
+
+def outline(
+    settings: Settings, suite: Suite = THEORY, claims: Iterable[str] = ()
+) -> tuple[Sweep, float | None]:
+    """Which networks a run measures; none is drawn but the one that the time is chosen with.
+
+    Args:
+        settings: of the run.
+        suite: what is asked.
+        claims: ids of the claims to ask about; all if empty.
+
+    Returns:
+        The sweep, and T in fastest relaxation times if that is known.
+
+    Raises:
+        InputError: if the settings, the claims or the data cannot be used, or a network cannot fit
+            into memory.
+    """
+    refuse_hopeless(settings, settings.points + suite.held_out)
+    asked = tuple(suite.ask(settings, claims))
+    data = catalogue.load(
+        settings.data,
+        points=settings.points,
+        held_out=suite.held_out,
+        inputs=settings.inputs,
+        outputs=settings.outputs,
+        directory=settings.data_dir,
+        network=settings.kind.points,
+        steps=settings.steps,
+    )
+    _with_dimensions(settings, data)  # what cannot be said of a run is refused before it
+    refuse_hopeless(settings, *data.y.shape)
+    draft = Sweep(settings, suite.name, data, (1.0,), asked, suite.baselines(settings))
+    refuse_too_wide(draft.networks())
+    settings, times, relaxations = _timed(settings, data, suite.times)
+    sweep = replace(draft, settings=settings, times=times)
+    refuse_too_wide(sweep.networks())
+    return sweep, relaxations
 
 
 def _checked_budget(budget: float | None, until_decided: bool) -> float | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ import numpy as np
 
 from ntkalign.data.batches import BatchOrder, EpochOrder, Order
 from ntkalign.networks.randomness import of_seed
-from ntkalign.precision import float64
+from ntkalign.precision import scope
 from ntkalign.training import checkpoints
 from ntkalign.training.alignment import Score, alignment_scores
 from ntkalign.training.checkpoints import Checkpoint
@@ -161,11 +161,6 @@ Telling = Callable[[Moment], None]
 
 def tell_nobody(moment: Moment) -> None:
     """Progress that nobody looks at."""
-
-
-def scope(precision: str) -> AbstractContextManager[Any]:
-    """Where a run computes: in float64, or in float32 with products in full."""
-    return float64() if precision == "float64" else jax.default_matmul_precision("highest")
 
 
 def train(

@@ -13,16 +13,17 @@ from ntkalign import InputError
 from ntkalign.data.batches import BatchOrder
 from ntkalign.experiments import memory, plan
 from ntkalign.experiments.catalogue import TABLE7, TABLE8
-from ntkalign.experiments.memory import host_bytes, points_bytes, training_bytes
+from ntkalign.experiments.memory import points_bytes, training_bytes
 from ntkalign.experiments.options import Options
 from ntkalign.experiments.plan import refuse_too_wide
 from ntkalign.experiments.task import ADD, CIFAR10, IMAGENET, KMNIST
+from ntkalign.precision import scope
 from ntkalign.rules import RULES, variant
 from ntkalign.training.feed import RESIDENT_BYTES, STRETCH_BYTES
 from ntkalign.training.learner import Frozen, Learner, State
 from ntkalign.training.loop import Points, Told, train_steps
 from ntkalign.training.optimisers import OPTIMISERS
-from ntkalign.training.trainer import Run, scope
+from ntkalign.training.trainer import Run
 from tests.data import made
 from tests.experiments.small import planned
 
@@ -123,68 +124,6 @@ def test_nothing_is_allocated_for_a_network_of_any_width():
     for task in (ADD, CIFAR10, IMAGENET):
         needed = training_bytes(run_of(task, "dfa", 10**6, 10))
         assert needed > 2 * 4 * 10**12
-
-
-# --- what there is --------------------------------------------------------------------------
-
-
-def system(root, files):
-    for name, text in files.items():
-        place = root / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text)
-    return root
-
-
-MEMINFO = {"proc/meminfo": "MemTotal:       24684084 kB\nMemAvailable:   22150860 kB\nFoo: 1 kB\n"}
-LEFT = 22150860 * 1024
-
-
-@pytest.mark.parametrize(
-    ("files", "wanted"),
-    [
-        ({}, None),
-        (MEMINFO, LEFT),
-        (MEMINFO | {"sys/fs/cgroup/memory.max": "max\n"}, LEFT),
-        (MEMINFO | {"sys/fs/cgroup/memory.max": "1000000\n"}, 1000000),
-        (MEMINFO | {"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, LEFT),
-        (MEMINFO | {"sys/fs/cgroup/memory/memory.limit_in_bytes": "2000000\n"}, 2000000),
-        (
-            MEMINFO | {
-                "proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "max\n",
-                "sys/fs/cgroup/a/memory.max": "3000000\n",
-            }, 3000000,
-        ),
-        (
-            MEMINFO | {
-                "proc/self/cgroup": "5:cpu:/c\n4:cpuacct,memory:/a/b\n0::/\n",
-                "sys/fs/cgroup/memory/a/b/memory.limit_in_bytes": "4000000\n",
-                "sys/fs/cgroup/memory/c/memory.limit_in_bytes": "1\n",
-            }, 4000000,
-        ),
-        ({"sys/fs/cgroup/memory.max": "5000000\n"}, 5000000),
-    ],
-)  # fmt: skip
-def test_what_there_is_is_the_least_of_what_the_system_says(tmp_path, files, wanted):
-    assert host_bytes(system(tmp_path, files)) == wanted
-
-
-def test_a_gpu_says_itself_what_there_is(monkeypatch):
-    class Device:
-        platform = "gpu"
-
-        def memory_stats(self):
-            return {"bytes_limit": 7 * GIB}
-
-    monkeypatch.setattr(memory, "devices", lambda: [Device()])
-    assert memory.available_bytes() == 7 * GIB
-    Device.memory_stats = lambda self: None
-    assert memory.available_bytes() is None
-
-
-def test_this_machine_says_something_plausible():
-    found = memory.available_bytes()
-    assert found is None or 2**27 < found < 2**50
 
 
 # --- what is refused ------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from ntkalign import InputError
 from ntkalign.experiments.catalogue import EXPERIMENTS, TABLE6, TABLE7, TABLE8
 from ntkalign.experiments.options import Options
-from ntkalign.experiments.plan import make_plans, nominal_operations, product_speed
+from ntkalign.experiments.plan import make_plans, nominal_operations
 from ntkalign.rules import ALIGN_ADA, NORMAL
 from tests.data import made
 from tests.experiments.small import planned
@@ -186,10 +186,6 @@ def test_products_of_a_wide_network_are_counted():
     item = planned(TABLE8, Options(widths=(2**20,), rules=("normal",), epochs=1)).items[0]
     sequences = 3 * 300 + (100 + 300)
     assert item.operations == pytest.approx(sequences * 100 * 2 * 2**40, rel=0.01)
-
-
-def test_the_speed_of_a_product_is_that_of_a_computer():
-    assert 1e8 < product_speed("float32") < 1e17
 
 
 def test_sizes_that_no_series_has_are_refused_and_one_that_has_is_chosen(tmp_path):

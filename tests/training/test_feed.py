@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ntkalign.precision import scope
 from ntkalign.training import feed
 from ntkalign.training.feed import Fetched, Resident, in_memory
-from ntkalign.training.trainer import scope
 
 X, Y = np.arange(24.0).reshape(12, 2), np.arange(12.0)[:, None]
 ORDER = np.random.RandomState(0).permutation(12)[:10].reshape(5, 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
+from ntkalign.runs.guard import default_workers
 from ntkalign.runs.schedulers.base import Done, Job, Lost, Scheduler
 from ntkalign.runs.schedulers.processes import InProcesses
 from ntkalign.runs.schedulers.threads import InThreads, computed_here
@@ -30,6 +31,7 @@ class Automatic(Scheduler):
     def __init__(self, workers: int, bytes: int | None = None):
         self._threads = InThreads(bytes=bytes)
         self._processes = InProcesses(workers, bytes)
+        self._bytes = bytes
 
     def context(self, deciding: Sequence[str] | None = None) -> dict[str, Any]:
         """What computes here."""
@@ -38,7 +40,12 @@ class Automatic(Scheduler):
     def run(self, jobs: Sequence[Job[T]]) -> Generator[Done[T] | Lost[T], None, None]:
         """Do all jobs."""
         seconds = sum(job.cost.seconds for job in jobs)
-        yield from (self._threads if seconds < SMALL else self._processes).run(jobs)
+        if seconds < SMALL:
+            yield from self._threads.run(jobs)
+            return
+        many = default_workers([job.cost for job in jobs], self._bytes)
+        self._processes.workers = min(self._processes.workers, many)
+        yield from self._processes.run(jobs)
 
     def close(self) -> None:
         """Kill all workers."""
