@@ -327,7 +327,7 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(suites, "measure_cell", interrupt_the_third)
     flags = [*SMALL, "--out", str(tmp_path)]
     assert main(flags) == 130
-    assert "interrupted; finished networks are kept" in stderr_line(capsys)
+    assert "of 12 networks are finished and kept, with a partial report" in stderr_line(capsys)
     kept = len(stored_networks(tmp_path))
     assert 1 <= kept <= 4
     monkeypatch.setattr(suites, "measure_cell", original)
