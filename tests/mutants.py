@@ -25,6 +25,7 @@ from tests import (
     faults_of_networks,
     faults_of_proofs,
     faults_of_reports,
+    faults_of_runs,
     faults_of_training,
 )
 
@@ -701,6 +702,7 @@ MUTANTS = (
             faults_of_checks,
             faults_of_proofs,
             faults_of_reports,
+            faults_of_runs,
         )
         for row in faults.ROWS
     ),

@@ -84,6 +84,9 @@ SLOW = (
     "test_precision.py::test_every_entry_computes_what_it_does_in_float64_for_good",
     "test_precision.py::test_the_users_own_computation_stays_as_it_is",
     "test_precision.py::test_without_scopes_every_entry_would_compute_something_else",
+    "runs/schedulers/test_cluster.py::test_networks_are_the_same_bit_for_bit",
+    "runs/schedulers/test_cluster.py::test_a_worker_above_its_memory_limit",
+    "runs/schedulers/test_cluster.py::test_local_workers_have_this_process",
     "test_layers.py",
     "test_wheel.py",
 )

@@ -13,24 +13,21 @@ import os
 import pickle
 import signal
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
-import jax
 from threadpoolctl import threadpool_limits
 
 from ntkalign.runs.schedulers.base import Done, Job, Lost, Scheduler
 from ntkalign.runs.schedulers.parcel import Parcel
 from ntkalign.runs.schedulers.room import Room
+from ntkalign.runs.schedulers.switches import Switches
 from ntkalign.runs.schedulers.threads import computed_here
 
 T = TypeVar("T")
-
-_PLAIN = (bool, int, float, str, type(None))
 
 
 class WorkerDiedError(Exception):
@@ -138,7 +135,7 @@ class _Worker:
     def __init__(self) -> None:
         self._connection, theirs = get_context("spawn").Pipe()
         self._process = get_context("spawn").Process(
-            target=_serve, args=(theirs, _Switches.here()), daemon=True
+            target=_serve, args=(theirs, Switches.here()), daemon=True
         )
         # what is typed at the terminal is for the process that commands: it ends its workers
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -183,30 +180,7 @@ def _how(code: int | None) -> str:
     return f"its process was ended by {name}{memory}"
 
 
-@dataclass(frozen=True)
-class _Switches:
-    """JAX's switches as this process has them; a new process has only those of the environment."""
-
-    values: dict[str, Any]
-    device: str | None
-
-    @classmethod
-    def here(cls) -> _Switches:
-        """Those of this process, whatever scope the caller is in."""
-        values = {n: v for n, v in jax.config.values.items() if isinstance(v, _PLAIN)}
-        device = jax.config.values["jax_default_device"]
-        return cls(values, device if isinstance(device, str | None) else device.platform)
-
-    def apply(self) -> None:
-        """Make them those of this process."""
-        for name, value in self.values.items():
-            if jax.config.values.get(name) != value:
-                jax.config.update(name, value)  # type: ignore[no-untyped-call]
-        if self.device is not None:
-            jax.config.update("jax_default_device", jax.devices(self.device)[0])  # type: ignore[no-untyped-call]
-
-
-def _serve(connection: Connection, switches: _Switches) -> None:
+def _serve(connection: Connection, switches: Switches) -> None:
     """Do jobs until nobody sends any more: the life of a worker."""
     Thread(target=_end_with_parent, daemon=True).start()
     switches.apply()
