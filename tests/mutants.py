@@ -21,11 +21,12 @@ from pathlib import Path
 
 from tests import (
     faults_of_checks,
+    faults_of_clusters,
+    faults_of_estimates,
     faults_of_experiments,
     faults_of_networks,
     faults_of_proofs,
     faults_of_reports,
-    faults_of_runs,
     faults_of_training,
 )
 
@@ -702,7 +703,8 @@ MUTANTS = (
             faults_of_checks,
             faults_of_proofs,
             faults_of_reports,
-            faults_of_runs,
+            faults_of_clusters,
+            faults_of_estimates,
         )
         for row in faults.ROWS
     ),

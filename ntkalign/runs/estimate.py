@@ -47,17 +47,18 @@ BOOKKEPT = 3
 """Rows of each flow that say what it took; of gradient descent about as many at every time."""
 
 SECONDS_OF_A_FLOW = 0.06
-SECONDS_OF_AN_ENTRY = 7e-7
+SECONDS_OF_AN_ENTRY = 6e-7
 SECONDS_OF_A_PRODUCT = 3e-11
+SECONDS_OF_A_PAIR = 1e-9
 SECONDS_OF_WHOLE_MATRICES = 5e-12
 SECONDS_OF_KERNELS = 2e-8
 SECONDS_OF_CONVOLUTIONS = 0.45
 SECONDS_OF_THEIR_JACOBIANS = 6e-8
 SECONDS_OF_A_STEP = 0.007
 SECONDS_OF_ITS_JACOBIANS = 3.1e-9
-"""Of each flow, entry of a row, product of one with a weight, of whole matrices, of kernels; more
-of each flow and Jacobian's entry if there are convolutions; of each function that measures what
-proofs speak of, at each time, and of Jacobians there."""
+"""Of each flow, entry of a row, product of one with a weight or with another row, of whole
+matrices, of kernels; more of each flow and entry of a Jacobian if there are convolutions; of each
+function that measures what proofs speak of, at each time, and of Jacobians there."""
 WEIGHTS_HELD = 1.5
 ROWS_HELD = 14
 KERNELS_HELD = 8
@@ -74,6 +75,8 @@ class Size:
         largest: numbers in the largest of them.
         entries: numbers in the rows of one moment: of all layers, of either side.
         products: multiplications of the rows of one moment with all weights.
+        pairs: multiplications of the rows of one moment with those of another, or, where that is
+            less, with a change of the weights.
         whole: multiplications of all weight matrices with themselves.
         outputs: C, of all steps together.
         kernel: P C, the side of a kernel.
@@ -85,6 +88,7 @@ class Size:
     largest: int
     entries: int
     products: int
+    pairs: int
     whole: int
     outputs: int
     kernel: int
@@ -104,6 +108,10 @@ def size_of(network: Network, points: int) -> Size:
         largest=max((units * fan_in for units, fan_in in shapes), default=0),
         entries=sum(r * (units + fan_in) for r, (units, fan_in) in zip(rows, shapes, strict=True)),
         products=sum(r * units * fan_in for r, (units, fan_in) in zip(rows, shapes, strict=True)),
+        pairs=sum(
+            min(r * r * (units + fan_in), r * units * fan_in)
+            for r, (units, fan_in) in zip(rows, shapes, strict=True)
+        ),
         whole=sum(units * fan_in * min(units, fan_in) for units, fan_in in shapes),
         outputs=network.flat_outputs,
         kernel=points * network.flat_outputs,
@@ -166,6 +174,7 @@ def cost(specification: Specification, needs: Needs) -> Cost:
         SECONDS_OF_A_FLOW
         + SECONDS_OF_AN_ENTRY * size.entries * NODES * size.panels
         + SECONDS_OF_A_PRODUCT * size.products * moments
+        + SECONDS_OF_A_PAIR * size.pairs * NODES**2 * size.panels
         + SECONDS_OF_KERNELS * size.kernel**3
     ) * asked.flows
     if size.convolutions:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ntkalign.errors import InputError
 from ntkalign.machine import available_bytes, cores, in_gib
@@ -87,8 +88,8 @@ def refuse_too_wide(networks: Sequence[Network], available: int | None = None) -
         needed = cost(network.specification, network.needs).bytes
         if needed > free:
             widths = tuple(sorted({n.cell.width for n in networks}))
-            fits = largest(lambda m, one=network: _bytes_at(one, m) <= free, cell.width)
-            raise _refusal("widths", widths, cell.width, fits, f"a network of {cell.width}",
+            most = largest(partial(_at_most, free, network), cell.width)
+            raise _refusal("widths", widths, cell.width, most, f"a network of {cell.width}",
                            needed, free)  # fmt: skip
 
 
@@ -138,22 +139,24 @@ def largest(good: Callable[[int], bool], bad: int) -> int:
     return low
 
 
-def _bytes_at(network: Network, width: int) -> int:
+def _at_most(free: int, network: Network, width: int) -> bool:
+    """Whether such a network of another width would fit."""
     one = network.specification
-    return cost(replace(one, cell=replace(one.cell, width=width)), network.needs).bytes
+    return cost(replace(one, cell=replace(one.cell, width=width)), network.needs).bytes <= free
 
 
 def _check(name: str, given: int, needed: Callable[[int], int], what: str, free: int) -> None:
     if needed(given) > free:
-        fits = largest(lambda n: needed(n) <= free, given)
-        raise _refusal(name, given, given, fits, what, needed(given), free)
+        most = largest(lambda n: needed(n) <= free, given)
+        raise _refusal(name, given, given, most, what, needed(given), free)
 
 
 def _refusal(
-    name: str, value: object, got: int, fits: int, what: str, needed: int, free: int
+    name: str, value: object, got: int, most: int, what: str, needed: int, free: int
 ) -> InputError:
+    must = f"be at most {most}" if most else "be smaller, for none fits"
     return InputError(
-        name, value, must=f"be at most {fits}" if fits else "be smaller, for none fits", got=str(got),
+        name, value, must=must, got=str(got),
         because=f"{what} would take {in_gib(needed)} GiB of memory and {in_gib(free)} are free",
         do=f"pass {_LESS[name]}",
     )  # fmt: skip

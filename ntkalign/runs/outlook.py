@@ -89,8 +89,8 @@ def outlook(sweep: Sweep, workers: int, *, processes: bool, speed: float | None 
     groups = []
     for (family, width), pairs in itertools.groupby(zip(networks, every, strict=True), _which):
         of_each = [cost for _, cost in pairs]
-        seconds = slower * sum(cost.seconds for cost in of_each)
-        groups.append(Group(family, width, len(of_each), seconds, of_each[0].bytes))
+        together = slower * sum(cost.seconds for cost in of_each)
+        groups.append(Group(family, width, len(of_each), together, of_each[0].bytes))
     seconds = [slower * cost.seconds for cost in every]
     return Outlook(
         groups=tuple(groups),

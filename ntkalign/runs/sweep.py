@@ -189,9 +189,9 @@ def run_sweep(plan: Plan, scheduler: Scheduler, progress: Progress = quiet) -> p
             plan.store.add(network.specification, rows)
             whole = wanted[network.cell]
             plan.so_far.add(whole.cell, plan.store.rows(whole.specification, whole.needs))
-            left.ended(ended.job)
-            seconds = left.seconds(clock.monotonic() - began)
-            progress(network.cell, plan.so_far.finished, len(networks), seconds)
+            elapsed = clock.monotonic() - began
+            left.ended(ended.job, elapsed)
+            progress(network.cell, plan.so_far.finished, len(networks), left.seconds(elapsed))
     return plan.so_far.table()
 
 

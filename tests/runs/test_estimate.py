@@ -77,6 +77,7 @@ def test_what_is_counted_of_a_network():
     assert (size.weights, size.largest) == (30 + 200 + 40, 200)
     assert size.entries == 5 * (13 + 30 + 22)
     assert size.products == 5 * 270
+    assert size.pairs == 5 * 30 + 25 * 30 + 5 * 40
     assert size.whole == 30 * 3 + 200 * 10 + 40 * 2
     assert (size.outputs, size.kernel) == (2, 10)
     assert size.panels == 1 + NARROW / 10
