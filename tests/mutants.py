@@ -27,6 +27,7 @@ from tests import (
     faults_of_networks,
     faults_of_proofs,
     faults_of_reports,
+    faults_of_stops,
     faults_of_training,
 )
 
@@ -705,6 +706,7 @@ MUTANTS = (
             faults_of_reports,
             faults_of_clusters,
             faults_of_estimates,
+            faults_of_stops,
         )
         for row in faults.ROWS
     ),

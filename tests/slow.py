@@ -12,6 +12,7 @@ SLOW = (
     "test_properties.py",
     "test_properties_tied.py",
     "test_scripts.py",
+    "test_kills.py::test_a_sweep_that_is_killed_goes_on_and_loses_only_what_was_in_flight",
     "cli/test_main.py::test_a_run_leaves_its_files",
     "cli/test_main.py::test_the_json_keeps_its_schema",
     "cli/test_main.py::test_the_table_is_tidy",

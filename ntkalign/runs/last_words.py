@@ -11,7 +11,7 @@ and another thread says them for it before the process ends (:mod:`ntkalign.cli.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 
 Saying = Callable[[], str]
@@ -66,9 +66,9 @@ def last_words(saying: Saying) -> Iterator[None]:
         words.say()  # and whoever ends the command takes what was said
         raise
     except BaseException:
-        _of_runs.remove(words)
+        _forget(words)
         raise
-    _of_runs.remove(words)
+    _forget(words)
 
 
 def say_all() -> list[str]:
@@ -81,6 +81,10 @@ def say_all() -> list[str]:
     while _of_runs:
         words = _of_runs[-1]
         told.append(words.say())
-        if words in _of_runs:
-            _of_runs.remove(words)
+        _forget(words)
     return [text for text in told if text]
+
+
+def _forget(words: LastWords) -> None:
+    with suppress(ValueError):  # somebody else did
+        _of_runs.remove(words)

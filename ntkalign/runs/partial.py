@@ -165,12 +165,12 @@ def terms_of_part(terms: JudgingTerms, part: pd.DataFrame) -> JudgingTerms:
 
 
 def _rectangle(seeds_at: Mapping[int, set[int]]) -> tuple[set[int], set[int]]:
-    """Widths and seeds, all of them with all of them, and as many networks as can be."""
+    """Widths and seeds, all of them with all of them: many networks, and rather more widths."""
     best: tuple[set[int], set[int]] = set(), set()
     by_count = sorted(seeds_at, key=lambda width: (-len(seeds_at[width]), width))
     for many in range(LEAST_WIDTHS, len(by_count) + 1):
         widths = set(by_count[:many])
         seeds = set.intersection(*(seeds_at[width] for width in widths))
-        if len(seeds) >= LEAST_SEEDS and len(seeds) * many > len(best[0]) * len(best[1]):
+        if len(seeds) >= LEAST_SEEDS and len(seeds) * many >= len(best[0]) * len(best[1]):
             best = widths, seeds
     return best

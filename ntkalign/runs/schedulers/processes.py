@@ -16,7 +16,7 @@ from collections.abc import Generator, Sequence
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Semaphore, Thread
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -58,6 +58,7 @@ class InProcesses(Scheduler):
         parcels = {job: pickle.dumps(Parcel.of(job.work)) for job in jobs}
         room = Room(jobs, self.bytes)
         ended: SimpleQueue[Done[T] | Lost[T] | BaseException] = SimpleQueue()
+        taken = Semaphore(0)  # a result is stored before its worker gets another job
 
         def serve() -> None:
             while (job := room.next()) is not None:
@@ -65,6 +66,7 @@ class InProcesses(Scheduler):
                     ended.put(self._do(job, parcels.pop(job), room))
                 except BaseException as error:
                     ended.put(error)
+                taken.acquire()
 
         threads = [Thread(target=serve, daemon=True) for _ in range(min(self.workers, len(jobs)))]
         for thread in threads:
@@ -76,9 +78,11 @@ class InProcesses(Scheduler):
                 if isinstance(outcome, BaseException):
                     raise outcome
                 yield outcome
+                taken.release()
             finished = True
         finally:
             room.close()
+            taken.release(self.workers)
             if not finished:
                 self.close()
             for thread in threads:

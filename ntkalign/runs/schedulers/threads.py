@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
+from threading import Semaphore
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -43,6 +44,7 @@ class InThreads(Scheduler):
         """Do all jobs; none is lost, for nothing dies that is not this process."""
         room = Room(jobs, self.bytes)
         ended: SimpleQueue[Done[T] | BaseException] = SimpleQueue()
+        taken = Semaphore(0)  # a result is stored before its thread begins another job
 
         def work() -> None:
             while (job := room.next()) is not None:
@@ -52,6 +54,7 @@ class InThreads(Scheduler):
                     ended.put(error)
                 finally:
                     room.leave(job)
+                taken.acquire()
 
         # NumPy's matrices are small here: its BLAS threads would only wait for those of the others
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(self.workers) as pool:
@@ -63,8 +66,10 @@ class InThreads(Scheduler):
                     if isinstance(outcome, BaseException):
                         raise outcome
                     yield outcome
+                    taken.release()
             finally:
                 room.close()
+                taken.release(self.workers)
 
     def close(self) -> None:
         """Threads end with :meth:`run`."""
