@@ -28,6 +28,7 @@ from tests import (
     faults_of_proofs,
     faults_of_reports,
     faults_of_stops,
+    faults_of_stores,
     faults_of_training,
 )
 
@@ -706,6 +707,7 @@ MUTANTS = (
             faults_of_reports,
             faults_of_clusters,
             faults_of_estimates,
+            faults_of_stores,
             faults_of_stops,
         )
         for row in faults.ROWS

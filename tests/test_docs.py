@@ -27,7 +27,7 @@ QUOTED = re.compile(r"`([^`\n]+)`")
 SOURCE = re.compile(r"[\w./-]+\.(?:py|md|toml|cff|csv|txt)|[\w.-]+/(?:[\w.-]+/)*")
 MADE_BY_A_RUN = {
     "plots/", "cells/", "store.sqlite", "runs/", "report.md", "report.html", "report.json",
-    "measurements.csv",
+    "measurements.csv", "trained.sqlite",
     "history.csv", "history.csv.gz", "alignment.csv", "curve.csv", "runs.csv", "train_after.csv",
     "steps.csv", "updates.csv",
 }  # fmt: skip

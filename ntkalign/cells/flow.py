@@ -26,6 +26,7 @@ from ntkalign.cells.cell import (
     with_status,
 )  # fmt: skip
 from ntkalign.cells.specification import Specification
+from ntkalign.cells.trained import Pair, Trained
 from ntkalign.devices import drawing, shard
 from ntkalign.flow.gradient_flow import gradient_flow
 from ntkalign.flow.options import FlowOptions
@@ -52,9 +53,6 @@ COARSER = 30.0
 FROM_NOTHING = (NORMAL, LINEARISED)
 """These flows start from no other; controls do not either."""
 
-Pair = tuple[Flow, Flow]
-"""A flow, and the looser one that its error is estimated with."""
-
 
 @dataclass(frozen=True, eq=False)
 class Trial:
@@ -64,16 +62,23 @@ class Trial:
         specification: of the network.
         problem: the network at time 0, what it learns, and the saved times.
         among: rules for the dense engine to compile together.
+        trained: where flows are kept and looked for, if anywhere.
     """
 
     specification: Specification
     problem: Problem
     among: tuple[Rule, ...] = ()
+    trained: Trained | None = None
     _kept: dict[Rule, Pair] = field(default_factory=dict)
 
     @classmethod
     @in_float64
-    def of(cls, specification: Specification, among: tuple[Rule, ...] = ()) -> Trial:
+    def of(
+        cls,
+        specification: Specification,
+        among: tuple[Rule, ...] = (),
+        trained: Trained | None = None,
+    ) -> Trial:
         """Draw the network that is specified."""
         cell, data = specification.cell, specification.data
         network = specification.family.network(cell.width, data.x.shape[1:], data.y.shape[1])
@@ -89,7 +94,7 @@ class Trial:
         if specification.initial_outputs == "zero":  # f − f⁰ learns y as f learns y + f⁰
             output = problem.initial.output
             problem = replace(problem, y=problem.y + output)
-        return cls(specification, problem, among)
+        return cls(specification, problem, among, trained)
 
     @in_float64
     def run(self, rule: Rule, guess: Flow | None = None) -> Pair:
@@ -121,13 +126,24 @@ class Trial:
 
     def _trained(self, rule: Rule) -> Pair:
         """Rules that should end near gradient descent start from it."""
+        if self.trained is not None:
+            found = self.trained.find(self.specification, self.problem, rule, self.among)
+            if found is not None:
+                return found
         alone = rule in FROM_NOTHING or rule.control
-        return self.run(rule, None if alone else self.reference(NORMAL)[1])
+        pair = self.run(rule, None if alone else self.reference(NORMAL)[1])
+        if self.trained is not None:
+            self.trained.keep(self.specification, rule, pair)
+        return pair
 
 
 @in_float64
 def measure_cell(
-    specification: Specification, needs: Needs, *, limit: Limit | None = None
+    specification: Specification,
+    needs: Needs,
+    *,
+    limit: Limit | None = None,
+    trained: Trained | None = None,
 ) -> list[Row]:
     """What is needed of one network, and what it took.
 
@@ -135,11 +151,12 @@ def measure_cell(
         specification: of the network.
         needs: the quantities wanted, by rule.
         limit: the kernels of the infinitely wide network, where a quantity needs them.
+        trained: where trained networks are kept and looked for; None keeps none.
 
     Returns:
         Rows, rule by rule; where a flow failed, values are NaN and the status says why.
     """
-    trial = Trial.of(specification, RULES.built_in)
+    trial = Trial.of(specification, RULES.built_in, trained)
     cell = specification.cell
     return [
         row

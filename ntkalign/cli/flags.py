@@ -209,6 +209,10 @@ class VerifyFlags(PluginFlags):
     out: Annotated[Path, flag("folder for the report", "DIR")] = Path("figures/latest")
     resume: Annotated[Switch, flag("reuse networks stored in DIR (the default)")] = False
     fresh: Annotated[Switch, flag("measure every network again")] = False
+    keep_trained: Annotated[
+        Switch,
+        flag("keep trained networks in DIR, too: new quantities train nothing; takes much room"),
+    ] = False
     strict: Annotated[
         Switch, flag("exit with 1 if a claim is refuted or undecided, or a control passes")
     ] = False

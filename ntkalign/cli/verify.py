@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.text import Text
 
 from ntkalign.cells.cell import Cell
+from ntkalign.cells.trained import FILE
 from ntkalign.cli.flags import KernelsFlags, VerifyFlags
 from ntkalign.cli.outlook import duration, foresee, say_outlook
 from ntkalign.cli.scheduling import chosen, worker_count
 from ntkalign.devices import use
-from ntkalign.errors import IncompleteRunError
+from ntkalign.errors import IncompleteRunError, InputError
 from ntkalign.report import print_verdicts, write_report
 from ntkalign.report.files import prepare
 from ntkalign.report.partial_page import write_partial
@@ -63,6 +64,7 @@ def run_verification(
             say_outlook(foresee(sweep, worker_count(flags.workers)), not flags.fresh, console)
         return 0
     prepare(flags.out)
+    _refuse_far_disks(flags)
     so_far = SoFar()
     with (
         use(flags.device),
@@ -76,6 +78,7 @@ def run_verification(
                 claims=claims,
                 cells=flags.out,
                 fresh=flags.fresh,
+                keep_trained=flags.keep_trained,
                 until_decided=flags.until_decided,
                 budget=check_budget(flags.budget),
                 spent=spent,
@@ -89,6 +92,10 @@ def run_verification(
             page = write_report(result, flags.out)
     print_result(result, console)
     say_where(console, result, page)
+    if flags.keep_trained:
+        size = (flags.out / FILE).stat().st_size if (flags.out / FILE).exists() else 0
+        console.print(f"trained networks: {flags.out / FILE}, {size:,} bytes", soft_wrap=True,
+                      highlight=False, markup=False)  # fmt: skip
     if result.failures:
         raise IncompleteRunError(
             f"{len(result.failures)} flows failed, first: {result.failures[0]}; "
@@ -96,6 +103,17 @@ def run_verification(
         )
     undone = [f for f in result.claims if f.verdict != "holds"]
     return 1 if flags.strict and (undone or result.passed_controls) else 0
+
+
+def _refuse_far_disks(flags: VerifyFlags) -> None:
+    """Trained networks are written by the workers themselves."""
+    if flags.keep_trained and flags.scheduler not in (None, "local"):
+        raise InputError(
+            "keep_trained", True, must="be given for workers of this machine only",
+            got="it with the address of a scheduler",
+            because="workers write trained networks to a disk of their own machine",
+            do="leave one of them out",
+        )  # fmt: skip
 
 
 def run_kernels(flags: KernelsFlags) -> int:

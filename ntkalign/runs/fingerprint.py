@@ -29,6 +29,11 @@ DECIDING = (
     "networks", "kernels", "flow", "quantities", "cells",
 )  # fmt: skip
 """Files and folders of this package that a network's numbers come from; data are digested."""
+DECIDING_FLOWS = (
+    "errors.py", "values.py", "registry.py", "precision.py", "devices.py", "rules.py",
+    "networks", "kernels", "flow", "cells/specification.py", "cells/flow.py", "cells/trained.py",
+)  # fmt: skip
+"""Those that trained networks come from; what is measured of them is none of these."""
 DECIDING_TRAINING = (
     "errors.py", "values.py", "registry.py", "precision.py", "devices.py", "rules.py",
     "networks", "training", "data/batches.py",

@@ -47,6 +47,8 @@ class Suite:
         baselines: from settings, quantities of gradient descent that are measured beside what is
             asked, for plots and for the argument step by step.
         times: when flows are looked at, from T and the fastest relaxation time if that is known.
+        keeps_trained: whether networks are trained by the registered rules, so that they can be
+            kept for other measurements.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Suite:
     held_out: int = 0
     baselines: Callable[[Settings], tuple[str, ...]] = lambda settings: ()
     times: SavedTimes = saved_times
+    keeps_trained: bool = True
 
 
 def check_held_out(given: Any) -> int:
@@ -88,6 +91,7 @@ def kernel_suite(held_out: int = HELD_OUT) -> Suite:
         _ask_kernels,
         _prepare_kernels,
         held_out=check_held_out(held_out),
+        keeps_trained=False,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import time as clock
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from ntkalign.cells.infinite_width import Predictions
+from ntkalign.cells.trained import FILE as TRAINED
+from ntkalign.cells.trained import Trained
 from ntkalign.claims.catalogue import OURS
 from ntkalign.claims.claim import MAIN
 from ntkalign.claims.regime import Regime
@@ -23,6 +27,7 @@ from ntkalign.errors import InputError
 from ntkalign.kernels.training_time import TimeScales
 from ntkalign.machine import available_bytes
 from ntkalign.runs.environment import Environment, Flows, digests
+from ntkalign.runs.fingerprint import DECIDING_FLOWS
 from ntkalign.runs.guard import fits, refuse_hopeless, refuse_too_wide
 from ntkalign.runs.partial import SoFar, unjudged
 from ntkalign.runs.record import Conduct, Verification
@@ -63,6 +68,7 @@ def verify(
     claims: Iterable[str] = (),
     cells: Path | None = None,
     fresh: bool = False,
+    keep_trained: bool = False,
     until_decided: bool = False,
     budget: float | None = None,
     spent: tuple[int, float] = (1, 1.0),
@@ -78,6 +84,8 @@ def verify(
         claims: ids of the claims to ask about; all if empty.
         cells: a folder where finished networks are stored and looked for; None stores nothing.
         fresh: ignore what is stored there.
+        keep_trained: keep trained networks there, too, in a file of their own, so that new
+            quantities are measured without training; takes much room.
         until_decided: go on with more seeds, or a larger width, while claims are undecided; see
             :mod:`ntkalign.runs.until_decided` for what that costs.
         budget: minutes after which ``until_decided`` stops; no look is begun that would, by the
@@ -99,14 +107,19 @@ def verify(
     settings = settings or Settings()
     flag("until_decided", until_decided)
     cells, fresh = optional(folder)("cells", cells), flag("fresh", fresh)
+    trained = _place_of_trained(cells, suite) if flag("keep_trained", keep_trained) else None
     minutes = _checked_budget(budget, until_decided)
     scheduler = scheduler or InThreads(bytes=available_bytes())
     sweep, relaxations = outline(settings, suite, claims)
     settings, data, asked = sweep.settings, sweep.data, sweep.asked
     file = Path(settings.data) if is_file(settings.data) else None
     here = Environment.here(scheduler.context(), digests(data, file))
+    measure_one: Any = suite.prepare(settings, data)
+    if trained is not None:
+        context = json.dumps(scheduler.context(DECIDING_FLOWS), sort_keys=True)
+        measure_one = functools.partial(measure_one, trained=Trained(trained, context, fresh))
     plan = Plan(
-        **vars(sweep), measure=suite.prepare(settings, data),
+        **vars(sweep), measure=measure_one,
         store=Store(cells, fresh=fresh, context=scheduler.context), so_far=so_far or SoFar(),
     )  # fmt: skip
     looks: list[Settings] = []
@@ -210,6 +223,17 @@ def outline(
     sweep = replace(draft, settings=settings, times=times)
     refuse_too_wide(sweep.networks())
     return sweep, relaxations
+
+
+def _place_of_trained(cells: Path | None, suite: Suite) -> Path:
+    if cells is None or not suite.keeps_trained:
+        raise InputError(
+            "keep_trained", True, must="be given for runs that are stored, not those of kernels",
+            got="no folder" if cells is None else f"it for {suite.name}",
+            because="networks with held-out points are trained by a rule of their own",
+            do="leave it out, or name a folder",
+        )  # fmt: skip
+    return cells / TRAINED
 
 
 def _checked_budget(budget: float | None, until_decided: bool) -> float | None:

@@ -19,6 +19,7 @@ from ntkalign.networks.activations import lookup as activation
 from ntkalign.runs import fingerprint as module
 from ntkalign.runs.fingerprint import (
     DECIDING,
+    DECIDING_FLOWS,
     computed_by,
     deciding_files,
     fingerprint,
@@ -64,10 +65,11 @@ def test_moving_or_renaming_a_source_moves_it_and_moving_the_package_does_not(co
     assert sources(copy) == before
 
 
-def test_all_code_that_a_network_runs_through_decides():
-    """Follow every import from cells/: nothing is reached that is not hashed, but for data."""
+@pytest.mark.parametrize(("start", "deciding"), [("cells", DECIDING), ("flow", DECIDING_FLOWS)])
+def test_all_code_that_a_network_runs_through_decides(start, deciding):
+    """Follow every import: nothing is reached that is not hashed, but for data, and for writing."""
     root, reached = package(), set()
-    todo = sorted((root / "cells").glob("*.py"))
+    todo = sorted((root / start).rglob("*.py"))
     while todo:
         file = todo.pop()
         if file in reached:
@@ -87,8 +89,8 @@ def test_all_code_that_a_network_runs_through_decides():
                         p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()
                     ]
     assert len(reached) > 20
-    hashed = set(deciding_files(root))
-    assert {f.relative_to(root).parts[0] for f in reached - hashed} <= {"data"}
+    hashed = set(deciding_files(root, deciding))
+    assert {f.relative_to(root).parts[0] for f in reached - hashed} <= {"data", "files.py"}
 
 
 def test_every_part_of_a_specification_moves_it():
@@ -182,5 +184,5 @@ def test_flags_of_the_compiler_packages_and_devices_move_it(monkeypatch):
 
 def test_the_package_is_found_where_it_is():
     assert package() == Path(module.__file__).parents[1]
-    missing = [n for n in DECIDING if not (package() / n).exists()]
+    missing = [n for n in (*DECIDING, *DECIDING_FLOWS) if not (package() / n).exists()]
     assert missing in ([], ["precision.py"])
