@@ -26,6 +26,7 @@ from tests import (
     faults_of_experiments,
     faults_of_networks,
     faults_of_proofs,
+    faults_of_provenance,
     faults_of_reports,
     faults_of_stops,
     faults_of_stores,
@@ -707,6 +708,7 @@ MUTANTS = (
             faults_of_reports,
             faults_of_clusters,
             faults_of_estimates,
+            faults_of_provenance,
             faults_of_stores,
             faults_of_stops,
         )
