@@ -10,6 +10,10 @@ from typing import Any
 
 MOST_NAMES = 24
 """A list of more names than this is not told in full."""
+LONGEST, LEAST_GOT = 300, 100
+"""Characters of a line, and of what was got where the rest leaves it less."""
+BEFORE = "ntkalign experiment: --"
+"""What the command line puts before a line, at its longest."""
 PACKAGE = str(Path(__file__).parent)
 INSTALLED = ("site-packages", "dist-packages", str(Path(difflib.__file__).parent))
 
@@ -19,8 +23,9 @@ class InputError(ValueError):
 
     def __init__(self, name: str, value: object, *, must: str, got: str, because: str, do: str):
         self.name = name
-        got = _short(got, 500)
-        self.detail = f"({_short(value)}) must {must}; got {got}; because {because}; do: {do}"
+        rest = f"({shortened(value)}) must {must}; got ; because {because}; do: {do}"
+        got = shortened(got, max(LEAST_GOT, LONGEST - len(rest) - len(name) - len(BEFORE)))
+        self.detail = f"({shortened(value)}) must {must}; got {got}; because {because}; do: {do}"
         super().__init__(f"{name} {self.detail}")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -55,16 +60,26 @@ def unknown_name(name: str, value: str, allowed: Iterable[str], because: str) ->
         name,
         value,
         must=f"be one of {names}",
-        got=repr(value),
+        got=shortened(repr(value), 30),
         because=because,
         do=hint,
     )
 
 
-def _short(value: object, limit: int = 80) -> str:
+def shortened(value: object, limit: int = 80) -> str:
+    """A value as one line of at most so many characters."""
     text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def said_by(error: BaseException) -> str:
+    """The text of an error, whatever its class makes of it; its type where it says nothing."""
+    try:
+        text = str(error)
+    except Exception:  # of a class of the user's own
+        text = ""
+    return text or type(error).__name__
 
 
 def raised_in(error: BaseException) -> str:

@@ -29,7 +29,7 @@ from typing import Any
 from ntkalign.claims import catalogue as claims
 from ntkalign.claims.claim import Claim
 from ntkalign.data.catalogue import POINT_SETS, PointSet
-from ntkalign.errors import InputError
+from ntkalign.errors import InputError, said_by
 from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.networks.kinds import FAMILIES, NetworkKind
 from ntkalign.precision import float64
@@ -210,7 +210,7 @@ def _run(path: Path, text: bytes, module: ModuleType) -> None:
             exec(compile(text, str(path), "exec"), vars(module))
     except (Exception, SystemExit) as error:
         said = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-        said += str(error.msg if isinstance(error, SyntaxError) else error)
+        said += str(error.msg) if isinstance(error, SyntaxError) else said_by(error)
         where = "".join(f"line {line}: " for line in [*_lines(error, str(path))][:1])
         raise _bad(
             path, "run to its end", where + said.removesuffix(": "),

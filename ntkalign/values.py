@@ -19,9 +19,11 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from ntkalign.errors import InputError, unknown_name
+from ntkalign.errors import InputError, shortened, unknown_name
 
 Check = Callable[[str, Any], Any]
+LARGEST_COUNT = 2**63 - 1
+"""What arrays can be indexed with."""
 
 PLACE = re.compile(r"[/\\@~]|[a-z][\w.-]*:\d|\d+\.\d+\.\d+\.\d+", re.IGNORECASE)
 """What folders, addresses and hosts look like."""
@@ -29,8 +31,8 @@ HIDDEN = "(a place)"
 """Stands for a value that may name a host, a user or a folder."""
 
 
-def whole(least: int, because: str, do: str) -> Check:
-    """A whole number of at least so much."""
+def whole(least: int, because: str, do: str, most: int = LARGEST_COUNT) -> Check:
+    """A whole number of at least so much; counts beyond ``most`` would fill any memory."""
 
     def check(name: str, given: Any) -> int:
         value = _number(given)
@@ -40,6 +42,8 @@ def whole(least: int, because: str, do: str) -> Check:
             raise _wrong(name, given, "be a whole number", because, do) from None
         if value < least:
             raise _wrong(name, value, f"be at least {least}", because, do)
+        if value > most:
+            raise _wrong(name, value, f"be at most {most}", "more could not be held", do)
         return int(value)
 
     return check
@@ -164,7 +168,9 @@ def _number(given: Any) -> Any:
 
 
 def _wrong(name: str, given: Any, must: str, because: str, do: str) -> InputError:
-    return InputError(name, given, must=must, got=repr(given), because=because, do=do)
+    return InputError(
+        name, given, must=must, got=shortened(repr(given), 60), because=because, do=do
+    )
 
 
 A_STD = real("be at least 0", lambda v: v >= 0, "it is a standard deviation", "pass 0")

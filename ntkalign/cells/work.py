@@ -10,8 +10,8 @@ import jax
 
 from ntkalign.cells.cell import Needs, Row, could_not_run
 from ntkalign.cells.specification import Measure, Specification
-from ntkalign.errors import InputError, raised_in
-from ntkalign.networks.activations import ACTIVATIONS
+from ntkalign.errors import InputError, raised_in, said_by
+from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.precision import in_float64
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.rules import RULES
@@ -40,7 +40,7 @@ def measured(measure: Measure, specification: Specification, needs: Needs) -> li
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         return not_measured(specification, needs, str(error) or "out of memory")
     except Exception as error:
-        raise _of_ones_own(error, specification, needs) from error
+        raise of_ones_own(error, specification.family.activation, needs) from error
 
 
 def not_measured(specification: Specification, needs: Needs, reason: str) -> list[Row]:
@@ -59,20 +59,28 @@ def not_measured(specification: Specification, needs: Needs, reason: str) -> lis
     return could_not_run(specification.cell, needs, specification.family.depth, status)
 
 
-def _of_ones_own(error: Exception, specification: Specification, needs: Needs) -> Exception:
-    """An error of the user's own code in one line; any other as it is."""
+def of_ones_own(error: Exception, activation: Activation, needs: Needs) -> Exception:
+    """An error of the user's own code in one line; any other as it is.
+
+    Args:
+        error: what was raised while a network was computed.
+        activation: of the network.
+        needs: what was measured of it.
+
+    Returns:
+        What is to be raised.
+    """
     names = [f"rule {rule.name}" for rule in needs if not RULES.is_built_in(rule)]
     quantities = {q for own in needs.values() for q in own}
     names += [
         f"quantity {q}" for q in sorted(quantities) if not QUANTITIES.is_built_in(QUANTITIES.get(q))
     ]
-    activation = specification.family.activation
     if not ACTIVATIONS.is_built_in(activation):
         names.append(f"activation {activation.name}")
     place = raised_in(error)
     if isinstance(error, InputError) or not names:
         return error
-    said = " ".join(f"{type(error).__name__}: {error}".split())
+    said = " ".join(f"{type(error).__name__}: {said_by(error)}".split())
     return InputError(
         "part", ", ".join(names), must="run on the networks of this run",
         got=said + (f" ({place})" if place else ""),

@@ -7,6 +7,8 @@ undecided, or a control passed; 2 bad input; 3 the run could not complete; 130 i
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,7 +43,7 @@ from ntkalign.cli.verify import (
     say_where,
     terminal,
 )  # fmt: skip
-from ntkalign.errors import IncompleteRunError, InputError, unknown_name
+from ntkalign.errors import IncompleteRunError, InputError, shortened, unknown_name
 from ntkalign.experiments.tables import HISTORY, stored
 from ntkalign.plugins import not_loaded
 from ntkalign.report import load_report, write_report
@@ -64,6 +66,7 @@ _ONE_OF_THEM: Any = Union[  # noqa: UP007
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     argv = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    _print_what_can_be()
     if argv == ["--version"]:
         print(f"{PROGRAM} {__version__}")
         return 0
@@ -139,7 +142,9 @@ def guarded(program: str, action: Callable[[], int]) -> int:
         text = error.as_flag() if error.name in NAMES else str(error)
         return complain(f"{program}: {text}", 2)
     except (IncompleteRunError, SchedulerLostError, OSError, MemoryError) as error:
-        return complain(f"{program}: {str(error) or 'out of memory'}", 3)
+        line = shortened(str(error) or "out of memory", 1000)
+        too_long = getattr(error, "errno", None) == errno.ENAMETOOLONG
+        return complain(f"{program}: {line}", 2 if too_long else 3)
     except KeyboardInterrupt:
         if stopped():
             raise  # to where the process is ended
@@ -163,6 +168,13 @@ def complain(line: str, status: int) -> int:
         raise KeyboardInterrupt
     print(line, file=sys.stderr)
     return status
+
+
+def _print_what_can_be() -> None:
+    """Where the terminal's encoding lacks a character (latin-1, ASCII), print ? in its place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def script(

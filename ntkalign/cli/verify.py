@@ -154,15 +154,21 @@ def print_result(result: Verification, console: Console) -> None:
 
 
 def terminal() -> Console:
-    """The terminal, or 120 columns where there is none (a pipe, a log)."""
-    return Console() if sys.stdout.isatty() else Console(width=120)
+    """The terminal, or 120 columns where there is none (a pipe, a log).
+
+    Returns:
+        It; names of the user's own are printed as they are, brackets and colons too.
+    """
+    width = None if sys.stdout.isatty() else 120
+    return Console(width=width, markup=False, emoji=False)
 
 
 def with_progress(work: Callable[[Progress], Verification]) -> Verification:
     """Show a progress bar (on stderr, so that output can be piped) while ``work`` runs."""
     columns = (
-        bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(),
-        bars.TimeElapsedColumn(), bars.TextColumn("{task.fields[left]}"),
+        bars.TextColumn("{task.description}", markup=False), bars.BarColumn(),
+        bars.MofNCompleteColumn(), bars.TimeElapsedColumn(),
+        bars.TextColumn("{task.fields[left]}"),
     )  # fmt: skip
     screen = Console(stderr=True)
     with bars.Progress(

@@ -8,7 +8,7 @@ point is depends on the network that is trained on it: a vector, a sequence of v
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,11 @@ from jaxtyping import Float
 
 from ntkalign.data.add_task import NAME as ADD
 from ntkalign.data.add_task import SEED, answer, coin_flips
+from ntkalign.data.formats import LARGEST
 from ntkalign.data.images import IMAGE_SETS, Images, read
 from ntkalign.data.own_file import is_file, made_points, read_points
-from ntkalign.errors import InputError, unknown_name
+from ntkalign.data.point_checks import check_points, remarks_on
+from ntkalign.errors import InputError, raised_in, said_by, unknown_name
 from ntkalign.registry import Registry, check_legal
 from ntkalign.values import function, whole
 
@@ -39,11 +41,13 @@ class Data:
         name: of the data.
         x: inputs: (P, d), for ``rnn`` (P, K, d), for ``cnn`` (P, H, W, c).
         y: targets (P, C); for ``rnn`` C = K·c, those of one step after those of another.
+        remarks: what is worth saying of them; no part of what they are.
     """
 
     name: str
     x: Float[np.ndarray, "P ..."]
     y: Float[np.ndarray, "P C"]
+    remarks: tuple[str, ...] = field(default=(), compare=False)
 
     def first(self, points: int) -> Data:
         """So many of the points."""
@@ -166,18 +170,19 @@ def load(
             "points", points, must="be at least 2", got=points.__repr__(),
             because="alignment compares pairs of points", do="pass 16, say",
         )  # fmt: skip
-    wanted = Wanted(points, held_out)
+    wanted, rows = Wanted(points, held_out), None
     if is_file(name):
         _refuse("inputs", inputs, "the file fixes the number of inputs")
         _refuse("outputs", outputs, "the file fixes the number of outputs")
         path = Path(name)
         x, y = read_points(path, network, steps)
-        wanted.check(str(path), len(x))
+        rows = len(x)
+        wanted.check(str(path), rows)
         data = Data(path.name, x[: wanted.total], y[: wanted.total])
     elif name in POINT_SETS:
         _refuse("inputs", inputs, "they have their own number of inputs")
         _refuse("outputs", outputs, "they have their own number of outputs")
-        x, y = made_points(name, POINT_SETS[name].make(wanted.total), network, steps)
+        x, y = made_points(name, _made(name, wanted.total), network, steps)
         wanted.check(name, len(x))
         data = Data(name, x[: wanted.total], y[: wanted.total])
     elif name == "sphere":
@@ -191,10 +196,25 @@ def load(
         data = _from_images(read(name, directory), wanted, outputs, as_images=network == "cnn")
     else:
         raise _no_such_data(name, network)
-    _check(data)
+    check_points(data.name, data.x, data.y, rows)
     if held_out:
-        _check(data.first(points))
-    return data
+        check_points(data.name, data.x[:points], data.y[:points], rows)
+    return replace(data, remarks=remarks_on(data.name, data.x, rows))
+
+
+def _made(name: str, count: int) -> object:
+    """What the function of a point set returns."""
+    try:
+        return POINT_SETS[name].make(count)
+    except Exception as error:
+        if isinstance(error, InputError):
+            raise
+        place = raised_in(error)
+        raise InputError(
+            "data", name, must="make points when its function is called",
+            got=f"{type(error).__name__}: {said_by(error)}" + (f" ({place})" if place else ""),
+            because=f"it is asked for {count} of them", do="mend it there",
+        ) from error  # fmt: skip
 
 
 def asked_of(name: str) -> tuple[str, ...]:
@@ -256,6 +276,12 @@ def _sphere(
                 because="it is a number of dimensions", do="pass a positive number",
             )  # fmt: skip
     steps = _length(steps) if network == "rnn" else 1
+    if 8 * points * steps * (inputs + outputs) > LARGEST:
+        raise InputError(
+            "points", points, must="be fewer, or of fewer dimensions",
+            got=f"{points * steps} vectors of {inputs + outputs} numbers",
+            because=f"they take more than {LARGEST >> 30} GiB", do="pass 16 points, say",
+        )  # fmt: skip
     of_x, of_y = np.random.default_rng(0).spawn(2)  # more points leave the first as they are
     x = _to_norm_sqrt_d(of_x.standard_normal((points * steps, inputs)))
     shape = {"mlp": (inputs,), "rnn": (steps, inputs), "cnn": SPHERE_IMAGE}[network]
@@ -279,36 +305,6 @@ def _length(steps: int | None, least: int = 1, because: str = "sequences have st
         "steps", STEPS if steps is None else steps
     )
     return length
-
-
-def _check(data: Data) -> None:
-    """No claim can be measured on points that are not finite, constant or repeated."""
-
-    def bad(must: str, got: str, because: str, do: str) -> InputError:
-        return InputError("data", data.name, must=must, got=got, because=because, do=do)
-
-    for key, array in (("x", data.x), ("y", data.y)):
-        if not np.isfinite(array).all():
-            row = int(np.argwhere(~np.isfinite(array))[0, 0])
-            raise bad(
-                "be finite", f"NaN or infinity in row {row} of {key}",
-                "a flow from it is not defined", "remove or mend that point",
-            )  # fmt: skip
-    if np.ptp(data.y, axis=0).max() == 0:
-        raise bad(
-            "have targets that differ between points", "the same y for every point",
-            "there is nothing to learn but a bias", "give targets that vary, or more points",
-        )  # fmt: skip
-    rows = data.x.reshape(len(data.x), -1)
-    _, first, groups = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-    if len(first) < len(rows):
-        repeated = int(np.flatnonzero(first[groups.ravel()] != np.arange(len(rows)))[0])
-        original = int(first[groups.ravel()[repeated]])
-        raise bad(
-            "have distinct inputs", f"rows {original} and {repeated} of x that are equal",
-            "duplicate points make the kernel singular",
-            "ask for more inputs" if data.name == "sphere" else "remove the duplicates",
-        )  # fmt: skip
 
 
 def _to_norm_sqrt_d(x: np.ndarray) -> np.ndarray:

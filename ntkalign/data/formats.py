@@ -13,6 +13,7 @@ import math
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def idx(path: Path, magic: int, each: tuple[int, ...]) -> UInt8[np.ndarray, "n .
             raise Unreadable(path, f"the magic number {found}, which should be {magic}")
         if tuple(shape) != each:
             raise Unreadable(path, f"images of {_product(shape)} pixels, not {_product(each)}")
-        return _array(path, file.read, (count, *each))
+        return _array(path, file.read, Header("|u1", (count, *each), False))
 
 
 def npz_array(path: Path, each: tuple[int, ...]) -> UInt8[np.ndarray, "n ..."]:
@@ -105,21 +106,56 @@ def npz_array(path: Path, each: tuple[int, ...]) -> UInt8[np.ndarray, "n ..."]:
     Raises:
         Unreadable: if the archive holds no such array.
     """
+
+    def fault(header: Header) -> str:
+        kind, shape = header.kind, header.shape
+        if kind == "|u1" and not header.fortran and shape and shape[1:] == each:
+            return ""
+        wanted = "(n" + "".join(f", {length}" for length in each) + ")"
+        return f"{kind} {shape}, where bytes |u1 {wanted} should be"
+
+    return npz_member(path, "arr_0", fault)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an array says of itself: the kind of its numbers, its shape, whether columns go first."""
+
+    kind: str
+    shape: tuple[int, ...]
+    fortran: bool
+
+
+def npz_member(path: Path, name: str, fault: Callable[[Header], str]) -> np.ndarray:
+    """An array of an npz file; numbers and text are read, never objects.
+
+    Args:
+        path: the file.
+        name: of the array.
+        fault: what is wrong with a header, in few words; nothing if it may be read.
+
+    Returns:
+        The array.
+
+    Raises:
+        Unreadable: if the archive holds no such array.
+    """
     with reading(path), zipfile.ZipFile(path) as archive:
-        if "arr_0.npy" not in archive.namelist():
-            raise Unreadable(path, "an archive without the array arr_0")
-        with archive.open("arr_0.npy") as file:
+        found = archive.namelist().count(f"{name}.npy")
+        if found != 1:
+            how = f"{found} arrays called {name}" if found else f"without the array {name}"
+            raise Unreadable(path, f"an archive {'with ' * bool(found)}{how}")
+        with archive.open(f"{name}.npy") as file:
             start = file.read(10)
             if start[:6] != b"\x93NUMPY" or len(start) < 10:
-                raise Unreadable(path, "an arr_0 that is no NumPy array")
+                raise Unreadable(path, f"an {name} that is no NumPy array")
             if start[6] != 1:
                 raise Unreadable(path, f"an array in version {start[6]} of NumPy's format, not 1")
-            header = ast.literal_eval(file.read(struct.unpack("<H", start[8:])[0]).decode("ascii"))
-            kind, shape = str(header["descr"]), tuple(header["shape"])
-            if kind != "|u1" or header["fortran_order"] or not shape or shape[1:] != each:
-                wanted = "(n" + "".join(f", {length}" for length in each) + ")"
-                raise Unreadable(path, f"{kind} {shape}, where bytes |u1 {wanted} should be")
-            return _array(path, file.read, shape)
+            said = ast.literal_eval(file.read(struct.unpack("<H", start[8:])[0]).decode("ascii"))
+            header = Header(str(said["descr"]), tuple(said["shape"]), bool(said["fortran_order"]))
+            if why := fault(header):
+                raise Unreadable(path, why)
+            return _array(path, file.read, header)
 
 
 @contextlib.contextmanager
@@ -144,13 +180,17 @@ def reading(path: Path) -> Iterator[None]:
         raise Unreadable(path, f"{why.strip() or type(error).__name__}") from error
 
 
-def _array(
-    path: Path, read: Callable[[int], bytes], shape: tuple[int, ...]
-) -> UInt8[np.ndarray, "n ..."]:
+def _array(path: Path, read: Callable[[int], bytes], header: Header) -> np.ndarray:
     """The rest of a file, which must be so many bytes and no more."""
-    size = math.prod(shape)
-    if not all(isinstance(length, int) for length in shape) or not 0 <= size <= LARGEST:
-        raise Unreadable(path, f"a header that claims {shape[0]} of them")
+    kind, shape = np.dtype(header.kind), header.shape
+    size = math.prod(shape) * kind.itemsize
+    if (
+        kind.hasobject
+        or not all(isinstance(length, int) and length >= 0 for length in shape)
+        or size > LARGEST
+    ):
+        claim = f"{shape[0]} of them" if shape else header.kind
+        raise Unreadable(path, f"a header that claims {claim}")
     raw = bytearray()
     while len(raw) <= size and (piece := read(min(_PIECE, size + 1 - len(raw)))):
         raw += piece
@@ -159,7 +199,7 @@ def _array(
         raise Unreadable(path, f"{held} {size} that its header says")
     if not size:
         raise Unreadable(path, "a header and nothing after it")
-    return np.frombuffer(raw, np.uint8).reshape(shape)
+    return np.frombuffer(raw, kind).reshape(shape, order="F" if header.fortran else "C")
 
 
 def _product(lengths: tuple[int, ...] | list[int]) -> str:

@@ -9,13 +9,19 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from ntkalign.data.formats import Header, Unreadable, npz_member
 from ntkalign.errors import InputError
+
+NUMBERS = frozenset("fiub")
+"""NumPy's letters for the kinds of numbers that are points: real ones, whole ones, yes and no."""
+SAVE = "numpy.savez(file, x=x, y=y)"
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,9 @@ class Shapes:
 
 
 SHAPES = {
-    "mlp": Shapes("x (P, d) and y (P, C)", (2,), (2,)),
+    "mlp": Shapes("x (P, d) and y (P, C) or (P,)", (2,), (2,)),
     "rnn": Shapes("x (P, K, d) or (P, K) and y (P, K, c) or (P, K)", (3, 2), (3, 2)),
-    "cnn": Shapes("x (P, H, W, c) or (P, H, W) and y (P, C)", (4, 3), (2,)),
+    "cnn": Shapes("x (P, H, W, c) or (P, H, W) and y (P, C) or (P,)", (4, 3), (2,)),
 }
 """For each network; the usual number of axes first."""
 
@@ -55,7 +61,7 @@ def read_points(
         path: an ``.npz`` file with arrays ``x`` and ``y`` whose rows are points. For ``mlp`` they
             are (P, d) and (P, C); for ``rnn`` x is (P, K, d), or (P, K) if d = 1, and y is
             (P, K, c), or (P, K) if c = 1; for ``cnn`` x is (P, H, W, c), or (P, H, W) if c = 1,
-            and y is (P, C). Targets (P, K·c) of sequences are refused: they could as well be one
+            and y is as for ``mlp``. Whole numbers (P,) are labels, and refused. Targets (P, K·c) of sequences are refused: they could as well be one
             answer to a whole sequence.
         network: ``mlp``, ``rnn`` or ``cnn``.
         steps: K, for ``rnn``; that of the file if left out.
@@ -69,7 +75,7 @@ def read_points(
     """
     must = f"be an .npz file with numeric arrays {_shapes(network)}"
 
-    def bad(got: str, do: str = "save it with numpy.savez(file, x=x, y=y)") -> InputError:
+    def bad(got: str, do: str = f"save it with {SAVE}") -> InputError:
         return InputError(
             "data", path, must=must, got=got, because="one row is one training point", do=do
         )
@@ -137,10 +143,18 @@ def shaped(
         InputError: if the network does not take them.
     """
     x, y = arrays["x"], arrays["y"]
+    if network != "rnn" and y.ndim == 1:
+        if y.dtype.kind in "iub":
+            raise InputError(
+                "data", name, must="have targets (P, C) or (P,) of numbers to be learnt in y",
+                got=f"labels y of shape {y.shape} and type {y.dtype}",
+                because="outputs are fitted to them", do=_one_hot(y),
+            )  # fmt: skip
+        y = arrays["y"] = y[:, None]
     axes = {"x": SHAPES[network].x_axes, "y": SHAPES[network].y_axes}
     for key, array in arrays.items():
         got = f"{key} of shape {array.shape} and type {array.dtype}"
-        if array.dtype.kind not in "fiub" or 0 in array.shape:
+        if array.dtype.kind not in NUMBERS or 0 in array.shape:
             raise bad(got)
         if array.ndim not in axes[key]:
             raise bad(got, *_advice(network, x, y))
@@ -165,15 +179,21 @@ def _arrays(path: Path, bad: Callable[..., InputError]) -> dict[str, np.ndarray]
         raise bad("no such file", "check the path")
     if not zipfile.is_zipfile(path):
         raise bad("something that is not an npz archive")
+
+    def fault(key: str, header: Header) -> str:
+        if header.kind == "|O":
+            return "pickled objects, which are never loaded"
+        if header.kind[1:2] in NUMBERS and 0 not in header.shape:
+            return ""
+        return f"{key} of shape {header.shape} and type {header.kind}"
+
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in ("x", "y")}
-    except KeyError:
-        raise bad("a file without arrays named x and y") from None
-    except ValueError:
-        raise bad("pickled objects, which are never loaded") from None
-    except (zipfile.BadZipFile, OSError, EOFError):
-        raise bad("a damaged archive") from None
+        return {key: npz_member(path, key, partial(fault, key)) for key in ("x", "y")}
+    except Unreadable as error:
+        why = str(error).removeprefix(f"{path.name}: ")
+        if error.__cause__ is not None:
+            raise bad(f"a damaged archive: {why}") from None
+        raise bad(why) from None
 
 
 def _fit(network: str, x: np.ndarray, y: np.ndarray) -> bool:
@@ -181,6 +201,15 @@ def _fit(network: str, x: np.ndarray, y: np.ndarray) -> bool:
     shapes = SHAPES[network]
     fit = x.ndim in shapes.x_axes and y.ndim in shapes.y_axes
     return fit and (network != "rnn" or x.shape[1] == y.shape[1])
+
+
+def _one_hot(labels: np.ndarray) -> str:
+    """How labels become targets."""
+    classes = len(np.unique(labels))
+    return (
+        f"save y = (y[:, None] == numpy.unique(y)) - 1/{classes}, one-hot with mean zero, or "
+        "y.astype(float)"
+    )
 
 
 def _advice(network: str, x: np.ndarray, y: np.ndarray) -> list[str]:

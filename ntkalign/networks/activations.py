@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from ntkalign.precision import as_given
 from ntkalign.registry import Registry, by_name, check_legal
+from ntkalign.values import function
 
 Elementwise = Callable[[Array], Array]
 
@@ -43,6 +44,7 @@ class Activation:
 
     def __post_init__(self) -> None:
         check_legal("activation", self.name)
+        function("function", self.function)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return by_name(self, "ntkalign.networks.activations:ACTIVATIONS")

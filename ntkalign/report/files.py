@@ -183,7 +183,7 @@ def _malformed(stored: Mapping[str, Any], times: int) -> str | None:
         return "no claims"
     loss = stored.get("infinite_width_loss")
     if loss is not None and not (
-        isinstance(loss, list) and len(loss) == times
+        isinstance(loss, list) and (len(loss) == times or not times)  # every flow failed
         and all(isinstance(v, float | int) and math.isfinite(v) for v in loss)
     ):  # fmt: skip
         return f"an infinite_width_loss that is not {times} numbers"

@@ -131,6 +131,8 @@ def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str)
     _shade_outside(axis, widths, max((f.rate.outside for f in findings if f.rate), default=0))
     if _signed(claim):
         axis.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
+    elif not _any_positive(axis):
+        axis.set_yticks([])  # everything failed, or is zero
     else:
         axis.set_yscale("log")
         axis.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(1.3, 0.4)))
@@ -146,6 +148,12 @@ def _decorate(axis: Axes, claim: Claim, findings: Sequence[Finding], title: str)
                 linewidth=1.2,
                 label=f"stated: ${claim.size.symbol}^{{{claim.stated_exponent:g}}}$",
             )  # fmt: skip
+
+
+def _any_positive(axis: Axes) -> bool:
+    """Whether something is drawn that a logarithmic axis can show."""
+    drawn = np.concatenate([np.ravel(line.get_ydata()) for line in axis.lines] or [np.empty(0)])
+    return bool((np.isfinite(drawn) & (drawn > 0)).any())
 
 
 def _shade_outside(axis: Axes, widths: np.ndarray, outside: int) -> None:

@@ -163,6 +163,7 @@ def warnings(result: Verification) -> list[str]:
         f"{', layers ' * bool(row.layers)}{row.layers}: the check proves nothing"
         for row in rows(result.passed_controls)
     ]
+    lines += result.conduct.remarks
     if result.config.get("no_prediction"):
         lines.append(f"no infinite-width prediction: {result.config['no_prediction']}")
     table = result.table

@@ -35,6 +35,7 @@ class Conduct:
         spend: the share of all error probabilities that the last look used.
         relaxations: T in units of the fastest relaxation time 1/‖(η/P) Θ‖_op of a wide network:
             the exponent of Grönwall's factor, on which the bounds in the proofs rest.
+        remarks: what is worth saying of the data.
     """
 
     title: str = "Does it hold at finite width? Boopathy & Fiete (ICML 2022), measured"
@@ -45,6 +46,14 @@ class Conduct:
     looks: int = 1
     spend: float = 1.0
     relaxations: float | None = None
+    remarks: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return vars(self) | {"remarks": list(self.remarks)}
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "remarks", tuple(map(str, self.remarks)))  # JSON has lists
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ class Verification:
     @property
     def config(self) -> dict[str, Any]:
         """Settings, conduct and command as the plain values of report.json."""
-        return self.settings.as_json() | vars(self.conduct) | dict(self.command)
+        return self.settings.as_json() | self.conduct.as_json() | dict(self.command)
 
     @classmethod
     def from_json(

@@ -28,7 +28,6 @@ from ntkalign.values import (
     name_of,
     one_of,
     optional,
-    positive,
     real,
     setting,
     several,
@@ -37,10 +36,17 @@ from ntkalign.values import (
 )  # fmt: skip
 
 MIN_WIDTHS, MIN_SEEDS = 3, 2
-MAX_TOLERANCE = 0.01
+MIN_TOLERANCE, MAX_TOLERANCE = 1e-14, 0.01
+SMALLEST_SHARE = 1e-6
+SHORTEST, LONGEST = 1e-9, 1e12
+"""Times of training."""
+LARGEST_BIAS = 1e6
+"""Beyond it flows multiply what float64 does not hold; as with inputs."""
 SEEDS_END = 2**32  # what a random key can be folded with
 MOST_STEPS = 1000
 """Of a sequence: each is a product after the other, and all of them are kept."""
+MOST_LAYERS, MOST_SEEDS, MOST_POINTS, MOST_DIMENSIONS = 1000, 100_000, 1_000_000, 10_000_000
+"""No machine holds more; what the machine at hand holds is a matter of the run's own guard."""
 
 
 def _activation(name: str, given: Any) -> Activation:
@@ -65,16 +71,27 @@ def _rule(name: str, given: Any) -> Rule:
     return rules.lookup(given)
 
 
-_A_NUMBER = "it is a number of dimensions", "pass a positive number"
+_A_NUMBER = "it is a number of dimensions", "pass a number of 1 or more", MOST_DIMENSIONS
 _SIZES = "a layer has at least one unit", "pass 64,128,256, say"
 _SCALES = "they scale widths", "pass 4,1,2, say"
 _STRIDES = "windows move by it", "pass 2,2, say"
-_SHARE = real("be between 0 and 1", lambda v: 0 < v < 1, "it is a share", "pass 0.95, say")
+_SHARE = real(
+    f"lie between {SMALLEST_SHARE:g} and 1 - {SMALLEST_SHARE:g}",
+    lambda v: SMALLEST_SHARE <= v <= 1 - SMALLEST_SHARE,
+    "it is a share, and several looks divide what it leaves",
+    "pass 0.95, say",
+)
 _TOLERANCE = real(
-    f"be above 0 and at most {MAX_TOLERANCE:g}",
-    lambda v: 0 < v <= MAX_TOLERANCE,
-    "the quantities measured are smaller than one",
+    f"lie between {MIN_TOLERANCE:g} and {MAX_TOLERANCE:g}",
+    lambda v: MIN_TOLERANCE <= v <= MAX_TOLERANCE,
+    "float64 has 16 digits, and the quantities measured are smaller than one",
     "pass 1e-6, say",
+)
+_TIME = real(
+    f"be positive and finite, from {SHORTEST:g} to {LONGEST:g}",
+    lambda v: SHORTEST <= v <= LONGEST,
+    "training runs forward from 0, and float64 tells no other times apart",
+    "pass 10, or leave it out",
 )
 
 
@@ -105,7 +122,7 @@ class Settings:
         "architecture: fully connected, recurrent, or convolutional", "|".join(FAMILIES),
     )  # fmt: skip
     points: int = setting(
-        8, whole(2, "alignment compares pairs of points", "pass 16, say"),
+        8, whole(2, "alignment compares pairs of points", "pass 16, say", MOST_POINTS),
         "P, number of training points", "P",
     )  # fmt: skip
     inputs: int | None = setting(
@@ -121,7 +138,7 @@ class Settings:
         "K, steps of the sequences of rnn (None: 4, or as many as a file has)", "K",
     )  # fmt: skip
     depth: int = setting(
-        3, whole(2, "a network needs a hidden layer", "pass 3, say"),
+        3, whole(2, "a network needs a hidden layer", "pass 3, say", MOST_LAYERS),
         "N, number of weight layers (always 3 of rnn)", "N",
     )  # fmt: skip
     activation: Any = setting(
@@ -152,14 +169,14 @@ class Settings:
         f"{SCALED}|{UNSCALED}",
     )  # fmt: skip
     seeds: int = setting(
-        None, optional(whole(MIN_SEEDS, "intervals come from seeds", "pass 8, say")),
+        None, optional(whole(MIN_SEEDS, "intervals come from seeds", "pass 8, say", MOST_SEEDS)),
         "networks per width (None: 16, of cnn 10)", "S",
     )  # fmt: skip
     first_seed: int = setting(
         0, whole(0, "seeds count from 0", "pass 0"), "number of the first seed", "K"
     )
     time: float | None = setting(
-        None, optional(positive("training runs forward from 0", "pass 10, or leave it out")),
+        None, optional(_TIME),
         "training time in units where the rate η is 1 (None: the linearised loss falls tenfold)",
         "T",
     )  # fmt: skip
@@ -169,7 +186,8 @@ class Settings:
         "rules compared with gradient descent", "NAME,NAME…",
     )  # fmt: skip
     bias_std: float = setting(
-        0.0, real("be at least 0", lambda v: v >= 0, "it is a standard deviation",
+        0.0, real(f"be at least 0 and at most {LARGEST_BIAS:g}",
+                  lambda v: 0 <= v <= LARGEST_BIAS, "it is a standard deviation",
                   "pass 0 or 0.1, say"),
         "standard deviation of the biases at time 0", "B",
     )  # fmt: skip

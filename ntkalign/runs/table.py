@@ -7,6 +7,7 @@ called: only numbers may be missing, and a rule called NA or 1 keeps its name.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterable
 
 import pandas as pd
@@ -46,11 +47,14 @@ def read_table(content: bytes) -> pd.DataFrame:
         ValueError: if it holds no table of this kind.
     """
     try:
-        table = pd.read_csv(
-            io.BytesIO(content), dtype=TYPES, keep_default_na=False,
-            na_values={column: [""] for column in NUMBERS}, encoding="utf-8",
-        )  # fmt: skip
-    except (TypeError, OverflowError) as error:  # a layer of 1.5, a width of twenty digits
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            table = pd.read_csv(
+                io.BytesIO(content), dtype=TYPES, keep_default_na=False,
+                na_values={column: [""] for column in NUMBERS}, encoding="utf-8",
+            )  # fmt: skip
+    # a layer of 1.5, a width of twenty digits
+    except (TypeError, OverflowError, RuntimeWarning) as error:
         raise ValueError(f"numbers that are none of their column's: {error}") from None
     if list(table.columns) != list(Row._fields):
         raise ValueError(f"columns {', '.join(table.columns)}, not {', '.join(Row._fields)}")

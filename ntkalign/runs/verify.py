@@ -16,6 +16,7 @@ import pandas as pd
 from ntkalign.cells.infinite_width import Predictions
 from ntkalign.cells.trained import FILE as TRAINED
 from ntkalign.cells.trained import Trained
+from ntkalign.cells.work import of_ones_own
 from ntkalign.claims.catalogue import OURS
 from ntkalign.claims.claim import MAIN
 from ntkalign.claims.regime import Regime
@@ -158,6 +159,7 @@ def verify(
                 looks=look.number,
                 spend=look.spend,
                 relaxations=relaxations,
+                remarks=data.remarks,
             ),
             environment=here.ended(
                 seconds=clock.monotonic() - began,
@@ -268,6 +270,8 @@ def _timed(
             raise
         # such networks fail, each with its reason
         return settings, choose(settings.time, None), None
+    except Exception as error:
+        raise of_ones_own(error, settings.family.activation, {}) from error
     settings = replace(settings, time=settings.time or scales.until())
     assert settings.time is not None
     return settings, choose(settings.time, scales.fastest), settings.time / scales.fastest

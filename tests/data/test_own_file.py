@@ -34,17 +34,17 @@ def test_a_damaged_archive_is_refused(tmp_path):
     content = bytearray(path.read_bytes())
     content[130:180] = bytes(50)  # inside the first array
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"got a damaged archive"):
+    with pytest.raises(InputError, match=r"got a damaged archive: Bad CRC-32"):
         load(str(path), points=4)
 
 
 FILE_MESSAGES = {
     "nothing": r"no such file; .* do: check the path",
-    "names": r"a file without arrays named x and y; .* numpy\.savez",
+    "names": r"an archive without the array x; .* numpy\.savez",
     "pickled": r"pickled objects, which are never loaded",
     "not-npz": r"something that is not an npz archive",
     "one-array": r"something that is not an npz archive",
-    "flat": r"y of shape \(4,\) and type float64",
+    "labels": r"labels y of shape \(4,\) and type int64; .* numpy\.unique\(y\)\) - 1/3, one-hot",
     "text": r"x of shape \(4, 3\) and type <U",
     "rows": r"4 rows of x and 3 of y",
     "few": r"points \(4\) must be at most 3; got 4; because .* has no more points",
@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, kind):
             np.save(file, X)
     elif kind != "nothing":
         arrays = {
-            "flat": (X, Y[:, 0]), "text": (X.astype(str), Y), "rows": (X, Y[:3]),
+            "labels": (X, np.array([5, 0, 5, 7])), "text": (X.astype(str), Y), "rows": (X, Y[:3]),
             "few": (X[:3], Y[:3]), "nan": (bad_x, Y), "inf": (X, bad_y),
             "constant": (X, np.ones((4, 2))), "twice": (double, Y),
         }  # fmt: skip
