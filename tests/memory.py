@@ -8,10 +8,9 @@ only above a bound.
 
 from __future__ import annotations
 
-import ctypes
 from pathlib import Path
 
-import jax
+from ntkalign.programs import forget
 
 BOUND = 1000 * 2**20
 """Bytes. An empty process takes 400 to 600 MB; the programs of one costly test up to 1000 MB."""
@@ -30,7 +29,4 @@ def forget_programs(bound: int = BOUND) -> None:
     """Forget all compiled programs if the process takes more than the bound."""
     if resident() <= bound:
         return
-    jax.clear_caches()
-    library = ctypes.CDLL(None)
-    if hasattr(library, "malloc_trim"):
-        library.malloc_trim(0)
+    forget()

@@ -13,6 +13,7 @@ from ntkalign.cells.specification import Measure, Specification
 from ntkalign.errors import InputError, raised_in, said_by
 from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.precision import in_float64
+from ntkalign.programs import tidy
 from ntkalign.quantities.catalogue import QUANTITIES
 from ntkalign.rules import RULES
 
@@ -41,6 +42,8 @@ def measured(measure: Measure, specification: Specification, needs: Needs) -> li
         return not_measured(specification, needs, str(error) or "out of memory")
     except Exception as error:
         raise of_ones_own(error, specification.family.activation, needs) from error
+    finally:
+        tidy()
 
 
 def not_measured(specification: Specification, needs: Needs, reason: str) -> list[Row]:

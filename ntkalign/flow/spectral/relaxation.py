@@ -23,7 +23,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -258,7 +257,7 @@ class Relaxation:
             new = self.feedback(replace(seen, weights=moving), self.errors(e), self.cache)
             used = self.activity(seen)
             new_z = signal_rows(self.network, now.preactivations)
-            changes.append(float(_change(new, signals, new_z[-2], z[-2], initial[-2])))
+            changes.append(_change(new, signals, new_z[-2], z[-2], initial[-2]))
             signals, z = new, new_z
             del now, seen, moving, new, new_z  # large: not to be kept beside the next ones
             if not math.isfinite(changes[-1]):
@@ -277,7 +276,7 @@ class Relaxation:
         else:
             raise TooLongError
         left = float(size_of_last(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0))
-        left = max(left, float(_tails(signals, z, initial, jnp.asarray(last_coefficients(n)))))
+        left = max(left, _tails(signals, z, initial, last_coefficients(n)))
         if left > allowed:
             raise TooCoarseError(PanelGuess(panel, e, self.cache.memory, signals, z), left, allowed)
         return SolvedPanel(
@@ -316,18 +315,18 @@ class Relaxation:
         return self.y - base.error + moved.reshape(e.shape)
 
 
-@jax.jit
-def _change(new: Signals, old: Signals, new_z: Array, z: Array, z0: Array) -> Array:
+def _change(new: Signals, old: Signals, new_z: Array, z: Array, z0: Array) -> float:
     """Relative changes of G_1, which sees all layers, of e = G_N, and of z_{N−1} − z_{N−1}(0)."""
-    shares = [_share(new[i] - old[i], new[i]) for i in (0, -1)]
-    return jnp.max(jnp.stack([*shares, _share(new_z - z, _since(new_z, z0))]))
+    parts = [(_rows(new[i]) - _rows(old[i]), _rows(new[i])) for i in (0, -1)]
+    parts.append((_rows(new_z) - _rows(z), _since(_rows(new_z), _rows(z0))))
+    return float(np.max([_share(*part) for part in parts]))  # NaN if one is
 
 
-@jax.jit
-def _tails(signals: Signals, z: Any, z0: Any, last: Array) -> Array:
+def _tails(signals: Signals, z: Signals, z0: Signals, last: Float[np.ndarray, "2 n"]) -> float:
     """The largest relative tail of a layer's feedback, and of z_l − z_l(0)."""
-    values = [*signals, *map(_since, z, z0)]
-    return jnp.max(jnp.stack([_share(last @ v.reshape(last.shape[1], -1), v) for v in values]))
+    values = [*map(_rows, signals), *map(_since, map(_rows, z), map(_rows, z0))]
+    flat = [v.reshape(last.shape[1], -1) for v in values]
+    return float(np.max([_share(np.einsum("cn,nk->ck", last, v), v) for v in flat]))
 
 
 def _not_none(motion: Motion | WholeMotion | None) -> Motion | WholeMotion:
@@ -335,10 +334,22 @@ def _not_none(motion: Motion | WholeMotion | None) -> Motion | WholeMotion:
     return motion
 
 
-def _since(z: Array, z0: Array) -> Array:
+# Sums over all entries are NumPy's: XLA's depend, in the last bit, on how many cores it sees.
+
+
+def _rows(signal: Array) -> np.ndarray:
+    return np.asarray(signal)
+
+
+def _since(z: np.ndarray, z0: np.ndarray) -> np.ndarray:
     return (z.reshape(-1, *z0.shape) - z0[None]).reshape(z.shape)
 
 
-def _share(part: Array, whole: Array) -> Array:
-    size = jnp.sqrt(jnp.sum(whole**2))
-    return jnp.where(size == 0, 0.0, jnp.sqrt(jnp.sum(part**2)) / jnp.where(size == 0, 1.0, size))
+def _share(part: np.ndarray, whole: np.ndarray) -> float:
+    """‖part‖/‖whole‖; 0 of nothing."""
+    size = _size(whole)
+    return _size(part) / size if size else 0.0
+
+
+def _size(values: np.ndarray) -> float:
+    return math.sqrt(np.sum(np.square(values)))
