@@ -29,7 +29,7 @@ MADE_BY_A_RUN = {
     "plots/", "cells/", "store.sqlite", "runs/", "report.md", "report.html", "report.json",
     "measurements.csv", "trained.sqlite",
     "history.csv", "history.csv.gz", "alignment.csv", "curve.csv", "runs.csv", "train_after.csv",
-    "steps.csv", "updates.csv",
+    "steps.csv", "updates.csv", "differences.csv",
 }  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,8 @@ def run_reproduction(flags: VerifyFlags) -> int:
     """
     folder, strict = folder_of(flags.reproduce), flags.strict
     report = load_report(folder)
+    if report.partial is not None:
+        raise _no_report(flags.reproduce, "that of a part of a run")
     refuse_other_settings(flags, report.settings)
     refuse_what_is_not_here(report)
     settings = settings_again(flags, report)
@@ -62,6 +63,8 @@ def run_reproduction(flags: VerifyFlags) -> int:
         )  # fmt: skip
     except IncompleteRunError as error:
         failed = error
+    if flags.dry_run:
+        return 0
     found = Reproduction.of(folder, flags.out)
     console = terminal()
     print_reproduction(found, console)
@@ -82,29 +85,20 @@ def folder_of(given: Any) -> Path:
         The folder.
 
     Raises:
-        InputError: if it is another file, or none; or the report of a part of a run.
+        InputError: if it is another file, or none.
     """
     path = Path(given)
     folder = path if path.is_dir() else path.parent
-    got = None
     if not (folder / JSON).is_file() or path.name not in (JSON, folder.name):
-        got = "another file" if path.exists() else "no such file"
-    else:
-        got = "that of a part of a run" if _is_partial(folder / JSON) else None
-    if got is not None:
-        raise InputError(
-            "reproduce", given, must=f"be the {JSON} of a run that was finished", got=got,
-            because="its settings are run again", do=f"pass DIR/{JSON}",
-        )  # fmt: skip
+        raise _no_report(given, "another file" if path.exists() else "no such file")
     return folder
 
 
-def _is_partial(path: Path) -> bool:
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return False  # whoever loads it says so
-    return isinstance(stored, dict) and bool(stored.get("partial"))
+def _no_report(given: Any, got: str) -> InputError:
+    return InputError(
+        "reproduce", given, must=f"be the {JSON} of a run that was finished", got=got,
+        because="its settings are run again", do=f"pass DIR/{JSON}",
+    )  # fmt: skip
 
 
 def refuse_other_settings(flags: VerifyFlags, settings: Settings) -> None:

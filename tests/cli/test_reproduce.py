@@ -95,11 +95,11 @@ def test_a_run_is_reproduced_and_what_is_planted_is_found(
 def test_settings_claims_and_the_look_are_those_of_the_report(tmp_path, asked):
     path = report(
         tmp_path / "old", conduct=Conduct(until_decided=True, looks=3, spend=0.125), depth=4,
-        bias_std=0.1, first_seed=5, bottleneck=2, command={"preset": "deep"},
+        bias_std=0.1, bottleneck=2, command={"preset": "deep"},
     )  # fmt: skip
     assert main(["verify", "--reproduce", str(path), "--out", str(tmp_path / "new")]) == 0
     ((flags, settings, how),) = asked
-    assert (settings.depth, settings.bias_std, settings.first_seed) == (4, 0.1, 5)
+    assert (settings.depth, settings.bias_std) == (4, 0.1)
     assert (settings.bottleneck, settings.time, settings.seeds) == (2, 1.0, 8)
     assert (settings.inputs, settings.outputs) == (None, 1)  # digits have their inputs
     assert how["spent"] == (3, 0.125)
@@ -149,6 +149,15 @@ def test_held_out_points_are_the_reports(tmp_path, asked, capsys):
     assert asked == []
 
 
+def test_the_plan_is_shown_and_nothing_is_compared(tmp_path, capsys, monkeypatch):
+    path = report(tmp_path / "old")
+    monkeypatch.setattr(reproduce, "run_verification", lambda *given, **how: print("plan") or 0)
+    words = ["--reproduce", str(path), "--dry-run", "--out", str(tmp_path / "new")]
+    assert main(["verify", *words]) == 0
+    assert capsys.readouterr().out == "plan\n"
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_script_reproduces_the_claims_of_the_report(tmp_path, asked):
     path = report(tmp_path / "old")
     words = ["--reproduce", str(path), "--out", str(tmp_path / "new")]
@@ -169,7 +178,8 @@ def test_what_is_no_whole_report_is_refused(what, got, tmp_path, asked, capsys):
         path = path.rename(path.with_name("copy.json"))
     elif what == "a part":
         stored = json.loads(path.read_text())
-        path.write_text(json.dumps(stored | {"partial": {"reason": "stopped"}}))
+        part = {"reason": "stopped", "finished": 1, "wanted": 2, "missing": [], "in_short": []}
+        path.write_text(json.dumps(stored | {"partial": part}))
     else:
         path = tmp_path / "empty"
         path.mkdir()
