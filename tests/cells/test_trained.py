@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import re
 import shutil
@@ -17,9 +18,10 @@ from ntkalign.cells.trained import FILE, Trained
 from ntkalign.cli.main import main
 from ntkalign.files import CannotWriteError
 from ntkalign.rules import ALIGN_ADA, NORMAL
-from ntkalign.runs.database import FILE as STORE
+from ntkalign.runs import suite
+from ntkalign.runs.fingerprint import DECIDING_FLOWS, package, sources
 from tests.cases import needs_dense
-from tests.runs.test_store import SETTINGS, needs, one, same
+from tests.runs.test_store import SETTINGS, made_up, needs, one, same
 
 FIRST = needs(normal="weight-drift", align_ada="weight-drift")
 LATER = needs(
@@ -115,23 +117,25 @@ def test_a_file_that_is_none_is_said(tmp_path, caplog):
     assert "cannot be read (file is not a database): networks are trained again" in caplog.text
 
 
-def test_a_run_whose_store_is_gone_measures_what_was_kept(tmp_path, trained):
-    settings = Settings(
-        data="sphere", points=2, widths=(4, 8, 16), seeds=2, depth=2, time=1.0,
-        rules=("align-zero",),
-    )  # fmt: skip
+def test_a_run_says_where_networks_are_kept_and_a_fresh_one_finds_none(tmp_path, monkeypatch):
+    told = []
 
-    def run(**more):
-        trained.clear()
-        return verify(settings, claims=["alignment-score"], cells=tmp_path, **more).table
+    def measure(specification, needs, **given):
+        told.append(given)
+        return made_up([])(specification, needs)
 
-    first, count = run(keep_trained=True), len(trained)
-    assert count >= 6
-    (tmp_path / STORE).unlink()
-    assert run(keep_trained=True).equals(first)
-    assert not trained
-    assert run(keep_trained=True, fresh=True).equals(first)
-    assert len(trained) == count
+    monkeypatch.setattr(suite, "measure_cell", measure)
+    settings = Settings(data="sphere", points=2, widths=(4, 8, 16), seeds=2, depth=2, time=1.0)
+    claims = ["alignment-score"]
+    verify(settings, claims=claims)
+    assert not any(told)  # the control
+    for fresh in (False, True):
+        told.clear()
+        folder = tmp_path / str(fresh)
+        verify(settings, claims=claims, cells=folder, fresh=fresh, keep_trained=True)
+        (kept,) = {given["trained"] for given in told}
+        assert (kept.path, kept.fresh) == (folder / FILE, fresh)
+        assert json.loads(kept.context)["sources"] == sources(package(), DECIDING_FLOWS)
 
 
 def test_where_nothing_could_be_kept_it_is_refused(tmp_path, capsys):
