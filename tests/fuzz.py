@@ -141,7 +141,8 @@ NUMBERS = (
 )  # fmt: skip
 WORDS = (
     "", " ", "x", "--", "-", "-1", "[bold]", "[/]", "<script>", "%s", "{0}", "\\", "'", '"', "\t",
-    "ü", "\u202e", "\ud800", "💥", "a" * 5000, "../..", "/", "/dev/null", "~", ".npz", "a,b", "None",
+    "ü", "\u202e", "\ud800", "💥", "a" * 5000, "../..", "/", "/dev/null", "~", ".npz", "a,b",
+    "None",
     "normal", "align-zero", "align-zero,align-zero", "tanh", "digits", "sphere", "add", "kmnist",
     "rnn", "cnn", "auto", "dense", "deep", "zero", "proposition-1", "lemma-1", "unscaled",
 )  # fmt: skip
@@ -189,7 +190,11 @@ def points_file(rng: np.random.Generator) -> Case:
         if rng.random() < 0.1:
             array = array[: rng.integers(0, 7)]
         if rng.random() < 0.1:
-            array = np.round(array[:, 0]).clip(-5, 5).astype(rng.choice(["i8", "f8", "u1"]))
+            array = (
+                np.nan_to_num(np.round(array[:, 0]))
+                .clip(0, 5)
+                .astype(rng.choice(["i8", "f8", "u1"]))
+            )
         stored = io.BytesIO()
         np.save(stored, array)
         members[f"{name}.npy"] = stored.getvalue()

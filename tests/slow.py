@@ -79,7 +79,10 @@ SLOW = (
     "test_examples.py::test_the_quantity_of_the_examples_is_one",
     "cli/test_plugins.py::test_all_of_a_run_may_be_ones_own",
     "cli/test_plugins.py::test_what_is_measured_by_a_rule_of_ones_own_is_not_stored",
+    "cli/test_inputs.py::test_inputs_from_the_field",
+    "cli/test_inputs.py::test_where_every_flow_fails",
     # other processes
+    "cli/test_inputs.py::test_what_can_be_printed_is",
     "training/test_trainer.py::test_a_run_that_is_killed_goes_on",
     "training/test_trainer.py::test_points_that_come_in_stretches_give_the_same_bits",
     "test_precision.py::test_every_entry_computes_what_it_does_in_float64_for_good",

@@ -260,7 +260,8 @@ def progress(runs: int) -> Iterator[Callable[[Item, Moment], None]]:
         What is told of each moment.
     """
     columns = (
-        bars.TextColumn("{task.description}", markup=False), bars.BarColumn(), bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.description}", markup=False), bars.BarColumn(),
+        bars.MofNCompleteColumn(),
         bars.TimeElapsedColumn(), bars.TimeRemainingColumn(),
     )  # fmt: skip
     screen = Console(stderr=True)

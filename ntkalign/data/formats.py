@@ -119,7 +119,7 @@ def npz_array(path: Path, each: tuple[int, ...]) -> UInt8[np.ndarray, "n ..."]:
 
 @dataclass(frozen=True)
 class Header:
-    """What an array says of itself: the kind of its numbers, its shape, whether columns go first."""
+    """What an array says of itself: its numbers' kind, its shape, its order."""
 
     kind: str
     shape: tuple[int, ...]

@@ -61,8 +61,9 @@ def read_points(
         path: an ``.npz`` file with arrays ``x`` and ``y`` whose rows are points. For ``mlp`` they
             are (P, d) and (P, C); for ``rnn`` x is (P, K, d), or (P, K) if d = 1, and y is
             (P, K, c), or (P, K) if c = 1; for ``cnn`` x is (P, H, W, c), or (P, H, W) if c = 1,
-            and y is as for ``mlp``. Whole numbers (P,) are labels, and refused. Targets (P, K·c) of sequences are refused: they could as well be one
-            answer to a whole sequence.
+            and y is as for ``mlp``. Whole numbers (P,) are labels, and
+            refused. Targets (P, K·c) of sequences are refused: they could as well be one answer to
+            a whole sequence.
         network: ``mlp``, ``rnn`` or ``cnn``.
         steps: K, for ``rnn``; that of the file if left out.
 

@@ -16,7 +16,7 @@ from ntkalign.errors import InputError
 SMALLEST, LARGEST = 1e-6, 1e6
 """The largest entry of inputs, and of targets, lies between these."""
 USUAL = 10.0
-"""Inputs whose root mean square is more than this, or less than one over this, are remarked upon."""
+"""Of a root mean square of inputs that is more, or less than one over this, something is said."""
 
 
 def check_points(name: str, x: np.ndarray, y: np.ndarray, rows: int | None = None) -> None:
@@ -59,7 +59,7 @@ def check_points(name: str, x: np.ndarray, y: np.ndarray, rows: int | None = Non
             )  # fmt: skip
     seen: dict[bytes, int] = {}
     for row, values in enumerate(x):
-        digest = hashlib.sha256(np.ascontiguousarray(values + 0.0)).digest()  # −0 is 0
+        digest = hashlib.sha256(np.ascontiguousarray(values + 0.0).tobytes()).digest()  # −0 is 0
         first = seen.setdefault(digest, row)
         if first != row:
             raise bad(

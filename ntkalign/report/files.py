@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from ntkalign.cells.cell import OK
 from ntkalign.claims.catalogue import CLAIMS
 from ntkalign.claims.claim import MAIN, Claim, Kind, Question
 from ntkalign.claims.regime import Regime
@@ -138,7 +139,9 @@ def load_report(folder: Path) -> Verification:
         stored = json.loads((folder / JSON).read_text(encoding="utf-8"))
         content = (folder / TABLE).read_bytes()
         table = read_table(content)
-        times = losses(table).shape[1]
+        times: int | None = losses(table).shape[1]
+        if not times and (table["status"] != OK).any():
+            times = None
     except ValueError as error:
         raise bad(f"something unreadable ({str(error).splitlines()[0]})") from None
     if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
@@ -170,8 +173,8 @@ def load_report(folder: Path) -> Verification:
         raise bad(f"a damaged one ({type(error).__name__}: {error})") from None
 
 
-def _malformed(stored: Mapping[str, Any], times: int) -> str | None:
-    """What of a stored report is not of its kind, if anything is."""
+def _malformed(stored: Mapping[str, Any], times: int | None) -> str | None:
+    """What of a stored report is not of its kind; ``times`` is None where no flow has a loss."""
     for name, kind in (("config", dict), ("environment", dict), ("claims", list),
                        ("controls", list)):  # fmt: skip
         if not isinstance(stored.get(name), kind):
@@ -183,7 +186,7 @@ def _malformed(stored: Mapping[str, Any], times: int) -> str | None:
         return "no claims"
     loss = stored.get("infinite_width_loss")
     if loss is not None and not (
-        isinstance(loss, list) and (len(loss) == times or not times)  # every flow failed
+        isinstance(loss, list) and (times is None or len(loss) == times)
         and all(isinstance(v, float | int) and math.isfinite(v) for v in loss)
     ):  # fmt: skip
         return f"an infinite_width_loss that is not {times} numbers"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -46,14 +46,7 @@ class Conduct:
     looks: int = 1
     spend: float = 1.0
     relaxations: float | None = None
-    remarks: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return vars(self) | {"remarks": list(self.remarks)}
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "remarks", tuple(map(str, self.remarks)))  # JSON has lists
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ class Verification:
     @property
     def config(self) -> dict[str, Any]:
         """Settings, conduct and command as the plain values of report.json."""
-        return self.settings.as_json() | self.conduct.as_json() | dict(self.command)
+        return self.settings.as_json() | vars(self.conduct) | dict(self.command)
 
     @classmethod
     def from_json(

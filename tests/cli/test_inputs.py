@@ -169,12 +169,11 @@ def test_names_are_printed_as_they_are(capsys):
     assert capsys.readouterr().out == "run [lr=0.1]/k [bold]x[/bold] :smile:\n"
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
-def test_what_can_be_printed_is(encoding):
+def test_what_can_be_printed_is():
     code = "from ntkalign.cli.main import main; raise SystemExit(main(['claims']))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=False,
-        env={"PYTHONIOENCODING": encoding, "PATH": "", "PYTHONPATH": str(Path.cwd())},
+        env={"PYTHONIOENCODING": "latin-1", "PATH": "", "PYTHONPATH": str(Path.cwd())},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert b"proposition-1" in done.stdout

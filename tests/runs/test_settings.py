@@ -48,9 +48,9 @@ from ntkalign.runs.settings import PRESETS, preset
         ({"time": float("nan")}, r"time \(nan\) must be positive and finite"),
         ({"bias_std": -0.1}, r"bias_std \(-0\.1\) must be at least 0"),
         ({"engine": "dence"}, r"engine \(dence\) must be one of auto, .* did you mean 'dense'\?"),
-        ({"tolerance": 0.0}, r"tolerance \(0\.0\) must be above 0 and at most 0\.01"),
-        ({"tolerance": 0.05}, r"tolerance \(0\.05\) must be above 0 and at most 0\.01"),
-        ({"confidence": 1.0}, r"confidence \(1\.0\) must be between 0 and 1"),
+        ({"tolerance": 0.0}, r"tolerance \(0\.0\) must lie between 1e-14 and 0\.01"),
+        ({"tolerance": 0.05}, r"tolerance \(0\.05\) must lie between 1e-14 and 0\.01"),
+        ({"confidence": 1.0}, r"confidence \(1\.0\) must lie between 1e-06 and 1 - 1e-06"),
         ({"bottleneck": 0}, r"bottleneck \(0\) must be at least 1"),
     ],
 )
