@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import ctypes
 from threading import Lock
-from typing import Any
 
 import jax
 import jax.monitoring
@@ -55,13 +54,13 @@ class Programs:
         forget()
         return True
 
-    def _notice(self, event: str, _seconds: float, **_told: Any) -> None:
+    def _notice(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
         self.compiled += event == _COMPILED
 
 
 def forget() -> None:
     """Forget all programs now, and hand the freed memory back: the C library would keep it."""
-    jax.clear_caches()
+    jax.clear_caches()  # type: ignore[no-untyped-call]
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
