@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test test-fast test-deep test-gpu lint bench coverage truth mutants kernels-jax lock docs docs-experiments figures clean
+.PHONY: verify test test-fast test-deep test-gpu test-kills test-runs lint bench bench-runs coverage truth mutants kernels-jax lock docs docs-experiments figures clean
 
 verify: .venv/ready
 	$(BIN)/ntkalign verify
@@ -23,6 +23,19 @@ test-deep: .venv/ready
 # A GPU against the CPU; skips where JAX has no GPU (pip install 'ntkalign[gpu]').
 test-gpu: .venv/ready
 	$(BIN)/pytest -m gpu tests/test_gpu.py
+
+# Commands killed and stopped at random moments, which go on and must lose nothing; 25 minutes.
+test-kills: .venv/ready
+	$(BIN)/python -m tests.kills verify --made-up --kills 50
+	$(BIN)/python -m tests.kills verify --kills 10
+	$(BIN)/python -m tests.kills experiment --kills 8
+	$(BIN)/python -m tests.kills stop --made-up --kills 20
+
+# Bad input at random, 500 networks in one process, the same networks on one core and on all.
+test-runs: .venv/ready
+	$(BIN)/python -m tests.fuzz --cases 1000
+	$(BIN)/python -m tests.creep --networks 500
+	$(BIN)/python -m tests.cores --widths 64,256
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -59,6 +72,11 @@ mutants: .venv/ready
 coverage: .venv/ready
 	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/coverage.py --drift
+
+# What runs took beside what they were estimated to take, and a sweep on 1, 2 and 4 workers.
+bench-runs: .venv/ready
+	$(BIN)/python benchmarks/estimates.py
+	$(BIN)/python benchmarks/workers.py
 
 truth: .venv/ready
 	$(BIN)/python benchmarks/truth.py measure --out truth
