@@ -27,6 +27,7 @@ from ntkalign.report.terminal import partial_line, regime, summary
 from ntkalign.runs.last_words import last_words
 from ntkalign.runs.partial import SoFar
 from ntkalign.runs.record import Verification
+from ntkalign.runs.schedulers.base import Scheduler
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.suite import THEORY, Suite, check_held_out, kernel_suite
 from ntkalign.runs.sweep import Progress
@@ -68,8 +69,9 @@ def run_verification(
     so_far = SoFar()
     with (
         use(flags.device),
-        last_words(partial(keep_partial, so_far, flags)),
         chosen(flags.workers, flags.scheduler) as scheduler,
+        last_words(partial(_ended, scheduler)),
+        last_words(partial(keep_partial, so_far, flags)),  # said first
     ):
         result = with_progress(
             lambda progress: verify(
@@ -91,6 +93,8 @@ def run_verification(
         with Console(stderr=True).status("drawing the plots"):
             page = write_report(result, flags.out)
     print_result(result, console)
+    for remark in scheduler.remarks():
+        console.print(remark, highlight=False, markup=False, soft_wrap=True)
     say_where(console, result, page)
     if flags.keep_trained:
         size = (flags.out / FILE).stat().st_size if (flags.out / FILE).exists() else 0
@@ -103,6 +107,12 @@ def run_verification(
         )
     undone = [f for f in result.claims if f.verdict != "holds"]
     return 1 if flags.strict and (undone or result.passed_controls) else 0
+
+
+def _ended(scheduler: Scheduler) -> str:
+    """No worker outlives the command."""
+    scheduler.close()
+    return ""
 
 
 def _refuse_far_disks(flags: VerifyFlags) -> None:

@@ -110,6 +110,10 @@ class Scheduler(abc.ABC):
             SchedulerLostError: if no worker is left and none will come.
         """
 
+    def remarks(self) -> list[str]:
+        """What somebody should know of how the jobs were done, a line each."""
+        return []
+
     @abc.abstractmethod
     def close(self) -> None:
         """End what was started: workers that are in the middle of something, too. Idempotent."""

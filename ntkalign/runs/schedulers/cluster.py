@@ -163,6 +163,10 @@ class Cluster(Scheduler):
         finally:
             self._give_up(sent)
 
+    def remarks(self) -> list[str]:
+        """Which workers got nothing, and why."""
+        return [f"worker {where} was not used: {why}" for where, why in self.refused.items()]
+
     def close(self) -> None:
         """End what was started, and leave the cluster as it was found, but for its open jobs.
 

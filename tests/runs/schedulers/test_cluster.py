@@ -201,6 +201,9 @@ def test_a_worker_that_computes_otherwise_gets_nothing(fleet, tmp_path):
         bad = fleet.worker(address, "bad", other)
         running = Running(scheduler, [hold(tmp_path, "one", 2.0), hold(tmp_path, "two", 1.0)])
         (reason,) = wait_for(lambda: [*scheduler.refused.values()], "a refusal")
+        (remark,) = scheduler.remarks()
+        assert remark.startswith("worker tcp://")
+        assert remark.endswith(f" was not used: {reason}")
         assert reason == "CUBLAS_WORKSPACE_CONFIG is :16:8 instead of none"
         go(tmp_path, "one", "two")
         assert {one.result for one in running.all().values()} == {good.pid}
