@@ -52,7 +52,9 @@ def changes(old: Path, new: Path) -> Iterator[str]:
     if not (old / JSON).is_file():
         yield "it is new"
         return
-    yield from _changed_numbers(*(read_table(folder / TABLE) for folder in (old, new)))
+    yield from _changed_numbers(
+        *(read_table((folder / TABLE).read_bytes()) for folder in (old, new))
+    )
     yield from changed_verdicts(*(_report(folder) for folder in (old, new)))
     drawn = [{plot.name for plot in (folder / PLOTS).glob("*.svg")} for folder in (old, new)]
     yield from (f"plot {name} is gone" for name in sorted(drawn[0] - drawn[1]))

@@ -12,8 +12,10 @@ import functools
 import hashlib
 import json
 import sys
+import tempfile
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -64,6 +66,7 @@ from ntkalign.cells.cell import Cell  # noqa: E402
 from ntkalign.cells.flow import Trial, measure_cell  # noqa: E402
 from ntkalign.cells.infinite_width import Sweep, outputs_at_0, predictions  # noqa: E402
 from ntkalign.cells.kernels import held_out, prepare  # noqa: E402
+from ntkalign.cells.trained import Trained  # noqa: E402
 from ntkalign.data.catalogue import Data  # noqa: E402
 from ntkalign.flow.initial_state import InitialState  # noqa: E402
 from ntkalign.kernels.analytic import infinite_width_kernels  # noqa: E402
@@ -160,6 +163,16 @@ def of_recurrent():
     return seen.output, direct, network.outer(signals, seen.activities), moves, again.output
 
 
+def kept():
+    """A flow that was kept and is read again."""
+    rule, trial = RULES["normal"], Trial.of(ONE)
+    with tempfile.TemporaryDirectory() as folder:
+        trained = Trained(Path(folder) / "trained.sqlite", "")
+        trained.keep(ONE, rule, trial.run(rule))
+        found = trained.find(ONE, trial.problem, rule, (rule,))
+    return found[0].observe()
+
+
 def entries():
     """Every entry by name, as a function without arguments."""
     biased = Family(3, ACTIVATIONS["gelu"], bias_std=0.3)
@@ -216,6 +229,7 @@ def entries():
             predictions(biased, Sweep(DATA, (0.5, 1.0), (8,), (0, 1), "shared")).loss
         ),
         "trial": lambda: Trial.of(ONE).run(RULES["normal"])[0].output,
+        "kept": kept,
         "cell": lambda: rows(measure_cell(ONE, NEEDS)),
         "held out": lambda: held_out(RULES["normal"], 3, 4).feedback(
             passed()[1], passed()[1], (), double(Y)

@@ -80,7 +80,7 @@ SLOW = (
     "cli/test_plugins.py::test_all_of_a_run_may_be_ones_own",
     "cli/test_plugins.py::test_what_is_measured_by_a_rule_of_ones_own_is_not_stored",
     "cli/test_inputs.py::test_inputs_from_the_field",
-    "cli/test_inputs.py::test_where_every_flow_fails",
+    "cli/test_inputs.py::test_where_every_flow_fails_there_is_a_report_all_the_same",
     # other processes
     "cli/test_inputs.py::test_what_can_be_printed_is",
     "training/test_trainer.py::test_a_run_that_is_killed_goes_on",
@@ -88,9 +88,9 @@ SLOW = (
     "test_precision.py::test_every_entry_computes_what_it_does_in_float64_for_good",
     "test_precision.py::test_the_users_own_computation_stays_as_it_is",
     "test_precision.py::test_without_scopes_every_entry_would_compute_something_else",
-    "runs/schedulers/test_cluster.py::test_networks_are_the_same_bit_for_bit",
-    "runs/schedulers/test_cluster.py::test_a_worker_above_its_memory_limit",
-    "runs/schedulers/test_cluster.py::test_local_workers_have_this_process",
+    "runs/schedulers/test_cluster.py::test_networks_are_the_same_bit_for_bit_as_in_this_process",
+    "runs/schedulers/test_cluster.py::test_a_worker_above_its_memory_limit_is_killed_and_costs_its_job",
+    "runs/schedulers/test_cluster.py::test_local_workers_have_this_process_s_switches_and_end_with_it",
     "test_layers.py",
     "test_wheel.py",
 )

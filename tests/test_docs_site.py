@@ -26,7 +26,9 @@ NOTEBOOKS = {
     "alignment": "Alignment during training",
     "new_rule": "A new learning rule in ten minutes",
 }
-UNTOLD = {"cells", "cli", "experiments", "version", "values", "__main__"}
+UNTOLD = {
+    "cells", "cli", "experiments", "files", "machine", "programs", "version", "values", "__main__",
+}  # fmt: skip
 """Of the package's folders and files: what nobody imports to use it."""
 
 

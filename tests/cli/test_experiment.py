@@ -362,7 +362,8 @@ def test_an_interrupted_command_goes_on(capsys, tmp_path, monkeypatch):
         assert experiment(*ADD, "--out", tmp_path / "cut") == 130
     err = capsys.readouterr().err
     assert err == (
-        "ntkalign experiment: interrupted; finished networks are kept, run again to go on\n"
+        "ntkalign experiment: interrupted; 0 of 1 runs are finished and kept, with a partial "
+        f"report, in {tmp_path / 'cut'}; run again to go on\n"
     )
     assert not (tmp_path / "cut" / "history.csv").exists()
     assert experiment(*ADD, "--out", tmp_path / "cut") == 0

@@ -78,13 +78,20 @@ def after():
 """
 
 
+MODULE = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # whatever the tests' shell ignores
+runpy.run_module("ntkalign", run_name="__main__", alter_sys=True)
+"""
+
+
 def started(program, *, ignored=False, **more):
     """A process that has begun its command."""
-    answer = signal.SIG_IGN if ignored else signal.SIG_DFL  # whatever the tests' shell ignores
+    answer = "SIG_IGN" if ignored else "SIG_DFL"  # whatever the tests' shell ignores
+    before = f"import signal; signal.signal(signal.SIGINT, signal.{answer})"
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{BEGIN}{program}\nbegin(command, 'prog run')"], cwd=ROOT,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, answer), **more,
+        [sys.executable, "-c", f"{before}\n{BEGIN}{program}\nbegin(command, 'prog run')"], cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,
     )  # fmt: skip
     assert process.stdout.readline() == "ready\n"
     return process
@@ -131,9 +138,8 @@ def test_what_was_ignored_before_is_still_ignored():
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_it_listens_before_anything_that_takes_time_is_imported(kind):
     process = subprocess.Popen(
-        [sys.executable, "-m", "ntkalign", "verify"], cwd=ROOT, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+        [sys.executable, "-c", MODULE, "verify"], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
     until = time.monotonic() + 120
     while not catches(process.pid, signal.SIGTERM) and time.monotonic() < until:
         time.sleep(0.002)

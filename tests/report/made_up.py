@@ -10,6 +10,7 @@ from ntkalign.claims.claim import BOTTLENECK, MAIN, Question
 from ntkalign.claims.verdicts import JudgingTerms, correct_findings, judge_question
 from ntkalign.runs.environment import Environment
 from ntkalign.runs.record import Conduct
+from ntkalign.runs.sweep import networks_of
 from ntkalign.runs.table import table_of
 
 WIDTHS, SEEDS = (64, 256, 1024), 8
@@ -18,13 +19,13 @@ ENVIRONMENT = Environment({"ntkalign": "0"}, seconds=1.0, peak_memory_mib=1, dev
 
 def rows(question, exponent, *, spread=0.02, error=1e-9, status="ok"):
     """What is measured where a quantity goes as m^p, typically exactly; its companion as well."""
-    q, rng = question, np.random.default_rng(0)
+    q, rng, count = question, np.random.default_rng(0), networks_of(question.family, SEEDS)
     return [
         Row(q.family, m, s, q.rule, q.layer, name, None,
             float(m**exponent * noise), error, status)
         for name in filter(None, (q.claim.quantity, q.claim.companion))
         for m in WIDTHS
-        for s, noise in enumerate(np.exp(spread * rng.permutation(np.linspace(-1, 1, SEEDS))))
+        for s, noise in enumerate(np.exp(spread * rng.permutation(np.linspace(-1, 1, count))))
     ]  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def test_brackets_are_no_markup(name, capsys):
     print_verdicts(written, Console(width=200))
     out = capsys.readouterr().out
     assert f"{Path(name).name}.npz: 8 points" in out  # a path by its name
-    assert out.count(name) >= 5
+    assert out.count(name) >= 5 - ("/" in name)
 
 
 def moved(first, times=()):

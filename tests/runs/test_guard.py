@@ -40,17 +40,10 @@ def sixteen(monkeypatch):
          r"--widths \(64,256,1000000\) must be at most (\d+); got 1000000; because a network of "
          r"1000000 would take [\d,]+ GiB of memory and 16 are free; do: pass smaller widths"),
         (["--widths", "1000000,2000000,3000000"], r"--widths .* at most (\d+); got 1000000;"),
-        (["--depth", "1000000000"],
-         r"--depth \(1000000000\) must be at most (\d+); got 1000000000; because its layers would "
-         r"take [\d,]+ GiB of memory and 16 are free; do: pass a smaller depth"),
-        (["--seeds", "1000000000"],
-         r"--seeds \(1000000000\) must be at most (\d+); got 1000000000; because their table would "
-         r"take [\d,]+ GiB of memory and 16 are free; do: pass fewer seeds"),
-        (["--points", "1000000000"],
-         r"--points \(1000000000\) must be at most (\d+); got 1000000000; because kernels would "
+        (["--points", "1000000"],
+         r"--points \(1000000\) must be at most (\d+); got 1000000; because kernels would "
          r"take [\d,]+ GiB of memory and 16 are free; do: pass fewer points"),
-        (["--outputs", "1000000000"], r"--outputs .* must be at most (\d+); got 1000000000; "),
-        (["--inputs", "100000000000"], r"--inputs .* must be at most (\d+); got 100000000000; "),
+        (["--outputs", "10000000"], r"--outputs .* must be at most (\d+); got 10000000; "),
         (["--network", "rnn", "--outputs", "1000000", "--steps", "1000"],
          r"--outputs .* must be at most (\d+); got 1000000; "),
         (["--network", "cnn", "--widths", "8,16,1000000"], r"--widths .* at most (\d+); got 10"),
@@ -68,6 +61,25 @@ def test_what_cannot_fit_is_refused_at_once_with_the_largest_that_does(
     assert found, line
     assert len(line) < 300
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "because"),
+    [
+        ("depth", "1000", "its layers would take 3.91 GiB of memory and 0.0312 are free; "
+         "do: pass a smaller depth"),
+        ("seeds", "100000", "their table would take 7.63 GiB of memory and 0.0312 are free; "
+         "do: pass fewer seeds"),
+        ("inputs", "9000000", "the points would take 0.536 GiB of memory and 0.0312 are free; "
+         "do: pass fewer inputs"),
+    ],
+)  # fmt: skip
+def test_a_small_machine_refuses_what_settings_allow(flag, value, because, capsys, monkeypatch):
+    monkeypatch.setattr(guard, "available_bytes", lambda: GIB // 32)
+    assert main([*SPHERE, f"--{flag}", value]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(rf"--{flag} \({value}\) must be at most \d+; got {value}; because", line)
+    assert line.endswith(because), line
 
 
 @pytest.mark.parametrize("command", ["kernels", "proof"])
@@ -93,12 +105,12 @@ def test_the_width_that_is_told_is_the_largest_that_fits():
 def test_the_depth_that_is_told_is_the_largest_that_fits():
     def refused(depth):
         try:
-            refuse_hopeless(Settings(data="sphere", depth=depth), 8, available=GIB)
+            refuse_hopeless(Settings(data="sphere", depth=depth), 8, available=GIB // 8)
         except InputError as error:
             return int(re.search(r"at most (\d+)", str(error))[1])
         return None
 
-    told = refused(10**6)
+    told = refused(1000)
     assert refused(told) is None
     assert refused(told + 1) == told
 
@@ -114,8 +126,8 @@ def test_what_fits_is_not_refused_and_where_nobody_knows_nothing_is(monkeypatch)
     refuse_hopeless(settings, 72, 2, 16 * GIB)
     refuse_too_wide(sweep_of(Settings()).networks(), 16 * GIB)
     monkeypatch.setattr(guard, "available_bytes", lambda: None)
-    huge = Settings(data="sphere", widths=(8, 16, 10**8), seeds=2, depth=10**9)
-    refuse_hopeless(huge, 10**9)
+    huge = Settings(data="sphere", widths=(8, 16, 10**8), seeds=2, depth=1000)
+    refuse_hopeless(huge, 10**6)
     networks = sweep_of(Settings(data="sphere", widths=(8, 16, 10**8), seeds=2)).networks()
     assert fits(networks)
     monkeypatch.setattr(guard, "available_bytes", lambda: 16 * GIB)
