@@ -18,6 +18,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 Content = bytes | memoryview | str
 """Of a file; text is written as UTF-8."""
@@ -33,6 +34,10 @@ class CannotWriteError(OSError):
     def __init__(self, path: Path, error: OSError):
         reason = error.strerror or str(error)
         super().__init__(error.errno or errno.EIO, reason, str(path))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """From a worker to the process that commands it, it travels as what it was made of."""
+        return type(self), (Path(self.filename), OSError(self.errno, self.strerror))
 
     def __str__(self) -> str:
         return (

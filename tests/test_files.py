@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import signal
 import stat
 import subprocess
@@ -106,6 +107,14 @@ from ntkalign import files
 files.os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
 files.write(Path(sys.argv[1]), "new")
 """
+
+
+def test_what_could_not_be_written_is_told_by_a_worker_as_it_is(tmp_path):
+    """An error that does not travel would end as a traceback in the process that commands."""
+    error = CannotWriteError(tmp_path / "x", OSError(errno.ENOSPC, "No space left on device"))
+    told = pickle.loads(pickle.dumps(error))
+    assert type(told) is CannotWriteError
+    assert (told.errno, told.filename, str(told)) == (errno.ENOSPC, error.filename, str(error))
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):

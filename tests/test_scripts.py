@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,14 @@ def test_the_assumptions_script_draws_every_condition(tmp_path, capsys):
     for condition in ("tanh", "relu", "unequal-widths", "mean-field"):
         assert (tmp_path / condition / "report.json").is_file()
     assert "feedback-x1.1" in (tmp_path / "tanh" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "verification").glob("*.py")), ids=lambda p: p.stem)
+def test_a_script_can_be_stopped_as_the_command_can(path, monkeypatch):
+    begun = []
+    monkeypatch.setattr("ntkalign.cli.entry.begin", lambda *words: begun.append(words))
+    main = runpy.run_path(str(path), run_name="__main__")["main"]
+    assert begun == [(main, path.stem)]
 
 
 def test_a_script_refuses_bad_flags_in_one_line(capsys):

@@ -1,8 +1,8 @@
 """The alignment score (9) tends to one, and its sampled form (10) agrees with the exact one."""
 
-import sys
 from functools import partial
 
+from ntkalign.cli.entry import begin
 from ntkalign.cli.main import script
 
 CLAIMS = ("alignment-score", "alignment-score/sampled")
@@ -10,4 +10,4 @@ CLAIMS = ("alignment-score", "alignment-score/sampled")
 main = partial(script, __doc__, CLAIMS, "figures/alignment_score")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    begin(main, "alignment_score")

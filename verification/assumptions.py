@@ -21,6 +21,7 @@ from ntkalign import Rule, Settings, backpropagate, current_activity
 from ntkalign.claims.claim import BOTTLENECK
 from ntkalign.claims.theory import JACOBIAN_DRIFT, PROPOSITION_2
 from ntkalign.claims.verdicts import Finding
+from ntkalign.cli.entry import begin
 from ntkalign.cli.flags import Asked, VerifyFlags, parse
 from ntkalign.cli.main import guarded
 from ntkalign.cli.verify import run_verification
@@ -114,4 +115,4 @@ def _find(findings: Sequence[Finding], claim: Any, rule: str, family: str = "mai
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    begin(main, "assumptions")

@@ -5,12 +5,12 @@ The same as ``ntkalign verify --network cnn``: drift of activities and kernels, 
 neural tangent kernel beside its limit, on small images.
 """
 
-import sys
 from functools import partial
 
+from ntkalign.cli.entry import begin
 from ntkalign.cli.main import script
 
 main = partial(script, __doc__, (), "figures/convolutional", network="cnn")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    begin(main, "convolutional")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from ntkalign.cli.entry import begin
 from ntkalign.cli.flags import KernelsFlags, parse
 from ntkalign.cli.main import guarded
 from ntkalign.cli.verify import run_kernels
@@ -20,4 +21,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    begin(main, "kernels")

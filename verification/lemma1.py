@@ -4,9 +4,9 @@ Activations (19), weights (20), the Jacobian (21) and each rule's feedback (22) 
 change by O(m^-1/2).
 """
 
-import sys
 from functools import partial
 
+from ntkalign.cli.entry import begin
 from ntkalign.cli.main import script
 
 CLAIMS = ("lemma-1/activations", "lemma-1/weights", "lemma-1/jacobian", "lemma-1/feedback")
@@ -14,4 +14,4 @@ CLAIMS = ("lemma-1/activations", "lemma-1/weights", "lemma-1/jacobian", "lemma-1
 main = partial(script, __doc__, CLAIMS, "figures/lemma1")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    begin(main, "lemma1")

@@ -4,9 +4,9 @@ The gap (8), the discrepancy (42) that its proof goes through, and the paper's r
 neither side of (8) vanishes by itself.
 """
 
-import sys
 from functools import partial
 
+from ntkalign.cli.entry import begin
 from ntkalign.cli.main import script
 
 CLAIMS = ("proposition-1", "proposition-1/discrepancy", "proposition-1/interpretation")
@@ -14,4 +14,4 @@ CLAIMS = ("proposition-1", "proposition-1/discrepancy", "proposition-1/interpret
 main = partial(script, __doc__, CLAIMS, "figures/proposition1")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    begin(main, "proposition1")

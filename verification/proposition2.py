@@ -4,9 +4,9 @@ The divergence (17) for each rule, and Appendix D's (57): Align-zero follows the
 network.
 """
 
-import sys
 from functools import partial
 
+from ntkalign.cli.entry import begin
 from ntkalign.cli.main import script
 
 CLAIMS = ("proposition-2", "appendix-d")
@@ -14,4 +14,4 @@ CLAIMS = ("proposition-2", "appendix-d")
 main = partial(script, __doc__, CLAIMS, "figures/proposition2")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    begin(main, "proposition2")

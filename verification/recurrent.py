@@ -5,12 +5,12 @@ discrepancy (42), Proposition 1 and the score (9) for W_h, Proposition 2 for the
 step, and the drift of the kernel, on short sequences of the Add task.
 """
 
-import sys
 from functools import partial
 
+from ntkalign.cli.entry import begin
 from ntkalign.cli.main import script
 
 main = partial(script, __doc__, (), "figures/recurrent", network="rnn")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    begin(main, "recurrent")

@@ -40,7 +40,7 @@ def measured(measure: Measure, specification: Specification, needs: Needs) -> li
         return measure(specification, needs)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         return not_measured(specification, needs, str(error) or "out of memory")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise of_ones_own(error, specification.family.activation, needs) from error
     finally:
         tidy()
@@ -62,7 +62,7 @@ def not_measured(specification: Specification, needs: Needs, reason: str) -> lis
     return could_not_run(specification.cell, needs, specification.family.depth, status)
 
 
-def of_ones_own(error: Exception, activation: Activation, needs: Needs) -> Exception:
+def of_ones_own(error: BaseException, activation: Activation, needs: Needs) -> BaseException:
     """An error of the user's own code in one line; any other as it is.
 
     Args:

@@ -259,8 +259,9 @@ class Database:
     def close(self) -> None:
         """Let go of the file; one that was made and holds nothing is removed. Idempotent."""
         empty = False
-        with contextlib.suppress(sqlite3.Error):
-            empty = self.made and not self._ask("SELECT 1 FROM records LIMIT 1")
+        with contextlib.suppress(sqlite3.Error):  # it is closed already, or cannot be read
+            records = self._connection.execute("SELECT 1 FROM records LIMIT 1").fetchall()
+            empty = self.made and not records
         self._connection.close()
         if empty:
             for suffix in SUFFIXES:

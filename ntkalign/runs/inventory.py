@@ -153,7 +153,7 @@ def prune(
             if (days is not None and _older(n, days)) or (other_code and code.of(n) == OTHER)
         }
         records = [*_damaged_records(networks)] if damaged else []
-        names |= {n.name for n in networks if damaged and not n.specification}
+        names |= {n.name for n in networks if damaged and _is_unknown(n)}
         database.remove(names, records)
         kept = [record for record in records if record[0] not in names]
     return Pruned(len(names), len(kept), size - (folder / FILE).stat().st_size)
@@ -164,6 +164,11 @@ def _damaged_records(networks: Iterable[Network]) -> Iterator[tuple[str, str]]:
         for fault in network.faults:
             if fault.startswith("rule "):
                 yield network.name, fault.removeprefix("rule ")
+
+
+def _is_unknown(network: Network) -> bool:
+    """Whether what a network is, or what computed it, is damaged: no record of it can be told."""
+    return any(not fault.startswith("rule ") for fault in network.faults)
 
 
 def _older(network: Network, days: float) -> bool:

@@ -109,15 +109,18 @@ class Store:
         Raises:
             CannotWriteError: if they cannot be written; all that was stored before is as it was.
         """
-        added = {row[:7]: row for row in rows}
         with self._lock:
-            name, known = self._name(specification), self._look_up(specification) | added
+            name, before = self._name(specification), self._look_up(specification)
+            # a number that is known outlasts an attempt to measure it once more
+            added = {r[:7]: r for r in rows if self._lasts(r) or r[:7] not in before}
             self.measured.add(name)
-            self._known[name] = known
+            self._known[name] = before | added
             rules = {row.rule for row in added.values()}
-            lasting = [r for r in known.values() if r.rule in rules and self._lasts(r)]
-            if self._database and specification.built_in and lasting:
-                self._database.put(name, specification.as_json(), self._context, lasting)
+            lasting = self._stored(specification) if self.fresh else {}  # unasked for, it stays
+            lasting |= {key: row for key, row in self._known[name].items() if self._lasts(row)}
+            written = [row for row in lasting.values() if row.rule in rules]
+            if self._database and specification.built_in and written:
+                self._database.put(name, specification.as_json(), self._context, written)
 
     def rows(self, specification: Specification, needs: Needs) -> list[Row]:
         """What is known of what is needed.
@@ -158,11 +161,15 @@ class Store:
     def _look_up(self, specification: Specification) -> Rows:
         name = self._name(specification)
         if name not in self._known:
-            stored: list[Row] = []
-            if self._database and specification.built_in and not self.fresh:
-                stored = self._database.rows(name, specification.as_json())
-            self._known[name] = {row[:7]: row for row in stored if self._lasts(row)}
+            self._known[name] = {} if self.fresh else self._stored(specification)
         return self._known[name]
+
+    def _stored(self, specification: Specification) -> Rows:
+        """What is on the disk."""
+        if not (self._database and specification.built_in):
+            return {}
+        stored = self._database.rows(self._name(specification), specification.as_json())
+        return {row[:7]: row for row in stored if self._lasts(row)}
 
     def _lasts(self, row: Row) -> bool:
         """Whether a row is made by this package's code alone, and would come out the same again."""

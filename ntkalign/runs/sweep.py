@@ -20,7 +20,6 @@ from ntkalign.claims.claim import BOTTLENECK, MAIN, Question
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import InputError
 from ntkalign.kernels.training_time import saved_times
-from ntkalign.machine import cores
 from ntkalign.quantities.catalogue import EXPANSION, QUANTITIES
 from ntkalign.rules import NORMAL, RULES, Rule
 from ntkalign.runs.estimate import costs
@@ -172,8 +171,10 @@ def run_sweep(plan: Plan, scheduler: Scheduler, progress: Progress = quiet) -> p
         for network in networks
         if (needs := plan.store.missing(network.specification, network.needs))
     ]
-    waiting = {_job(plan, *pair): pair[0] for pair in zip(missing, _costs(missing), strict=True)}
-    left, began = TimeLeft(waiting, cores()), clock.monotonic()
+    many = scheduler.at_once(_costs(missing, 1))
+    each = _costs(missing, many)
+    waiting = {_job(plan, *pair): pair[0] for pair in zip(missing, each, strict=True)}
+    left, began = TimeLeft(waiting, many), clock.monotonic()
     lacking = {network.cell for network in missing}
     wanted = {network.cell: network for network in networks}
     for network in networks:
@@ -195,8 +196,8 @@ def run_sweep(plan: Plan, scheduler: Scheduler, progress: Progress = quiet) -> p
     return plan.so_far.table()
 
 
-def _costs(networks: Sequence[Network]) -> list[Cost]:
-    return costs([(n.specification, n.needs) for n in networks], cores())
+def _costs(networks: Sequence[Network], workers: int) -> list[Cost]:
+    return costs([(n.specification, n.needs) for n in networks], workers)
 
 
 def _job(plan: Plan, network: Network, cost: Cost) -> Job[list[Row]]:

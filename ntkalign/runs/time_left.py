@@ -4,7 +4,7 @@ At the beginning there are only estimates. What has ended since says by what fac
 this machine, and so how far those are that are under way. Estimates thus only need to be right
 beside one another.
 
-    left = TimeLeft(jobs, cores())
+    left = TimeLeft(jobs, workers)
     left.ended(job, elapsed)
     left.seconds(elapsed)
 """

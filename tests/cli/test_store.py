@@ -80,6 +80,23 @@ def test_check_finds_a_changed_digit(folder, capsys):
     assert "whole, 4 networks, 7 records" in said(capsys, "check", folder)
 
 
+@pytest.mark.parametrize(
+    ("statement", "fault", "left"),
+    [
+        ("UPDATE contexts SET context = context || ' '", "what computed it", [64]),
+        ("UPDATE networks SET specification = specification || ' '", "what it is", []),
+        ("UPDATE records SET rows = rows || ' '", "rule fa", []),
+    ],
+)
+def test_what_check_finds_prune_mends(folder, capsys, statement, fault, left):
+    with contextlib.closing(sqlite3.connect(folder / FILE)) as connection, connection:
+        connection.execute(statement)
+    assert fault in said(capsys, "check", folder, status=2)
+    said(capsys, "prune", folder, "--damaged")
+    assert f"whole, {len(left)} networks" in said(capsys, "check", folder)
+    assert widths(folder) == left
+
+
 def test_export_writes_what_is_stored_and_nothing_that_is_damaged(folder, tmp_path, capsys):
     text = said(capsys, "export", folder, "--to", tmp_path / "all.csv")
     assert text.endswith("all.csv: 4 networks")

@@ -302,6 +302,16 @@ def test_a_folder_or_nothing_in_its_place_is_said(tmp_path):
         Database(tmp_path / FILE)
 
 
+def test_letting_go_twice_is_as_good_as_once(stored, tmp_path):
+    for folder in (stored, tmp_path / "new"):
+        folder.mkdir(exist_ok=True)
+        database = Database(folder / FILE, writable=True)
+        database.close()
+        database.close()
+    assert (stored / FILE).exists()
+    assert not (tmp_path / "new" / FILE).exists()
+
+
 def test_one_that_cannot_be_written_is_read_all_the_same(stored, monkeypatch):
     """As in a folder that belongs to somebody else, or on a disc."""
     monkeypatch.setattr(module.os, "access", lambda path, how: False)

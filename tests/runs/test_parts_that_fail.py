@@ -34,6 +34,10 @@ def wrong_name(now, start, fixed, e):
     return now.nothing
 
 
+def quits(now, start, fixed, e):
+    raise SystemExit(0)
+
+
 def no_series(seen):
     return np.asarray(seen.flow.output)
 
@@ -42,7 +46,7 @@ def no_such_field(seen):
     return {(None, "mine"): (seen.loss, seen.loss)}
 
 
-@pytest.mark.parametrize("feedback", [too_few, wrong_name])
+@pytest.mark.parametrize("feedback", [too_few, wrong_name, quits])
 def test_a_rule_that_fails_is_told_by_its_name(feedback):
     rule = Rule("mine", feedback, current_activity)
     with pytest.raises(InputError, match=r"part \(rule mine\) must run on the networks") as told:

@@ -17,6 +17,7 @@ from ntkalign import InputError, Rule, Settings, verify
 from ntkalign.cells import flow, kernels
 from ntkalign.cells.cell import Cell, Row, with_companions
 from ntkalign.cells.flow import Trial, measure_cell
+from ntkalign.cells.work import COULD_NOT_RUN, not_measured
 from ntkalign.claims.questions import kernel_questions, questions
 from ntkalign.data.catalogue import Data
 from ntkalign.networks.activations import ACTIVATIONS, Activation
@@ -119,6 +120,30 @@ def test_a_fresh_run_looks_at_nothing_stored_and_keeps_what_it_measured(tmp_path
         for _ in range(2):
             looked_up(fresh, one(), asked, measure)
     assert len(calls) == 2
+
+
+def dies(specification, needs):
+    """What is told of a network whose worker died."""
+    return not_measured(specification, needs, "its process was ended by SIGKILL")
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("second", [made_up([]), dies])
+def test_no_later_run_takes_away_what_an_earlier_one_has_stored(tmp_path, fresh, second):
+    """Be it fresh, of fewer or other claims, or one whose worker dies."""
+    both = needs(normal="weight-drift", fa="divergence jacobian-drift")
+    first = of(tmp_path, one(), both, made_up([]))
+    other = needs(fa="divergence weight-drift")
+    found = of(tmp_path, one(), other, second, fresh=fresh)
+    failed = {row.quantity for row in found if row.status.startswith(COULD_NOT_RUN)}
+    if second is dies:
+        assert "weight-drift" in failed  # the control: it did die
+        assert fresh == ("divergence" in failed)
+    else:
+        assert not failed
+    calls = []
+    assert same(of(tmp_path, one(), both, made_up(calls)), first)
+    assert not calls
 
 
 def test_other_networks_are_other_records(tmp_path):

@@ -9,9 +9,13 @@ from functools import lru_cache
 import pytest
 
 from ntkalign import Settings
-from ntkalign.runs.estimate import costs
+from ntkalign.machine import cores
+from ntkalign.runs.estimate import COMPILING, costs
 from ntkalign.runs.partial import SoFar
+from ntkalign.runs.schedulers.automatic import Automatic
 from ntkalign.runs.schedulers.base import Cost, Job, Lost, Scheduler, longest_first
+from ntkalign.runs.schedulers.processes import InProcesses
+from ntkalign.runs.schedulers.threads import InThreads
 from ntkalign.runs.store import Store
 from ntkalign.runs.sweep import Plan, run_sweep
 from ntkalign.runs.time_left import TimeLeft
@@ -139,7 +143,8 @@ def test_more_workers_than_it_was_told_of_do_not_mislead_it():
     assert left.seconds(50.0) == pytest.approx(50.0)
 
 
-def test_a_sweep_tells_it_with_each_network():
+@pytest.mark.parametrize("many", [1, 2, 40])
+def test_a_sweep_tells_it_with_each_network_for_the_workers_that_there_are(many, monkeypatch):
     class Loses(Scheduler):
         """Ends every job at once, and keeps what it was told of them."""
 
@@ -147,6 +152,10 @@ def test_a_sweep_tells_it_with_each_network():
 
         def context(self, deciding=None):
             return {}
+
+        def at_once(self, costs):
+            assert all(cost.seconds > 0 for cost in costs)
+            return many
 
         def run(self, jobs):
             self.jobs = jobs
@@ -156,7 +165,10 @@ def test_a_sweep_tells_it_with_each_network():
         def close(self):
             pass
 
-    scheduler, told = Loses(), []
+    scheduler, told, workers = Loses(), [], []
+    monkeypatch.setattr(
+        "ntkalign.runs.sweep.TimeLeft", lambda jobs, n: workers.append(n) or TimeLeft(jobs, n)
+    )
     sweep = sweep_of(Settings(data="sphere", widths=(8, 16, 32), seeds=2))
     with Store(None) as store:
         plan = Plan(**vars(sweep), measure=lambda specification, needs: [], store=store,
@@ -167,3 +179,16 @@ def test_a_sweep_tells_it_with_each_network():
     assert all(math.isfinite(left) and left >= 0 for *_, left in told)
     assert told[-1][-1] == 0 < told[0][-1]
     assert all(job.cost.seconds > 0 and job.cost.bytes > 0 for job in scheduler.jobs)
+    assert workers == [many]
+    compiling = sum(job.cost.seconds > COMPILING for job in scheduler.jobs)
+    assert compiling == 6 * min(many, 2)  # of six architectures, by two seeds each
+
+
+def test_how_many_are_under_way_is_told_by_what_does_them():
+    small, large = [Cost(1.0, 1)] * 20, [Cost(20.0, 1)] * 20
+    with Automatic(3) as automatic, InProcesses(5) as processes:
+        assert automatic.at_once(small) == InThreads().at_once(small) == 2
+        assert automatic.at_once(large) == min(3, cores())
+        assert processes.at_once(small) == processes.at_once(large) == 5
+    with Automatic(cores(), 1) as crowded:
+        assert crowded.at_once(large) == 1

@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
 from ntkalign.runs.guard import default_workers
-from ntkalign.runs.schedulers.base import Done, Job, Lost, Scheduler
+from ntkalign.runs.schedulers.base import Cost, Done, Job, Lost, Scheduler
 from ntkalign.runs.schedulers.processes import InProcesses
 from ntkalign.runs.schedulers.threads import InThreads, computed_here
 
@@ -37,16 +37,25 @@ class Automatic(Scheduler):
         """What computes here."""
         return computed_here(deciding)
 
+    def at_once(self, costs: Sequence[Cost]) -> int:
+        """As many as are chosen for jobs of such costs."""
+        if _is_small(costs):
+            return self._threads.workers
+        return min(self._processes.workers, default_workers(costs, self._bytes))
+
     def run(self, jobs: Sequence[Job[T]]) -> Generator[Done[T] | Lost[T], None, None]:
         """Do all jobs."""
-        seconds = sum(job.cost.seconds for job in jobs)
-        if seconds < SMALL:
+        costs = [job.cost for job in jobs]
+        if _is_small(costs):
             yield from self._threads.run(jobs)
             return
-        many = default_workers([job.cost for job in jobs], self._bytes)
-        self._processes.workers = min(self._processes.workers, many)
+        self._processes.workers = self.at_once(costs)
         yield from self._processes.run(jobs)
 
     def close(self) -> None:
         """Kill all workers."""
         self._processes.close()
+
+
+def _is_small(costs: Sequence[Cost]) -> bool:
+    return sum(cost.seconds for cost in costs) < SMALL

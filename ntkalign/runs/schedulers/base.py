@@ -97,6 +97,17 @@ class Scheduler(abc.ABC):
         """
 
     @abc.abstractmethod
+    def at_once(self, costs: Sequence[Cost]) -> int:
+        """How many jobs are under way at once, where there is memory for them.
+
+        Args:
+            costs: of all jobs.
+
+        Returns:
+            A number from 1, as it is now: workers of a cluster come and go.
+        """
+
+    @abc.abstractmethod
     def run(self, jobs: Sequence[Job[T]]) -> Generator[Done[T] | Lost[T], None, None]:
         """Do all jobs, the longest first.
 

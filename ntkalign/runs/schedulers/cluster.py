@@ -39,6 +39,7 @@ from ntkalign.runs.fingerprint import DECIDING
 from ntkalign.runs.schedulers import errand
 from ntkalign.runs.schedulers.base import (
     TRIES,
+    Cost,
     Done,
     Job,
     Lost,
@@ -128,6 +129,10 @@ class Cluster(Scheduler):
                 )  # fmt: skip
             self._wait()
         return self._agreed
+
+    def at_once(self, costs: Sequence[Cost]) -> int:
+        """One in each thread of the workers that are there."""
+        return max(1, sum(w.threads for w in self._workers.values() if w.accepted))
 
     def run(self, jobs: Sequence[Job[T]]) -> Generator[Done[T] | Lost[T], None, None]:
         """Do all jobs, the longest first.

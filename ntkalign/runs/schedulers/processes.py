@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from ntkalign.runs.schedulers.base import Done, Job, Lost, Scheduler
+from ntkalign.runs.schedulers.base import Cost, Done, Job, Lost, Scheduler
 from ntkalign.runs.schedulers.parcel import Parcel
 from ntkalign.runs.schedulers.room import Room
 from ntkalign.runs.schedulers.switches import Switches
@@ -52,6 +52,10 @@ class InProcesses(Scheduler):
     def context(self, deciding: Sequence[str] | None = None) -> dict[str, Any]:
         """What computes here: workers have this process's switches."""
         return computed_here(deciding)
+
+    def at_once(self, costs: Sequence[Cost]) -> int:
+        """One in each process."""
+        return self.workers
 
     def run(self, jobs: Sequence[Job[T]]) -> Generator[Done[T] | Lost[T], None, None]:
         """Do all jobs, each in one of the workers."""

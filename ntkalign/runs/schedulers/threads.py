@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from ntkalign.precision import float64
 from ntkalign.runs.fingerprint import DECIDING, computed_by
-from ntkalign.runs.schedulers.base import Done, Job, Lost, Scheduler
+from ntkalign.runs.schedulers.base import Cost, Done, Job, Lost, Scheduler
 from ntkalign.runs.schedulers.room import Room
 
 T = TypeVar("T")
@@ -39,6 +39,10 @@ class InThreads(Scheduler):
     def context(self, deciding: Sequence[str] | None = None) -> dict[str, Any]:
         """What computes here."""
         return computed_here(deciding)
+
+    def at_once(self, costs: Sequence[Cost]) -> int:
+        """One in each thread."""
+        return self.workers
 
     def run(self, jobs: Sequence[Job[T]]) -> Generator[Done[T] | Lost[T], None, None]:
         """Do all jobs; none is lost, for nothing dies that is not this process."""
