@@ -141,7 +141,7 @@ def keep_partial(so_far: SoFar, flags: VerifyFlags) -> str:
     Returns:
         What to tell; nothing if no network was wanted yet.
     """
-    if so_far.result is None:
+    if so_far.result is None or not so_far.begun:
         return ""
     result = dataclasses.replace(so_far.result("stopped"), command=flags.command)
     write_partial(result, flags.out)

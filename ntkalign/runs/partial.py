@@ -40,13 +40,19 @@ class SoFar:
         self._wanted: tuple[Cell, ...] = ()
         self._rows: dict[Cell, list[Row]] = {}
 
-    def begin(self, wanted: Iterable[Cell]) -> None:
-        """These networks are wanted, and none of them is finished yet."""
-        self._wanted, self._rows = tuple(wanted), {}
+    def begin(self, wanted: Iterable[Cell], known: Mapping[Cell, list[Row]] | None = None) -> None:
+        """These networks are wanted, and these of them are known already, all others not."""
+        self._rows = dict(known or {})
+        self._wanted = tuple(wanted)
 
     def add(self, cell: Cell, rows: Iterable[Row]) -> None:
         """A network is finished."""
         self._rows[cell] = list(rows)
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is known yet which networks are wanted, and which of them are stored."""
+        return bool(self._wanted)
 
     @property
     def finished(self) -> int:

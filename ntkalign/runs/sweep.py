@@ -165,7 +165,6 @@ def run_sweep(plan: Plan, scheduler: Scheduler, progress: Progress = quiet) -> p
         SchedulerLostError: if what does the work is gone; what had ended is stored.
     """
     networks = plan.networks()
-    plan.so_far.begin(network.cell for network in networks)
     missing = [
         replace(network, needs=needs)
         for network in networks
@@ -177,9 +176,12 @@ def run_sweep(plan: Plan, scheduler: Scheduler, progress: Progress = quiet) -> p
     left, began = TimeLeft(waiting, many), clock.monotonic()
     lacking = {network.cell for network in missing}
     wanted = {network.cell: network for network in networks}
-    for network in networks:
-        if network.cell not in lacking:
-            plan.so_far.add(network.cell, plan.store.rows(network.specification, network.needs))
+    known = {
+        cell: plan.store.rows(network.specification, network.needs)
+        for cell, network in wanted.items()
+        if cell not in lacking
+    }
+    plan.so_far.begin(wanted, known)  # at once: whoever stops the run would say that less is known
     with closing(scheduler.run([*waiting])) as ending:
         for ended in ending:
             network = waiting[ended.job]

@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ntkalign import Settings
 from ntkalign.cells.cell import Cell, Row
 from ntkalign.claims.claim import BOTTLENECK, MAIN
 from ntkalign.claims.verdicts import JudgingTerms
+from ntkalign.cli.flags import VerifyFlags
+from ntkalign.cli.verify import keep_partial
 from ntkalign.runs.partial import Partial, SoFar, terms_of_part, whole_part
+from ntkalign.runs.schedulers.threads import InThreads
+from ntkalign.runs.store import Store
+from ntkalign.runs.sweep import Plan, run_sweep
 from ntkalign.runs.table import table_of
+from tests.runs.test_estimate import sweep_of
 
 WIDTHS, SEEDS = (8, 16, 32, 64), (0, 1, 2, 3)
 
@@ -108,3 +115,34 @@ def test_of_too_little_nothing_is_judged():
         assert isinstance(part, pd.DataFrame)
         assert part.empty
         assert terms_of_part(JudgingTerms(), part).widths == ()
+
+
+def test_a_run_that_is_stopped_before_it_has_looked_into_its_store_says_nothing(tmp_path):
+    """It would write that nothing is finished over the report of what is stored."""
+    seen = []
+
+    class Slow(Store):
+        """Says at each network what would be told if the run was stopped there."""
+
+        def missing(self, specification, needs):
+            seen.append(so_far.begun)
+            return {}  # all of it is stored
+
+        def rows(self, specification, needs):
+            seen.append(so_far.begun)
+            return [row(specification.cell)]
+
+    so_far = SoFar()
+    sweep = sweep_of(Settings(data="sphere", widths=(8, 16, 32), seeds=2))
+    with Slow(None) as store:
+        run_sweep(
+            Plan(**vars(sweep), measure=lambda *network: [], store=store, so_far=so_far),
+            InThreads(),
+        )
+    assert seen == [False] * 24
+    assert so_far.begun
+    assert (so_far.partial("stopped").finished, so_far.partial("stopped").missing) == (12, ())
+    so_far.result = lambda reason: pytest.fail("nothing is wanted yet")
+    so_far.begin(())
+    assert keep_partial(so_far, VerifyFlags(out=tmp_path)) == ""
+    assert not list(tmp_path.iterdir())
