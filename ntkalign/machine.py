@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import os
+import resource
+import sys
 import time
 from pathlib import Path
 
@@ -92,3 +94,9 @@ def _lines(file: Path) -> list[str]:
         return file.read_text().splitlines()
     except (OSError, UnicodeDecodeError):
         return []
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held, in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 2**10

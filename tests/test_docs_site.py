@@ -27,7 +27,8 @@ NOTEBOOKS = {
     "new_rule": "A new learning rule in ten minutes",
 }
 UNTOLD = {
-    "cells", "cli", "experiments", "files", "machine", "programs", "version", "values", "__main__",
+    "cells", "cli", "databases", "experiments", "files", "machine", "programs", "version",
+    "values", "__main__",
 }  # fmt: skip
 """Of the package's folders and files: what nobody imports to use it."""
 

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkalign.cells.specification import Specification
+from ntkalign.databases import is_damage, set_aside, transaction
 from ntkalign.files import CannotWriteError
 from ntkalign.flow.dense import DenseFlow
 from ntkalign.flow.problem import Problem
@@ -96,7 +97,9 @@ class Trained:
                     )
                 ]
         except sqlite3.Error as error:
-            log.warning("%s cannot be read (%s): networks are trained again", self.path, error)
+            aside = f"set aside as {set_aside(self.path).name}, and its" if is_damage(error) else ""
+            log.warning("%s cannot be read (%s): it is %s networks are trained again",
+                        self.path, error, aside or "left as it is, and")  # fmt: skip
             return None
         if found is None:
             return None
@@ -132,7 +135,7 @@ class Trained:
         text = json.dumps({"flows": flows, "arrays": shapes})
         contents = [array.tobytes() for array in arrays]
         try:
-            with self._opened() as connection, _transaction(connection):
+            with self._opened() as connection, transaction(connection):
                 for table in ("pairs", "arrays"):
                     connection.execute(f"DELETE FROM {table} WHERE name = ?", (name,))
                 connection.executemany(
@@ -167,18 +170,6 @@ class Trained:
             for table in _TABLES:
                 connection.execute(table)
             yield connection
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _digest(name: str, text: str, contents: Sequence[bytes]) -> str:

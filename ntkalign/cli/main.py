@@ -2,7 +2,7 @@
 
 Exit status: 0 the run completed, whatever the verdicts; 1 with --strict, a claim was refuted or
 undecided, or a control passed; 2 bad input; 3 the run could not complete; 130 interrupted
-(SIGINT), 143 terminated (SIGTERM).
+(SIGINT), 143 terminated (SIGTERM), 129 hung up (SIGHUP).
 """
 
 from __future__ import annotations

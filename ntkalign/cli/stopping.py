@@ -1,4 +1,4 @@
-"""Ending a command at once, and in order, when somebody stops it (SIGINT, SIGTERM).
+"""Ending a command at once, and in order, when it is stopped (SIGINT, SIGTERM, SIGHUP).
 
 Python tells the main thread of a signal when that comes back from whatever it is in, which may be
 minutes of a compilation. So a thread of its own hears of each signal at once: it has the last words
@@ -21,14 +21,14 @@ import time
 from types import FrameType, TracebackType
 
 from ntkalign import files
-from ntkalign.runs.last_words import say_all
+from ntkalign.runs.last_words import saying
 
 GRACE = 0.8
 """Seconds in which the main thread may end by itself; it is then ended."""
 DEADLINE = 1.6
 """Seconds after which nothing is waited for."""
-STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
-REASON = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+REASON = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 KEPT = "finished networks are kept, run again to go on"
 
 _heard: list[signal.Signals] = []
@@ -97,11 +97,11 @@ class Stopping:
         _heard.append(heard)
         deadline = time.monotonic() + DEADLINE
         words: list[str] = []
-        speaker = threading.Thread(target=lambda: words.extend(say_all()), daemon=True)
+        speaker = threading.Thread(target=lambda: words.extend(saying()), daemon=True)
         speaker.start()
         self._unwound.wait(GRACE)
         speaker.join(max(0.0, deadline - time.monotonic()))
-        if speaker.is_alive():
+        if speaker.is_alive() and not words:
             words = [f"{KEPT}; there was no time for a report"]
         files.abandon()
         _print(told(self._program, REASON[heard], words))

@@ -27,7 +27,7 @@ from ntkalign.report.terminal import partial_line, regime, summary
 from ntkalign.runs.last_words import last_words
 from ntkalign.runs.partial import SoFar
 from ntkalign.runs.record import Verification
-from ntkalign.runs.schedulers.base import Scheduler
+from ntkalign.runs.schedulers.base import Scheduler, SchedulerLostError
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.suite import THEORY, Suite, check_held_out, kernel_suite
 from ntkalign.runs.sweep import Progress
@@ -73,22 +73,26 @@ def run_verification(
         last_words(partial(_ended, scheduler)),
         last_words(partial(keep_partial, so_far, flags)),  # said first
     ):
-        result = with_progress(
-            lambda progress: verify(
-                settings,
-                suite=suite,
-                claims=claims,
-                cells=flags.out,
-                fresh=flags.fresh,
-                keep_trained=flags.keep_trained,
-                until_decided=flags.until_decided,
-                budget=check_budget(flags.budget),
-                spent=spent,
-                scheduler=scheduler,
-                progress=progress,
-                so_far=so_far,
+        try:
+            result = with_progress(
+                lambda progress: verify(
+                    settings,
+                    suite=suite,
+                    claims=claims,
+                    cells=flags.out,
+                    fresh=flags.fresh,
+                    keep_trained=flags.keep_trained,
+                    until_decided=flags.until_decided,
+                    budget=check_budget(flags.budget),
+                    spent=spent,
+                    scheduler=scheduler,
+                    progress=progress,
+                    so_far=so_far,
+                )
             )
-        )
+        except SchedulerLostError:
+            keep_partial(so_far, flags)
+            raise
         result = dataclasses.replace(result, command=flags.command)
         with Console(stderr=True).status("drawing the plots"):
             page = write_report(result, flags.out)

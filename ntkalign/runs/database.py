@@ -31,12 +31,11 @@ from pathlib import Path
 from typing import Any
 
 from ntkalign.cells.cell import Row
+from ntkalign.databases import SUFFIXES, is_damage, set_aside, transaction
 from ntkalign.errors import InputError
 from ntkalign.files import CannotWriteError
 
 FILE = "store.sqlite"
-SUFFIXES = ("-wal", "-shm", "-journal", "")
-"""Of the files that SQLite keeps, the one that the others belong to last."""
 MIGRATIONS = (
     """
     CREATE TABLE contexts (digest TEXT PRIMARY KEY, context TEXT NOT NULL);
@@ -102,7 +101,7 @@ class Database:
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+            if not is_damage(error):
                 raise self._cannot(error) from error
             if not writable:
                 raise _bad(path, f"a damaged one ({error})",
@@ -110,7 +109,7 @@ class Database:
                 ) from None  # fmt: skip
             log.warning(
                 "%s is damaged (%s): it is set aside as %s, and its networks are measured again",
-                path, error, _set_aside(path).name,
+                path, error, set_aside(path).name,
             )  # fmt: skip
             self.made = True
             self._connection = self._open()
@@ -150,7 +149,7 @@ class Database:
                            "run again: it is brought up to date then")  # fmt: skip
             return
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            with _transaction(connection):
+            with transaction(connection):
                 for statement in filter(str.strip, script.split(";")):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {number}")
@@ -271,7 +270,7 @@ class Database:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
-                with _transaction(self._connection):
+                with transaction(self._connection):
                     yield self._connection
             except sqlite3.Error as error:
                 raise self._cannot(error) from error
@@ -292,18 +291,6 @@ class Database:
 def now() -> str:
     """The time, in UTC and in whole seconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # SQLite ends it by itself where the disk is full
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _network(
@@ -349,22 +336,6 @@ def _text(values: Mapping[str, Any]) -> str:
 
 def _digest(*texts: Any) -> str:
     return hashlib.sha256(json.dumps(texts, default=repr).encode()).hexdigest()
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether a file is no whole database; others are full disks, locks, missing rights."""
-    return not isinstance(error, sqlite3.OperationalError) or "malformed" in str(error)
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename a damaged file and all that belongs to it; the new path."""
-    number = 1
-    while (aside := path.with_name(f"{path.stem}.damaged-{number}{path.suffix}")).exists():
-        number += 1
-    for suffix in SUFFIXES:
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    return aside
 
 
 def _bad(path: Path, got: str, do: str) -> InputError:

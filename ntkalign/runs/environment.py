@@ -12,8 +12,6 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-import resource
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -25,6 +23,7 @@ from threadpoolctl import threadpool_info
 
 from ntkalign.cells.specification import digest
 from ntkalign.data.catalogue import Data
+from ntkalign.machine import peak_memory
 from ntkalign.plugins import loaded
 from ntkalign.runs.fingerprint import PACKAGES
 from ntkalign.runs.source_tree import running, text_digest
@@ -150,14 +149,13 @@ class Environment:
             plugins=tuple(plugin.as_json() for plugin in loaded()),
         )  # fmt: skip
 
-    def ended(self, *, seconds: float, flows: Flows, measured: int, reused: int) -> Environment:
-        """The same, and what the run took."""
-        most = max(resource.getrusage(who).ru_maxrss
-                   for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))  # fmt: skip
+    def ended(
+        self, *, seconds: float, flows: Flows, measured: int, reused: int, workers_bytes: int = 0
+    ) -> Environment:
+        """The same, and what the run took; the memory of workers beside this process's own."""
         return replace(
             self, seconds=round(seconds, 1), flows=flows, networks_measured=measured,
-            networks_reused=reused,
-            peak_memory_mib=most // (2**20 if sys.platform == "darwin" else 2**10),
+            networks_reused=reused, peak_memory_mib=(peak_memory() + workers_bytes) // 2**20,
         )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:

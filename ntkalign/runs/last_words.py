@@ -71,18 +71,23 @@ def last_words(saying: Saying) -> Iterator[None]:
     _forget(words)
 
 
-def say_all() -> list[str]:
+def saying() -> Iterator[str]:
     """Have all last words said, those of the innermost first, and forget them.
 
-    Returns:
-        What they tell.
+    Yields:
+        What each tells, as soon as it is said.
     """
-    told = []
     while _of_runs:
         words = _of_runs[-1]
-        told.append(words.say())
+        text = words.say()
         _forget(words)
-    return [text for text in told if text]
+        if text:
+            yield text
+
+
+def say_all() -> list[str]:
+    """The same, all at once."""
+    return list(saying())
 
 
 def _forget(words: LastWords) -> None:

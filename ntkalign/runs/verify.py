@@ -166,6 +166,7 @@ def verify(
                 flows=Flows.of(look.table),
                 measured=measured,
                 reused=networks - measured,
+                workers_bytes=scheduler.peak_bytes(),
             ),
             findings=_with_limits(look.findings, predicted),
             table=look.table,

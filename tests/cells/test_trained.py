@@ -16,7 +16,6 @@ from ntkalign import InputError, Settings, verify
 from ntkalign.cells.flow import Trial, measure_cell
 from ntkalign.cells.trained import FILE, Trained
 from ntkalign.cli.main import main
-from ntkalign.files import CannotWriteError
 from ntkalign.rules import ALIGN_ADA, NORMAL
 from ntkalign.runs import suite
 from ntkalign.runs.fingerprint import DECIDING_FLOWS, package, sources
@@ -107,14 +106,16 @@ def test_what_is_kept_takes_the_place_of_what_was_damaged(kept, tmp_path, traine
         assert trained == expected
 
 
-def test_a_file_that_is_none_is_said(tmp_path, caplog):
+def test_a_damaged_file_is_set_aside_and_another_is_begun(tmp_path, caplog):
     (tmp_path / FILE).write_text("no database" * 100)
-    with (
-        caplog.at_level(logging.WARNING),
-        pytest.raises(CannotWriteError, match=r"cannot be written \(file is not a database\)"),
-    ):
-        measure_cell(one(), ASKED, trained=Trained(tmp_path / FILE, "c"))
-    assert "cannot be read (file is not a database): networks are trained again" in caplog.text
+    kept = Trained(tmp_path / FILE, "c")
+    with caplog.at_level(logging.WARNING):
+        rows = measure_cell(one(), ASKED, trained=kept)
+    assert "(file is not a database): it is set aside as trained.damaged-1.sqlite" in caplog.text
+    assert (tmp_path / "trained.damaged-1.sqlite").read_text() == "no database" * 100
+    caplog.clear()
+    assert measure_cell(one(), ASKED, trained=kept) == rows
+    assert not caplog.text  # what was kept is found
 
 
 def test_a_run_says_where_networks_are_kept_and_a_fresh_one_finds_none(tmp_path, monkeypatch):

@@ -97,15 +97,22 @@ def started(program, *, ignored=False, **more):
     return process
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+ENDS = {
+    signal.SIGINT: ("interrupted", 130),
+    signal.SIGTERM: ("terminated", 143),
+    signal.SIGHUP: ("hung up", 129),
+}
+
+
+@pytest.mark.parametrize("kind", ENDS)
 @pytest.mark.parametrize("program", [IDLE, DEAF, STUBBORN, COMPLAINING])
 def test_whatever_it_is_in_it_ends_with_its_status_and_one_line(program, kind):
     process = started(program)
     process.send_signal(kind)
     _, said = process.communicate(timeout=120)
-    reason = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[kind]
+    reason, status = ENDS[kind]
     assert said == f"prog run: {reason}; 3 of 4 are finished\n"
-    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[kind]
+    assert process.returncode == status
 
 
 def test_last_words_that_take_too_long_are_not_waited_for():

@@ -52,6 +52,10 @@ class Automatic(Scheduler):
         self._processes.workers = self.at_once(costs)
         yield from self._processes.run(jobs)
 
+    def peak_bytes(self) -> int:
+        """Of the processes; threads are this one's."""
+        return self._processes.peak_bytes()
+
     def close(self) -> None:
         """Kill all workers."""
         self._processes.close()

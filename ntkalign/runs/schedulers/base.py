@@ -121,6 +121,10 @@ class Scheduler(abc.ABC):
             SchedulerLostError: if no worker is left and none will come.
         """
 
+    def peak_bytes(self) -> int:
+        """The memory that workers took together at most, beside this process; 0 if nobody says."""
+        return 0
+
     def remarks(self) -> list[str]:
         """What somebody should know of how the jobs were done, a line each."""
         return []

@@ -21,13 +21,17 @@ from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from ntkalign.runs.schedulers.base import Cost, Done, Job, Lost, Scheduler
+from ntkalign.machine import peak_memory
+from ntkalign.runs.schedulers.base import Cost, Done, Job, Lost, Scheduler, SchedulerLostError
 from ntkalign.runs.schedulers.parcel import Parcel
 from ntkalign.runs.schedulers.room import Room
 from ntkalign.runs.schedulers.switches import Switches
 from ntkalign.runs.schedulers.threads import computed_here
 
 T = TypeVar("T")
+
+
+_READY = b"ready"
 
 
 class WorkerDiedError(Exception):
@@ -48,6 +52,11 @@ class InProcesses(Scheduler):
         self._busy: set[_Worker] = set()
         self._lock = Lock()
         self._closed = False
+        self._peak = 0
+
+    def peak_bytes(self) -> int:
+        """Of all workers together, as they said when they ended a job."""
+        return self._peak
 
     def context(self, deciding: Sequence[str] | None = None) -> dict[str, Any]:
         """What computes here: workers have this process's switches."""
@@ -118,11 +127,7 @@ class InProcesses(Scheduler):
             room.leave(job, alone=True)
 
     def _try(self, parcel: bytes, *, new: bool) -> Any:
-        with self._lock:
-            if self._closed:
-                raise WorkerDiedError("the workers were closed")
-            worker = self._idle.pop() if self._idle and not new else _Worker()
-            self._busy.add(worker)
+        worker = self._worker(new=new)
         try:
             result = worker.do(parcel)
         except WorkerDiedError:
@@ -130,17 +135,40 @@ class InProcesses(Scheduler):
             raise
         finally:
             with self._lock:
+                self._peak = max(self._peak, sum(w.peak for w in (*self._idle, *self._busy)))
                 self._busy.discard(worker)
         with self._lock:
             if not self._closed:
                 self._idle.append(worker)
         return result
 
+    def _worker(self, *, new: bool) -> _Worker:
+        """One that is idle, or a new one; whoever closes the workers waits for no start."""
+        with self._lock:
+            self._refuse_if_closed()
+            idle = self._idle.pop() if self._idle and not new else None
+            if idle is not None:
+                self._busy.add(idle)
+                return idle
+        worker = _Worker()
+        with self._lock:
+            if self._closed:
+                worker.kill()
+            self._refuse_if_closed()
+            self._busy.add(worker)
+        return worker
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise WorkerDiedError("the workers were closed")
+
 
 class _Worker:
     """One process, and the connection to it."""
 
     def __init__(self) -> None:
+        self.peak = 0  # bytes of memory, as it said last
+        self._ready = False
         self._connection, theirs = get_context("spawn").Pipe()
         self._process = get_context("spawn").Process(
             target=_serve, args=(theirs, Switches.here()), daemon=True
@@ -149,6 +177,8 @@ class _Worker:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process.start()
+        except OSError as error:
+            raise WorkerDiedError(f"no process could be started ({error.strerror})") from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
@@ -161,17 +191,30 @@ class _Worker:
 
         Raises:
             WorkerDiedError: if the process is gone.
+            SchedulerLostError: if it ended by itself before it could do anything.
         """
         try:
+            if not self._ready:
+                self._ready = self._heard() == _READY
             self._connection.send_bytes(parcel)
-            wait([self._connection, self._process.sentinel])
-            raised, result = pickle.loads(self._connection.recv_bytes())
+            raised, result, self.peak = pickle.loads(self._heard())
         except (EOFError, OSError):
             self._process.join()
-            raise WorkerDiedError(_how(self._process.exitcode)) from None
+            code = self._process.exitcode
+            if not self._ready and code is not None and code >= 0:
+                raise SchedulerLostError(
+                    f"a worker process ended with status {code} before it began (what it said is "
+                    "above); a program that has workers does its work below "
+                    'if __name__ == "__main__":, or asks for none'
+                ) from None
+            raise WorkerDiedError(_how(code)) from None
         if raised:
             raise result
         return result
+
+    def _heard(self) -> bytes:
+        wait([self._connection, self._process.sentinel])
+        return self._connection.recv_bytes()
 
     def kill(self) -> None:
         """End the process, whatever it does."""
@@ -192,6 +235,7 @@ def _serve(connection: Connection, switches: Switches) -> None:
     """Do jobs until nobody sends any more: the life of a worker."""
     Thread(target=_end_with_parent, daemon=True).start()
     switches.apply()
+    connection.send_bytes(_READY)
     with threadpool_limits(1, user_api="blas"):
         while True:
             try:
@@ -202,15 +246,17 @@ def _serve(connection: Connection, switches: Switches) -> None:
 
 
 def _answer(parcel: bytes) -> bytes:
-    """Whether the job raised, and what it raised or returned."""
+    """Whether the job raised, what it raised or returned, and the memory that the worker took."""
     try:
-        return pickle.dumps((False, pickle.loads(parcel)()))
+        result = pickle.loads(parcel)()
+        return pickle.dumps((False, result, peak_memory()))
     except BaseException as error:
         try:
-            packed = pickle.dumps((True, error))
+            packed = pickle.dumps((True, error, peak_memory()))
             pickle.loads(packed)
         except Exception:  # of a class that does not travel
-            packed = pickle.dumps((True, RuntimeError(f"{type(error).__name__}: {error}")))
+            told = RuntimeError(f"{type(error).__name__}: {error}")
+            packed = pickle.dumps((True, told, peak_memory()))
         return packed
 
 

@@ -156,3 +156,37 @@ def test_what_no_other_process_can_know_is_refused_before_anything_runs(tmp_path
         "workers (other processes) must be able to import all parts of the run; got "
     )
     assert "ntkalign.plugins.load" in str(told.value)
+
+
+def test_a_worker_that_cannot_begin_ends_the_run_with_one_reason(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(  # no main guard: each worker begins by running all of this
+        "import os, sys\n"
+        "from functools import partial\n"
+        "if os.environ.get('BEGUN'):\n"
+        "    sys.exit(7)\n"
+        "os.environ['BEGUN'] = 'yes'\n"
+        "from ntkalign.runs.schedulers.base import Job, SchedulerLostError\n"
+        "from ntkalign.runs.schedulers.processes import InProcesses\n"
+        "try:\n"
+        "    with InProcesses(2) as scheduler:\n"
+        "        list(scheduler.run([Job(str(n), partial(abs, n)) for n in range(9)]))\n"
+        "except SchedulerLostError as error:\n"
+        "    print(error)\n"
+    )
+    root = str(Path(__file__).parents[3])
+    path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, str(program)], env=os.environ | {"PYTHONPATH": path},
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("a worker process ended with status 7 before it began")
+    assert '__name__ == "__main__"' in done.stdout
+
+
+def test_workers_say_how_much_memory_they_took():
+    with InProcesses(2) as scheduler:
+        assert scheduler.peak_bytes() == 0
+        list(scheduler.run(squares(4)))
+        assert 2**26 < scheduler.peak_bytes() < 2**32
+    assert InThreads().peak_bytes() == 0
