@@ -19,6 +19,7 @@ LOOP = ("training/test_loop",)
 FEED = ("training/test_feed",)
 CHECKPOINTS = ("training/test_checkpoints",)
 STORE = ("experiments/test_execute",)
+WORK = ("experiments/test_work",)
 TABLES = ("experiments/test_tables",)
 DECODED = ("data/test_decoded",)
 STREAMED = ("experiments/test_streamed",)
@@ -156,6 +157,8 @@ ROWS = (
      ("test_rules_of_ones_own",)),
     ("epoch: the loss of the last minibatch", "training/trainer.py",
      "loss = float(losses.mean())", "loss = float(losses[-1])", TRAINER),
+    ("place: written after an epoch whatever that takes", "training/trainer.py",
+     "cheap = between and self.writing <= EPOCH_SHARE * since", "cheap = between", TRAINER),
     ("resumed: the optimiser begins anew", "training/trainer.py",
      "self.state, self.history = state, history",
      "self.state, self.history = state._replace(moments=self.state.moments), history", TRAINER),
@@ -193,7 +196,7 @@ ROWS = (
      '("epochs", "scored")', '("scored",)', STORE),
     ("store: runs of other rates have the same name", "experiments/execute.py",
      '("epochs", "scored")', '("epochs", "scored", "rate")', STORE),
-    ("streamed: crops of one seed for all", "experiments/execute.py",
+    ("streamed: crops of one seed for all", "experiments/supply.py",
      "partial(points.fetch, seed)", "partial(points.fetch, 99)", STREAMED),
     ("streamed: crops by the place among those that are taken", "data/decoded.py",
      "self.images.batch(self.chosen[rows], seed, epoch)",
@@ -208,9 +211,19 @@ ROWS = (
      "images, in_time = 5.0, 10.0", "images, in_time = 2.5, 5.0", MEMORY),
     ("memory: the limit of the innermost group alone", "machine.py",
      "(Path(own), *Path(own).parents)", "(Path(own),)", ("test_machine",)),
-    ("memory: runs side by side take turns", "experiments/plan.py",
-     "items[max(0, last - plan.options.workers) : last]", "[item]", MEMORY),
-    ("store: test points are no part of the digest", "experiments/execute.py",
+    ("memory: the smallest run of a width speaks for it", "experiments/plan.py",
+     "item = max((i for i in items", "item = min((i for i in items", MEMORY),
+    ("work: a run goes on that nobody waits for", "experiments/work.py",
+     "raise StoppedError", "pass", WORK),
+    ("work: a folder that is not shared is not noticed", "experiments/work.py",
+     "if not self.awaited.exists():\n            folder", "if False:\n            folder", WORK),
+    ("work: whatever points a worker has", "experiments/supply.py",
+     "if supply.digest != name:", "if False:", WORK),
+    ("work: points are read for each run", "experiments/supply.py",
+     "@lru_cache(maxsize=1)\n", "", WORK),
+    ("store: one that waits no more is waited for", "experiments/execute.py",
+     "old.unlink(missing_ok=True)", "pass", STORE),
+    ("store: test points are no part of the digest", "experiments/supply.py",
      "for part in (points.train, points.test):", "for part in (points.train,):", STORE),
     ("table: the worst epoch", "experiments/tables.py",
      "best = max(finite, key", "best = min(finite, key", TABLES),

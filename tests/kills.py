@@ -159,7 +159,7 @@ def make_up() -> None:
 
 def write_down(log: Path) -> None:
     """Have this process write down what it begins and what it has stored."""
-    from ntkalign.experiments.execute import Executor
+    from ntkalign.experiments.work import Training
     from ntkalign.runs import sweep
     from ntkalign.runs.store import Store
 
@@ -168,7 +168,7 @@ def write_down(log: Path) -> None:
     def tell(event: str, name: object) -> None:
         os.write(file, f"{event} {name}\n".encode())
 
-    measured, add, train = sweep.measured, Store.add, Executor._train
+    measured, add, train = sweep.measured, Store.add, Training.__call__
 
     def telling_measured(measure, specification, needs):
         tell("begun", specification.cell)
@@ -178,15 +178,16 @@ def write_down(log: Path) -> None:
         add(store, specification, rows)
         tell("stored", specification.cell)
 
-    def telling_train(executor, item, *rest):
-        result = train(executor, item, *rest)
-        tell("reused" if result.reused else "begun", item)
-        tell("stored", item)
-        return result
+    def telling_train(training):
+        outcome = train(training)
+        nothing_new = outcome.reused >= len(outcome.history.epochs)
+        tell("reused" if nothing_new else "begun", training.checkpoint.stem)
+        tell("stored", training.checkpoint.stem)
+        return outcome
 
     sweep.measured = telling_measured
     Store.add = telling_add  # type: ignore[method-assign]
-    Executor._train = telling_train  # type: ignore[method-assign]
+    Training.__call__ = telling_train  # type: ignore[method-assign]
 
 
 @dataclass

@@ -2,45 +2,48 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from threading import Lock
 
-from rich import progress as bars
 from rich.console import Console
 from rich.table import Table
 
 from ntkalign.cli.flags import ExperimentFlags
 from ntkalign.cli.outlook import duration
+from ntkalign.cli.scheduling import for_training, worker_count
 from ntkalign.cli.trained import Trained
+from ntkalign.cli.training_bars import progress
 from ntkalign.cli.verify import terminal
 from ntkalign.devices import use
 from ntkalign.errors import IncompleteRunError
 from ntkalign.experiments.catalogue import EXPERIMENTS
 from ntkalign.experiments.comparison import Cell
-from ntkalign.experiments.execute import FAILED, Executor, Result, digest, distinct
+from ntkalign.experiments.execute import Executor, Result, distinct
 from ntkalign.experiments.experiment import SCALES
 from ntkalign.experiments.plan import (
-    Item,
     Loaded,
     Plan,
     make_plans,
     nominal_operations,
     refuse_too_wide,
 )  # fmt: skip
+from ntkalign.experiments.supply import digest
 from ntkalign.experiments.tables import failed
+from ntkalign.experiments.work import FAILED
 from ntkalign.machine import product_speed
+from ntkalign.precision import scope
 from ntkalign.report.accuracy_curves import accuracy_curves, file_name
 from ntkalign.report.experiment_page import Grid, Section, sections_of, write_page
 from ntkalign.report.files import prepare
 from ntkalign.report.style import forget
 from ntkalign.runs.environment import Environment
-from ntkalign.runs.fingerprint import computed_by
+from ntkalign.runs.fingerprint import DECIDING_TRAINING, switches
+from ntkalign.runs.hold import Hold
 from ntkalign.runs.last_words import last_words
-from ntkalign.training.trainer import Moment
+from ntkalign.runs.schedulers.base import Scheduler
+from ntkalign.runs.schedulers.cluster import LOCAL
 
 LIST = "list"
 
@@ -57,6 +60,7 @@ def run_experiments(flags: ExperimentFlags) -> int:
     Raises:
         InputError: if something cannot be used; nothing is trained then.
         IncompleteRunError: if a run could not be trained, for want of memory, say.
+        SchedulerLostError: if what trains is gone; what is done is kept.
     """
     console = terminal()
     if flags.names in ((), (LIST,)):
@@ -66,23 +70,29 @@ def run_experiments(flags: ExperimentFlags) -> int:
     options = flags.options()
     chosen = [EXPERIMENTS.lookup(name, "NAME") for name in dict.fromkeys(flags.names)]
     prepare(flags.out)
+    count = worker_count(flags.workers)
     began = time.monotonic()
     with use(flags.device):
         loaded: Loaded = {}
         plans = [plan for asked in chosen for plan in make_plans(asked, options, loaded)]
-        if not flags.dry_run:
+        if not flags.dry_run and flags.scheduler in (None, LOCAL):
             refuse_too_wide(plans)
         say_plans(plans, product_speed(options.precision), console)
         if flags.dry_run:
             return 0
-        here = Environment.here(computed_by(), data_of(plans), options.precision)
-        trained = Trained(plans, flags, here, began)
-        with last_words(trained.keep_partial):
-            train_plans(trained)
-            results = trained.in_order()
-            draw_curves(plans, results, flags.out)
-            sections = sections_of(flags.out, chosen)
-            page = write_page(flags.out, sections, flags.command, trained.environment())
+        with Hold(flags.out), for_training(count, flags.scheduler) as scheduler:
+            context = scheduler.context(DECIDING_TRAINING)
+            with scope(options.precision):
+                here = Environment.here(
+                    context | {"jax": switches()}, data_of(plans), options.precision
+                )
+            trained = Trained(plans, flags, here, began)
+            with last_words(trained.keep_partial):
+                train_plans(trained, scheduler)
+                results = trained.in_order()
+                draw_curves(plans, results, flags.out)
+                sections = sections_of(flags.out, chosen)
+                page = write_page(flags.out, sections, flags.command, trained.environment())
     for section in sections:
         say_section(section, console)
     say_end(results, page, console)
@@ -95,20 +105,22 @@ def run_experiments(flags: ExperimentFlags) -> int:
     return 0
 
 
-def train_plans(trained: Trained) -> None:
+def train_plans(trained: Trained, scheduler: Scheduler) -> None:
     """Train what is planned; whatever ends it, the tables hold what is finished.
 
     Args:
         trained: what is planned, which holds what has ended.
+        scheduler: what trains.
     """
     flags = trained.flags
-    with progress(len(trained.items)) as tell:
-        executor = Executor(flags.out, trained.plans[0].options.workers, flags.fresh, tell)
+    with progress(len(trained.items)) as bars:
+        executor = Executor(flags.out, scheduler, flags.fresh, bars.tell)
         try:
             for plan in trained.plans:
                 with closing(executor.run(plan)) as results:
                     for result in results:
                         trained.add(result)
+                        bars.ended(result.item)
         except KeyboardInterrupt:
             raise  # they are among the last words
         except BaseException:
@@ -247,44 +259,3 @@ def say_end(results: Sequence[Result], page: Path, console: Console) -> None:
     reused = sum(result.reused >= len(result.history.epochs) for result in results)
     note = f" ({reused} runs reused; --fresh trains them again)" * bool(reused)
     console.print(f"report: {page}{note}", highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def progress(runs: int) -> Iterator[Callable[[Item, Moment], None]]:
-    """Bars on stderr: one for all runs, one for each that is under way.
-
-    Args:
-        runs: how many there are.
-
-    Yields:
-        What is told of each moment.
-    """
-    columns = (
-        bars.TextColumn("{task.description}", markup=False), bars.BarColumn(),
-        bars.MofNCompleteColumn(),
-        bars.TimeElapsedColumn(), bars.TimeRemainingColumn(),
-    )  # fmt: skip
-    screen = Console(stderr=True)
-    with bars.Progress(
-        *columns, console=screen, transient=True, disable=not screen.is_terminal
-    ) as bar:
-        everything = bar.add_task("runs", total=runs)
-        under_way: dict[Item, bars.TaskID] = {}
-        lock = Lock()
-
-        def tell(item: Item, moment: Moment) -> None:
-            run = item.run
-            total = run.epochs * moment.steps
-            done = (moment.epoch - 1) * moment.steps + moment.step
-            with lock:
-                if item not in under_way:
-                    under_way[item] = bar.add_task(str(item), total=total)
-                text = f"{item}  loss {moment.loss:.4f}"
-                if math.isfinite(moment.accuracy):
-                    text += f"  accuracy {100 * moment.accuracy:.1f} %"
-                bar.update(under_way[item], completed=done, description=text)
-                if done >= total or not math.isfinite(moment.loss):
-                    bar.remove_task(under_way.pop(item))
-                    bar.advance(everything)
-
-        yield tell

@@ -307,6 +307,16 @@ class ExperimentFlags(PluginFlags):
     ] = ()
     run: tyro.conf.OmitArgPrefixes[AskedOptions] = field(default_factory=AskedOptions)
     dry_run: Annotated[Switch, flag("print the plan and its cost, train nothing")] = False
+    workers: Annotated[
+        Any,
+        reads(int | None, "N"),
+        flag("processes that train, a run each; none: one run at a time, in this process"),
+    ] = None
+    scheduler: Annotated[
+        Any,
+        reads(str | None, "ADDRESS|local"),
+        flag("train on the workers of a dask scheduler, which see DIR, too; local: started here"),
+    ] = None
     device: Annotated[str, flag("where to compute; auto is JAX's own choice", "auto|cpu|gpu")] = (
         "auto"
     )
@@ -332,8 +342,9 @@ class ExperimentFlags(PluginFlags):
         options = {
             k: name_of(v) if isinstance(v, Path) else v for k, v in vars(self.options()).items()
         }
-        names = ("device", "resume", "fresh")
+        names = ("workers", "device", "resume", "fresh")
         own = {name: getattr(self, name) for name in names} | {"out": name_of(self.out)}
+        own["scheduler"] = None if self.scheduler is None else placeless(str(self.scheduler))
         return {"names": list(self.names)} | options | own | {"plugin": self.plugin_names}
 
 

@@ -10,32 +10,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import time
+import secrets
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
-import jax
-
-from ntkalign.data.decoded import Decoded
-from ntkalign.data.imagenet import UnreadableImageError
-from ntkalign.data.training_sets import Part, Points, TrainingSet
 from ntkalign.experiments.plan import Item, Plan
+from ntkalign.experiments.supply import Supply, digest
+from ntkalign.experiments.work import FAILED, Heard, Outcome, Training
+from ntkalign.files import write
 from ntkalign.rules import RULES
-from ntkalign.runs.fingerprint import DECIDING_TRAINING, computed_by
-from ntkalign.training.feed import Feed, Fetched, batches_of_a_stretch, in_memory
-from ntkalign.training.trainer import History, Keeping, Moment, Run, train
+from ntkalign.runs.fingerprint import DECIDING_TRAINING
+from ntkalign.runs.schedulers.base import Cost, Done, Job, Scheduler
+from ntkalign.training.trainer import History, Moment, Run
 
-FAILED = "failed"
-"""How the status of a run begins that could not be trained."""
 CHECKPOINTS = "runs"
 """The folder of the checkpoints, in that of the results."""
+AWAITED = "awaited-"
+"""How the file there is called that says that somebody waits for runs."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +41,8 @@ class Result:
     Attributes:
         item: what was trained.
         history: what it left behind.
-        seconds: since the command began with it; what was read took next to none.
-        reused: epochs that were trained by an earlier command.
+        seconds: since a worker began with it; what was read took next to none.
+        reused: epochs that were trained by an earlier command, or before its worker died.
     """
 
     item: Item
@@ -55,100 +51,93 @@ class Result:
     reused: int
 
 
-class StoppedError(Exception):
-    """Somebody interrupted the command."""
-
-
 Telling = Callable[[Item, Moment], None]
+
+
+def quiet(item: Item, moment: Moment) -> None:
+    """Progress that nobody looks at."""
 
 
 @dataclass(frozen=True)
 class Executor:
-    """How runs are trained.
+    """How runs are trained. There is one for a folder at a time.
 
     Args:
-        folder: of the results.
-        workers: runs side by side.
+        folder: of the results; all workers see it under this path.
+        scheduler: what trains.
         fresh: whether what is stored is ignored.
-        tell: called with progress, from any thread.
+        tell: called with progress, from any thread, for runs that are trained in this process.
         begun: what this command has begun itself, which is not ignored.
     """
 
     folder: Path
-    workers: int
-    fresh: bool
-    tell: Telling
+    scheduler: Scheduler
+    fresh: bool = False
+    tell: Telling = quiet
     begun: set[Path] = field(default_factory=set)
 
     def run(self, plan: Plan) -> Generator[Result, None, None]:
-        """Train all of a plan.
+        """Train all of a plan, the longest runs first.
 
         Args:
             plan: the runs.
 
         Yields:
-            Results, as runs end. Whoever stops listening stops the others, whose places are
-            written down.
+            Results, as runs end. Whoever stops listening stops the others. Those in threads, and
+            those of a cluster, write their place down; those in processes are killed, and lose what
+            came after the last place that was written down, an epoch at most as a rule.
+
+        Raises:
+            SchedulerLostError: if what trains is gone; checkpoints are kept.
         """
-        points, batch = plan.points, plan.items[0].run.order.batch
-        data, context = digest(points), computed_by(DECIDING_TRAINING)
-        training, test = (feeding(part, batch) for part in (points.train, points.test))
-        stop = Event()
+        folder = self.folder.absolute() / CHECKPOINTS
+        context = self.scheduler.context(DECIDING_TRAINING)
+        supply = Supply(plan.origin, plan.points, plan.items[0].run.order.batch)
+        awaited = _awaited(folder)
 
-        def one(item: Item) -> Result:
-            path = self.folder / CHECKPOINTS / f"{name_of(item.run, data, context)}.npz"
-            return self._train(item, (training(item.run.seed), test(item.run.seed)), path, stop)
-
-        with ThreadPoolExecutor(self.workers) as pool:
-            waiting = [pool.submit(one, item) for item in plan.items]
-            try:
-                for done in as_completed(waiting):
-                    yield done.result()
-            finally:
-                stop.set()
-                pool.shutdown(wait=True, cancel_futures=True)
-
-    def _train(self, item: Item, feeds: tuple[Feed, Feed], path: Path, stop: Event) -> Result:
-        if stop.is_set():
-            raise StoppedError
-        began, reused, done = time.monotonic(), 0, 0
-        own = not RULES.is_built_in(RULES[item.rule])  # its code is not in the name of the run
-        if (self.fresh or own) and path not in self.begun:
-            path.unlink(missing_ok=True)
-        self.begun.add(path)
-
-        def tell(moment: Moment) -> None:
-            nonlocal done
-            done = moment.epoch - (moment.step < moment.steps)
-            if stop.is_set():
-                raise StoppedError
-            self.tell(item, moment)
-
-        def found(epochs: int) -> None:
-            nonlocal reused, done
-            reused = done = epochs
+        def job(item: Item) -> Job[Outcome]:
+            checkpoint = folder / f"{name_of(item.run, supply.digest, context)}.npz"
+            self._begin(item, checkpoint)
+            heard = Heard(partial(self.tell, item))
+            return Job(
+                str(item), Training(item.run, supply, checkpoint, awaited, heard),
+                Cost(item.operations, item.bytes), partial(awaited.unlink, missing_ok=True),
+            )  # fmt: skip
 
         try:
-            history, _ = train(item.run, *feeds, Keeping(path, found=found), tell)
-        except (MemoryError, jax.errors.JaxRuntimeError) as error:  # the others go on
-            text = str(error).splitlines()[0] if str(error) else "out of memory"
-            history = History(status=f"{FAILED}: {text[:200]}")
-        except UnreadableImageError as error:  # the place is written down: epochs are read from it
-            history = History()
-            if done:
-                history, _ = train(replace(item.run, epochs=done), *feeds, Keeping(path))
-            history.status = f"{FAILED}: {error}"
-        return Result(item, history, time.monotonic() - began, reused)
+            items = {job(item): item for item in plan.items}
+            with closing(self.scheduler.run([*items])) as ending:
+                for ended in ending:
+                    if isinstance(ended, Done):
+                        yield Result(items[ended.job], *ended.result)
+                    else:
+                        lost = History(status=f"{FAILED}: {ended.reason}")
+                        yield Result(items[ended.job], lost, 0.0, 0)
+        finally:
+            awaited.unlink(missing_ok=True)
+
+    def _begin(self, item: Item, checkpoint: Path) -> None:
+        """Forget what is stored, where it is ignored."""
+        own = not RULES.is_built_in(RULES[item.rule])  # its code is not in the name of the run
+        if (self.fresh or own) and checkpoint not in self.begun:
+            checkpoint.unlink(missing_ok=True)
+        self.begun.add(checkpoint)
 
 
-def feeding(points: Points, batch: int) -> Callable[[int], Feed]:
-    """``seed -> feed``: the same one for all seeds where the points do not depend on it."""
-    if isinstance(points, Part):
-        feed = in_memory(points.x, points.y, batch)
-        return lambda seed: feed
-    assert isinstance(points, Decoded)
-    batches = batches_of_a_stretch(batch, points.point_bytes)
-    return lambda seed: Fetched(partial(points.fetch, seed), batches, os.cpu_count() or 1)
+def _awaited(folder: Path) -> Path:
+    """A new file that says that somebody waits; one of a command that was killed says so no more.
+
+    Returns:
+        Its path.
+
+    Raises:
+        CannotWriteError: if it cannot be written.
+    """
+    for old in folder.glob(f"{AWAITED}*"):
+        old.unlink(missing_ok=True)
+    path = folder / f"{AWAITED}{secrets.token_hex(8)}"
+    write(path, b"")
+    return path
 
 
 def distinct(plans: Sequence[Plan]) -> list[Item]:
@@ -164,15 +153,6 @@ def distinct(plans: Sequence[Plan]) -> list[Item]:
             if name not in found or found[name].run.epochs < item.run.epochs:
                 found[name] = item
     return list(found.values())
-
-
-def digest(points: TrainingSet) -> str:
-    """A name for the points of a set."""
-    found = hashlib.sha256()
-    for part in (points.train, points.test):
-        for piece in part.identity():
-            found.update(piece)
-    return found.hexdigest()
 
 
 def name_of(run: Run, data: str, context: dict[str, Any]) -> str:

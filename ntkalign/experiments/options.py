@@ -125,9 +125,6 @@ class Options:
         "float32", one_of(PRECISIONS, "networks are trained in one of them"), "of everything",
         "|".join(PRECISIONS),
     )  # fmt: skip
-    workers: int = setting(
-        1, whole(1, "somebody has to train", "pass 1"), "runs that are trained side by side", "N"
-    )
 
     def __post_init__(self) -> None:
         for option in fields(self):

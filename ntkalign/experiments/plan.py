@@ -20,6 +20,7 @@ from ntkalign.errors import InputError
 from ntkalign.experiments.experiment import Experiment, Series
 from ntkalign.experiments.memory import NOT_FROZEN, points_bytes, training_bytes
 from ntkalign.experiments.options import OWN, Options
+from ntkalign.experiments.supply import Origin
 from ntkalign.experiments.task import Task
 from ntkalign.machine import available_bytes, in_gib
 from ntkalign.networks.base import Network
@@ -100,6 +101,11 @@ class Plan:
         return self.experiment.name_of(self.series)
 
     @property
+    def origin(self) -> Origin:
+        """Where the points come from."""
+        return _origin(self.series, self.options)
+
+    @property
     def operations(self) -> float:
         """Of all runs."""
         return sum(item.operations for item in self.items)
@@ -163,8 +169,7 @@ def _make_plan(experiment: Experiment, series: Series, options: Options, loaded:
         )  # fmt: skip
     which = (series.task.name, asked.train, asked.test, series.cut)
     if which not in loaded:
-        points = series.task.load(asked.data_dir, asked.train, asked.test, asked.precision)
-        loaded[which] = points.cut() if series.cut else points
+        loaded[which] = _origin(series, asked).read()
     points = loaded[which]
     shape = _Shape(
         len(points.train), len(points.test), points.train.inputs, points.train.targets[-1]
@@ -174,6 +179,12 @@ def _make_plan(experiment: Experiment, series: Series, options: Options, loaded:
         for width, rule, run in _runs(series, asked, shape)
     )
     return Plan(experiment, series, asked, points, items)
+
+
+def _origin(series: Series, asked: Options) -> Origin:
+    return Origin(
+        series.task, asked.data_dir, asked.train, asked.test, asked.precision, series.cut
+    )  # fmt: skip
 
 
 def nominal_operations(series: Series, scale: str) -> float:
@@ -242,10 +253,10 @@ def _scored(series: Series, epochs: int) -> tuple[int, ...]:
 
 
 def refuse_too_wide(plans: Sequence[Plan], available: int | None = None) -> None:
-    """Before anything is trained, see whether it can fit into memory.
+    """Before anything is trained, see whether each run can fit into memory by itself.
 
     Args:
-        plans: all that will be trained, one after another.
+        plans: all that will be trained.
         available: bytes that there are; those of the device in use if None.
 
     Raises:
@@ -254,35 +265,23 @@ def refuse_too_wide(plans: Sequence[Plan], available: int | None = None) -> None
     available = available_bytes() if available is None else available
     if available is None:
         return
-    widths = sorted({item.width for plan in plans for item in plan.items})
+    items = [item for plan in plans for item in plan.items]
+    widths = sorted({item.width for item in items})
     fits = 0
     for width in widths:
-        needed, item = max(
-            (need for plan in plans for need in _needs(plan, width)), key=lambda need: need[0]
-        )
-        if needed > available:
+        item = max((i for i in items if i.width == width), key=lambda item: item.bytes)
+        if item.bytes > available:
             break
         fits = width
     else:
         return
-    workers = plans[0].options.workers
-    beside = f", {workers} runs side by side," if workers > 1 else ""
     raise InputError(
         "widths", tuple(widths),
         must=f"be at most {fits}" if fits else "be smaller, for none of them fits", got=str(width),
-        because=f"training ×{width} by {RULES[item.rule].title}{beside} needs about "
-        f"{in_gib(needed)} GiB and there are {in_gib(available)}",
-        do="pass smaller widths, or a smaller batch" + ", or fewer workers" * (workers > 1),
+        because=f"training ×{width} by {RULES[item.rule].title} needs about "
+        f"{in_gib(item.bytes)} GiB and there are {in_gib(available)}",
+        do="pass smaller widths, or a smaller batch",
     )  # fmt: skip
-
-
-def _needs(plan: Plan, width: int) -> Iterator[tuple[int, Item]]:
-    """Bytes of the runs of a width, with those that are trained beside them, and of the points."""
-    items = [item for item in plan.items if item.width <= width]
-    for last, item in enumerate(items, start=1):
-        if item.width == width:
-            together = items[max(0, last - plan.options.workers) : last]
-            yield sum(training_bytes(i.run) for i in together) + points_bytes(item.run), item
 
 
 def operations(run: Run) -> float:

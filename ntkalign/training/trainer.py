@@ -1,8 +1,9 @@
 """A training run from time 0, or from where it was left, to its last epoch.
 
-After each epoch the network is evaluated. Now and then the run's place is written down, so that a
-run that was killed at any step goes on from there, with the numbers of one that was not. A loss
-that is no longer finite ends the run: that is a result, with a status that says when.
+After each epoch the network is evaluated. The run's place is written down now and then, and after
+each epoch unless writing would take much of the time; so a run that was killed at any step goes on
+from there, with the numbers of one that was not. A loss that is no longer finite ends the run: that
+is a result, with a status that says when.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from ntkalign.training.learner import Learner, State
 from ntkalign.training.loop import Told, evaluate, train_steps
 
 TRAINED = "trained"
+EPOCH_SHARE = 0.05
+"""Of the time, at most, that goes into writing the place down after epochs."""
 PART_SECONDS = 1.0
 """How long a part of an epoch takes, about, before progress is told."""
 
@@ -147,7 +150,8 @@ class Keeping:
 
     Args:
         path: of the checkpoint.
-        every: seconds from one to the next; 0 writes one whenever progress is told.
+        every: seconds from one to the next, within an epoch too; 0 writes one whenever progress is
+            told.
         found: called with the number of epochs that an earlier run of the same has finished.
     """
 
@@ -202,7 +206,7 @@ class _Training:
         self.history = History()
         self.told = self._blank(1)
         self.step, self.seconds, self.pace = 0, 0.0, 1
-        self.written = time.monotonic()
+        self.written, self.writing = time.monotonic(), 0.0
         self._go_on()
 
     def finish(self) -> tuple[History, State]:
@@ -319,8 +323,12 @@ class _Training:
         self._write_down()
 
     def _write_down(self, *, ended: bool = False) -> None:
-        keeping = self.keeping
-        if keeping is None or not (ended or time.monotonic() - self.written >= keeping.every):
+        keeping, since = self.keeping, time.monotonic() - self.written
+        if keeping is None:
+            return
+        between = self.step == 0 and len(self.history.epochs) < self.run.epochs
+        cheap = between and self.writing <= EPOCH_SHARE * since
+        if not (ended or cheap or since >= keeping.every):
             return
         text = {
             "step": self.step, "seconds": self.seconds, "history": self.history.as_json(),
@@ -328,8 +336,10 @@ class _Training:
             "curve": self.run.curve,
             "told": [np.asarray(values, float).tolist() for values in self.told],
         }  # fmt: skip
+        began = time.monotonic()
         checkpoints.save(keeping.path, Checkpoint(self.state, text))
         self.written = time.monotonic()
+        self.writing = self.written - began
 
     def _go_on(self) -> None:
         """From where an earlier run of the same was left."""

@@ -7,6 +7,7 @@ import json
 import re
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from ntkalign.cli.flags import AskedOptions, ExperimentFlags, parse
 from ntkalign.cli.main import main
 from ntkalign.experiments.catalogue import EXPERIMENTS, FIGURE8
 from ntkalign.experiments.options import Options
+from ntkalign.runs.hold import Hold
 from tests.data import made
 
 ADD = ["table8", "--widths", "2", "--rules", "normal", "--epochs", "2"]
@@ -181,14 +183,13 @@ def test_flags_are_the_options_with_their_defaults():
         "table7", "--data-dir", "here", "--widths", "8,16", "--rules", "normal,fa", "--rates",
         "1,0.5", "--epochs", "3", "--train", "9", "--test", "8", "--batch", "7", "--seed", "6",
         "--scale", "small", "--variant", "written", "--log-steps", "5", "--precision", "float64",
-        "--workers", "2",
     ]  # fmt: skip
     flags = parse(ExperimentFlags, argv, "trial")
     assert flags.names == ("table7",)
     assert flags.options() == Options(
         data_dir="here", widths=(8, 16), rules=("normal", "fa"), rates=(1, 0.5), epochs=3, train=9,
         test=8, batch=7, seed=(6,), scale="small", variant="written", log_steps=5,
-        precision="float64", workers=2,
+        precision="float64",
     )  # fmt: skip
     assert parse(ExperimentFlags, ["--train", "none"], "trial").options() == Options()
     assert flags.run == AskedOptions(given=flags.run.given)
@@ -355,7 +356,7 @@ def test_an_interrupted_command_goes_on(capsys, tmp_path, monkeypatch):
             if (moment.epoch, moment.step) == (1, moment.steps):
                 raise KeyboardInterrupt
 
-        yield tell
+        yield SimpleNamespace(tell=tell, ended=lambda item: None)
 
     with monkeypatch.context() as patch:
         patch.setattr(command, "progress", interrupted)
@@ -370,6 +371,32 @@ def test_an_interrupted_command_goes_on(capsys, tmp_path, monkeypatch):
     assert "reused" not in capsys.readouterr().out
     whole, cut = (table(tmp_path / name / "history.csv") for name in ("whole", "cut"))
     assert [{**row, "seconds": ""} for row in cut] == [{**row, "seconds": ""} for row in whole]
+
+
+def test_one_command_at_a_time_holds_the_folder(capsys, tmp_path):
+    with Hold(tmp_path / "out"):
+        assert experiment(*ADD, "--out", tmp_path / "out") == 2
+    assert re.search(
+        r"--out \(.*\) must be written by one run at a time; got one that process \d+, since",
+        capsys.readouterr().err,
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--workers", "0"], r"--workers \(0\) must be at least 1"),
+        (["--workers", "two"], r"--workers \(two\) must be a whole number"),
+        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"],
+         r"--workers \(2\) must not be given with the address of a scheduler"),
+    ],
+)  # fmt: skip
+def test_workers_that_there_cannot_be_are_refused(capsys, tmp_path, words, message):
+    assert experiment(*ADD, *words, "--out", tmp_path / "out") == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
 
 
 def test_fresh_trains_again_and_more_epochs_go_on(capsys, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from ntkalign import plugins
 from ntkalign.cli import experiment as command
 from ntkalign.cli.main import main
-from ntkalign.experiments import execute
+from ntkalign.experiments import work
 from ntkalign.rules import RULES
 from ntkalign.runs.database import FILE, Database
 
@@ -150,14 +150,14 @@ def test_names_of_a_file_that_is_not_given_are_unknown(tmp_path, capsys):
 
 def test_experiments_train_by_a_rule_of_ones_own_and_anew(files, tmp_path, monkeypatch):
     reused = []
-    original = execute.Executor._train
+    original = work.Training.__call__
 
-    def train(self, *args):
-        found = original(self, *args)
-        reused.append((found.item.rule, found.reused))
-        return found
+    def train(self):
+        outcome = original(self)
+        reused.append((self.run.learner.rule.name, outcome.reused))
+        return outcome
 
-    monkeypatch.setattr(execute.Executor, "_train", train)
+    monkeypatch.setattr(work.Training, "__call__", train)
     monkeypatch.setattr(command, "product_speed", lambda precision: 1e9)
     monkeypatch.setattr(command, "accuracy_curves", lambda results, folder: None)
     words = ["experiment", "table8", "--widths", "2", "--epochs", "1", "--rates", "1"]

@@ -11,13 +11,15 @@ import pytest
 
 from ntkalign.data.training_sets import Part
 from ntkalign.experiments.catalogue import TABLE7
-from ntkalign.experiments.execute import CHECKPOINTS, Executor, as_plain, digest, distinct, name_of
+from ntkalign.experiments.execute import CHECKPOINTS, Executor, as_plain, distinct, name_of
 from ntkalign.experiments.options import Options
+from ntkalign.experiments.supply import digest
 from ntkalign.networks.activations import ACTIVATIONS
 from ntkalign.networks.convolutional import Convolutional
 from ntkalign.networks.normalisation import Norm
 from ntkalign.rules import ALIGN_ADA, RULES, variant
 from ntkalign.runs.fingerprint import DECIDING_TRAINING, computed_by
+from ntkalign.runs.schedulers.threads import InThreads
 from ntkalign.training import trainer
 from ntkalign.training.losses import LOSSES
 from ntkalign.training.optimisers import OPTIMISERS
@@ -27,7 +29,7 @@ from tests.experiments import small
 from tests.experiments.small import planned
 from tests.training.small import ORDER, assert_same_history, run, trained
 
-PLAN = small.plan(small.item(), small.item("align-zero"), small.item(rate=0.25))
+PLAN = small.plan(small.item("align-zero"), small.item(), small.item(rate=0.25))  # longest first
 
 
 class Told(list):
@@ -40,7 +42,7 @@ class Told(list):
 def execute(folder, plan=PLAN, *, workers=1, fresh=False, tell=None):
     """Results in the plan's order, and what was told."""
     told = Told() if tell is None else tell
-    with closing(Executor(folder, workers, fresh, told).run(plan)) as results:
+    with closing(Executor(folder, InThreads(workers), fresh, told).run(plan)) as results:
         found = {result.item: result for result in results}
     return [found[item] for item in plan.items], told
 
@@ -261,8 +263,8 @@ def test_fresh_trains_what_is_stored_again_and_nothing_twice(tmp_path):
     """The short run of a later plan is read from the long one that this command trained."""
     short = small.plan(small.item(epochs=1))
     long = small.with_epochs(short, 3)
-    executor = Executor(tmp_path, 1, fresh=True, tell=lambda item, moment: None)
+    executor = Executor(tmp_path, InThreads(1), fresh=True)
     reused = [result.reused for plan in (long, short) for result in executor.run(plan)]
     assert reused == [0, 3]
-    again = Executor(tmp_path, 1, fresh=True, tell=lambda item, moment: None)
+    again = Executor(tmp_path, InThreads(1), fresh=True)
     assert [result.reused for result in again.run(short)] == [0]

@@ -150,18 +150,14 @@ def test_where_none_fits_it_says_so():
         refuse_too_wide(plans, GIB // 8)
 
 
-def test_runs_side_by_side_need_room_together_and_share_their_points():
-    def plans(workers):
-        return [planned(TABLE8, Options(widths=(256,), rules=("normal", "fa"), workers=workers))]
-
-    one, two = plans(1)[0].items
+def test_the_largest_run_of_a_width_must_fit_by_itself_with_its_points():
+    plans = [planned(TABLE8, Options(widths=(256,), rules=("normal", "fa")))]
+    one, two = plans[0].items
     assert one.bytes == training_bytes(one.run) + points_bytes(one.run)
-    refuse_too_wide(plans(1), max(one.bytes, two.bytes))
-    together = one.bytes + training_bytes(two.run)
-    refuse_too_wide(plans(2), together)
-    with pytest.raises(InputError, match=r"×256 by FA, 2 runs side by side, needs .*fewer workers"):
-        refuse_too_wide(plans(2), together - 1)
-    refuse_too_wide(plans(9), together)
+    assert one.bytes < two.bytes
+    refuse_too_wide(plans, two.bytes)
+    with pytest.raises(InputError, match=r"widths \(256\) must be .* ×256 by FA needs about"):
+        refuse_too_wide(plans, two.bytes - 1)
 
 
 def test_all_plans_of_a_command_are_looked_at(tmp_path):

@@ -81,7 +81,6 @@ def test_a_program_may_give_lists_and_numpys_numbers_and_twice_is_once():
         ({"train": -1}, r"train \(-1\) must be at least 1"),
         ({"batch": 0}, r"batch \(0\) must be at least 1"),
         ({"log_steps": -1}, r"log_steps \(-1\) must be at least 0; .* pass 20, say"),
-        ({"workers": 0}, r"workers \(0\) must be at least 1; .* somebody has to train"),
         ({"seed": (-1,)}, r"seed \(-1\) must be at least 0"),
         ({"seed": (2**32,)}, r"seed \(4294967296\) must be at most 4294967295; .* no larger one"),
         ({"scale": "big"}, r"scale \(big\) must be one of small, paper"),

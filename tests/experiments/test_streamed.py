@@ -13,11 +13,12 @@ import pytest
 
 from ntkalign import InputError
 from ntkalign.data.imagenet import ImageFolder, UnreadableImageError
-from ntkalign.experiments import execute
-from ntkalign.experiments.execute import CHECKPOINTS, Executor
+from ntkalign.experiments import supply
+from ntkalign.experiments.execute import CHECKPOINTS, Executor, quiet
 from ntkalign.experiments.experiment import Experiment, Series
 from ntkalign.experiments.options import Options
 from ntkalign.experiments.task import IMAGENET
+from ntkalign.runs.schedulers.threads import InThreads
 from ntkalign.training import trainer
 from ntkalign.training.feed import Fetched, Resident
 from ntkalign.training.trainer import train
@@ -46,16 +47,16 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def short_stretches(monkeypatch):
     """One batch a stretch, two threads that decode."""
-    monkeypatch.setattr(execute, "batches_of_a_stretch", lambda batch, point_bytes: 1)
-    monkeypatch.setattr(execute.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(supply, "batches_of_a_stretch", lambda batch, point_bytes: 1)
+    monkeypatch.setattr(supply.os, "cpu_count", lambda: 2)
 
 
 def plan_of(folder, **asked):
     return planned(SMALL, Options(data_dir=folder, **asked))
 
 
-def executed(folder, plan, tell=lambda item, moment: None):
-    with closing(Executor(folder, 1, False, tell).run(plan)) as results:
+def executed(folder, plan, tell=quiet):
+    with closing(Executor(folder, InThreads(1), tell=tell).run(plan)) as results:
         found = {result.item: result for result in results}
     return [found[item] for item in plan.items]
 
@@ -210,6 +211,6 @@ def test_points_that_do_not_depend_on_the_seed_have_one_feed():
     from tests.experiments import small
 
     points = small.plan(small.item()).points
-    feed_of = execute.feeding(points.train, 4)
+    feed_of = supply.feeding(points.train, 4)
     assert feed_of(1) is feed_of(2)
     assert isinstance(feed_of(1), Resident)

@@ -251,10 +251,15 @@ def test_a_place_is_written_down_now_and_then(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer.checkpoints, "save", lambda *a: saved.append(a))
     monkeypatch.setattr(trainer, "PART_SECONDS", 0.0)
     path = tmp_path / "run.npz"
-    trained(small.run(), Keeping(path, every=1e9))
-    assert len(saved) == 1  # at the end
-    trained(small.run(), Keeping(path, every=0.0))
-    assert len(saved) == 1 + 9 + 1
+    for share, every, times in (
+        (-1.0, 1e9, 1),  # at the end
+        (math.inf, 1e9, 3),  # after each epoch, for that is cheap
+        (-1.0, 0.0, 9 + 1),
+    ):
+        monkeypatch.setattr(trainer, "EPOCH_SHARE", share)
+        trained(small.run(), Keeping(path, every=every))
+        assert len(saved) == times
+        saved.clear()
 
 
 def test_more_epochs_go_on_and_what_was_found_is_told(keeping):

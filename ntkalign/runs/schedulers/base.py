@@ -49,11 +49,14 @@ class Job(Generic[T]):
         work: what is done. It is pickled if another process does it: a function that can be
             imported, or a partial of one, with arguments that can be pickled.
         cost: what it is expected to take.
+        given_up: called, here, when nobody waits for any job of its run any more: work that can
+            end before its time is told so.
     """
 
     name: str
     work: Callable[[], T] = field(repr=False)
     cost: Cost = Cost()
+    given_up: Callable[[], object] = field(default=lambda: None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

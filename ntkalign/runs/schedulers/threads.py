@@ -1,7 +1,7 @@
 """Jobs in threads of this process: what compiles, compiles once, and nothing travels.
 
 While one architecture compiles on one core another network is trained. What a thread does cannot be
-ended from outside: whoever interrupts waits for the networks that are under way.
+ended from outside: whoever interrupts waits for the jobs that are under way, which are told.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ class InThreads(Scheduler):
             finally:
                 room.close()
                 taken.release(self.workers)
+                for job in jobs:
+                    job.given_up()
 
     def close(self) -> None:
         """Threads end with :meth:`run`."""
