@@ -88,13 +88,26 @@ runpy.run_module("ntkalign", run_name="__main__", alter_sys=True)
 def started(program, *, ignored=False, **more):
     """A process that has begun its command."""
     answer = "SIG_IGN" if ignored else "SIG_DFL"  # whatever the tests' shell ignores
-    before = f"import signal; signal.signal(signal.SIGINT, signal.{answer})"
+    before = f"""
+import signal
+signal.signal(signal.SIGINT, signal.{answer})
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
     process = subprocess.Popen(
         [sys.executable, "-c", f"{before}\n{BEGIN}{program}\nbegin(command, 'prog run')"], cwd=ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,
     )  # fmt: skip
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def ended(process):
+    """What a process says until it ends, as it must."""
+    try:
+        return process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
 
 
 ENDS = {
@@ -109,7 +122,7 @@ ENDS = {
 def test_whatever_it_is_in_it_ends_with_its_status_and_one_line(program, kind):
     process = started(program)
     process.send_signal(kind)
-    _, said = process.communicate(timeout=120)
+    said = ended(process)
     reason, status = ENDS[kind]
     assert said == f"prog run: {reason}; 3 of 4 are finished\n"
     assert process.returncode == status
@@ -118,7 +131,7 @@ def test_whatever_it_is_in_it_ends_with_its_status_and_one_line(program, kind):
 def test_last_words_that_take_too_long_are_not_waited_for():
     process = started(SPEECHLESS)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    said = ended(process)
     assert said == f"prog run: interrupted; {stopping.KEPT}; there was no time for a report\n"
     assert process.returncode == 130
 
@@ -129,7 +142,7 @@ def test_all_of_it_is_over_within_two_seconds():
 
 def test_a_command_that_is_over_ends_with_its_own_status():
     process = started(FINISHED)
-    _, said = process.communicate(timeout=120)
+    said = ended(process)
     assert (process.returncode, said) == (7, "")
 
 
@@ -137,7 +150,7 @@ def test_what_was_ignored_before_is_still_ignored():
     process = started(IDLE, ignored=True)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)  # it comes second, and is the one that ends it
-    _, said = process.communicate(timeout=120)
+    said = ended(process)
     assert (process.returncode, said) == (143, "prog run: terminated; 3 of 4 are finished\n")
 
 
@@ -151,7 +164,7 @@ def test_it_listens_before_anything_that_takes_time_is_imported(kind):
     while not catches(process.pid, signal.SIGTERM) and time.monotonic() < until:
         time.sleep(0.002)
     process.send_signal(kind)
-    _, said = process.communicate(timeout=120)
+    said = ended(process)
     reason = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[kind]
     assert said == f"ntkalign verify: {reason}; {stopping.KEPT}\n"
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[kind]
