@@ -62,8 +62,8 @@ ROWS = (
      '"epochs_asked", (series.epochs,)', '"epochs", (series.epochs,)', SETTINGS),
     ("settings: runs that are missing are not said", "experiments/settings.py",
      "    yield from _missing(runs)\n", "", SETTINGS),
-    ("table 9: training images begin behind the cut test part", "experiments/plan.py",
-     "loaded[which] = points.cut() if series.cut else points", "loaded[which] = points", OPTIONS),
+    ("table 9: training images begin behind the cut test part", "experiments/supply.py",
+     "return points.cut() if self.cut else points", "return points", OPTIONS),
     ("figure: shares as they are", "experiments/quantities.py",
      "return 100 * value if self.percent else value", "return value", FIGURES),
     ("figure: the narrowest network is solid", "report/paper_figures.py",
@@ -75,5 +75,5 @@ ROWS = (
     ("options: what is fixed can be changed", "experiments/options.py",
      "if n in series.fixed or getattr(self, n) is None", "if getattr(self, n) is None", OPTIONS),
     ("command: nothing is refused", "cli/experiment.py",
-     "        if not flags.dry_run:\n            refuse_too_wide(plans)\n", "", COMMAND),
+     "            refuse_too_wide(plans)\n", "            pass\n", COMMAND),
 )  # fmt: skip
