@@ -204,6 +204,14 @@ class Found:
     wrong: list[str] = field(default_factory=list)
 
 
+def never_stopped(words: Sequence[str], place: Path, made_up: bool) -> tuple[Command, float]:
+    """The command with nothing in its way, once what it compiles is compiled; and its seconds."""
+    Command(words, place / "warm", made_up).start().end()
+    unbroken = Command(words, place / "unbroken", made_up).start()
+    assert unbroken.end() == 0, unbroken.said
+    return unbroken, time.monotonic() - unbroken.began
+
+
 def killed(words: Sequence[str], kills: int, seed: int, place: Path, *, made_up: bool) -> Found:
     """Kill a command at random moments until it has been killed so often.
 
@@ -218,10 +226,7 @@ def killed(words: Sequence[str], kills: int, seed: int, place: Path, *, made_up:
         What was found.
     """
     rng, found = random.Random(seed), Found()
-    Command(words, place / "warm", made_up).start().end()  # what it compiles is compiled now
-    unbroken = Command(words, place / "unbroken", made_up).start()
-    assert unbroken.end() == 0, unbroken.said
-    whole = time.monotonic() - unbroken.began
+    unbroken, whole = never_stopped(words, place, made_up)
     number = 0
     while found.kills < kills:
         number += 1
@@ -305,10 +310,7 @@ def stop(words: Sequence[str], kills: int, seed: int, place: Path, *, made_up: b
         What was found.
     """
     rng, found = random.Random(seed), Found()
-    Command(words, place / "warm", made_up).start().end()
-    unbroken = Command(words, place / "unbroken", made_up).start()
-    assert unbroken.end() == 0, unbroken.said
-    whole = time.monotonic() - unbroken.began
+    unbroken, whole = never_stopped(words, place, made_up)
     for number in range(kills):
         kind = (signal.SIGINT, signal.SIGTERM)[number % 2]
         command = Command(words, place / f"stopped-{number}", made_up).start()

@@ -92,3 +92,27 @@ def test_an_unknown_name_gets_the_nearest_match():
 def test_its_name_can_be_kept():
     with pytest.raises(InputError, match="must have a name of printable text"):
         PointSet("a,b", lambda count: None)
+
+
+def raises(count):
+    raise OSError(f"no room for {count}")
+
+
+def test_a_function_that_raises_is_told_in_one_line():
+    register(PointSet("fails", raises))
+    with pytest.raises(InputError) as told:
+        load("fails", points=4)
+    said = str(told.value)
+    assert said.startswith(
+        "data (fails) must make points when its function is called; got OSError: no room for 4 ("
+    )
+    assert said.endswith("because it is asked for 4 of them; do: mend it there")
+
+
+def test_points_that_cannot_be_held_are_refused_before_they_are_drawn():
+    with pytest.raises(InputError) as told:
+        load("sphere", points=10**6, inputs=1000, outputs=2)
+    assert str(told.value) == (
+        "points (1000000) must be fewer, or of fewer dimensions; got 1000000 vectors of 1002 "
+        "numbers; because they take more than 1 GiB; do: pass 16 points, say"
+    )
