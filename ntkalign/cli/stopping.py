@@ -89,7 +89,7 @@ class Stopping:
                 signal.signal(number, signal.SIG_IGN)
         if _heard:
             self._unwound.set()
-            threading.Event().wait()  # the other thread ends the process
+            _wait()
 
     def _listen(self) -> None:
         number = next(n for n in iter(lambda: self._ear.recv(1)[0], None) if n in STATUS)
@@ -112,6 +112,7 @@ def _unwind(number: int, frame: FrameType | None) -> None:
     """In the main thread: end, once; what is destroyed on the way has nothing to say."""
     first = sys.unraisablehook is not _silent
     sys.unraisablehook = threading.excepthook = _silent
+    sys.excepthook = _wait
     _heard.append(signal.Signals(number))
     if first:
         raise KeyboardInterrupt
@@ -119,6 +120,14 @@ def _unwind(number: int, frame: FrameType | None) -> None:
 
 def _silent(*args: object) -> None:
     """Nothing."""
+
+
+def _wait(*args: object) -> None:
+    """Nothing more happens here: a signal that came while listening began, or ended, went past it.
+
+    The other thread ends the process.
+    """
+    threading.Event().wait()
 
 
 def _print(line: str) -> None:

@@ -78,6 +78,32 @@ def after():
 """
 
 
+BEGINNING = """
+given = signal.signal
+def and_sent(number, action):
+    given(number, action)
+    if number == signal.SIGTERM and action is not signal.SIG_IGN:
+        os.kill(os.getpid(), number)
+signal.signal = and_sent
+def command():
+    time.sleep(600)
+"""
+FIRST_THING = """
+def command():
+    time.sleep(600)
+import sys
+def trace(frame, event, argument, sent=[]):
+    ours = frame.f_code.co_filename.endswith("stopping.py")
+    if ours and frame.f_code.co_name == "%s" and event == "%s" and not sent:
+        sent.append(os.kill(os.getpid(), signal.SIGTERM))
+    return trace
+%s
+sys.settrace(trace)
+"""
+ENTERED = FIRST_THING % ("__enter__", "return", "")
+LEAVING = FIRST_THING % ("__exit__", "call", "command = int")
+
+
 MODULE = """
 import runpy, signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)  # whatever the tests' shell ignores
@@ -138,6 +164,17 @@ def test_last_words_that_take_too_long_are_not_waited_for():
 
 def test_all_of_it_is_over_within_two_seconds():
     assert stopping.GRACE < stopping.DEADLINE < 2.0
+
+
+@pytest.mark.parametrize("program", [BEGINNING, ENTERED, LEAVING])
+def test_a_signal_while_listening_begins_or_ends_is_told_like_any_other(program):
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{BEGIN}{program}\nbegin(command, 'prog run')"], cwd=ROOT,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    said = ended(process)
+    assert said == f"prog run: terminated; {stopping.KEPT}\n"
+    assert process.returncode == 143
 
 
 def test_a_command_that_is_over_ends_with_its_own_status():
