@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from ntkalign import InputError, plugins
+from ntkalign.errors import shortened
 from ntkalign.rules import RULES
 from ntkalign.runs.schedulers.parcel import Parcel
 from tests.runs.schedulers import work
@@ -52,7 +53,6 @@ def test_a_plugin_with_another_text_is_refused(plugin):
     with pytest.raises(InputError) as told:
         other()
     assert str(told.value) == (
-        f"plugin ({told.value.detail.split('(', 1)[1].split(')')[0]}) must be the same file for "
-        "all workers; got another text; because rules are known by their names; do: copy it to "
-        "where workers run"
+        f"plugin ({shortened(str(plugin))}) must be the same file for all workers; "
+        "got another text; because rules are known by their names; do: copy it to where workers run"
     )
