@@ -56,7 +56,8 @@ def main(job: Job) -> None:
             rows += _pairs(measure(usual, needs), measure(tight, needs))
     print(
         f"{job.network}, {job.activation}, widths {job.widths}, T = {settings.time:g}: "
-        f"tolerance {settings.tolerance:g} against {job.engine} at {TIGHT[job.engine]:g}\n"
+        f"tolerance {settings.tolerance or 'from need'} "
+        f"against {job.engine} at {TIGHT[job.engine]:g}\n"
     )
     print("| quantity | numbers | stated, largest share | found, largest share | found/stated |")
     print("|---|---|---|---|---|")

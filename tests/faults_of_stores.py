@@ -38,7 +38,7 @@ ROWS = (
     ("trained: damage is not noticed", "cells/trained.py",
      "if digest != _digest(name, text, contents):", "if False:", TRAINED),
     ("trained: other code's networks are measured", "cells/trained.py",
-     "[plain, rule.name, self.context]", "[plain, rule.name]", TRAINED),
+     "[plain, str(which), self.context]", "[plain, str(which)]", TRAINED),
     ("trained: the history of panels is forgotten", "cells/trained.py",
      'base=replace(relaxation.first, history=get(panel["history"])),',
      "base=relaxation.first,", TRAINED),

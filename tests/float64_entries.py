@@ -66,7 +66,7 @@ from ntkalign.cells.cell import Cell  # noqa: E402
 from ntkalign.cells.flow import Trial, measure_cell  # noqa: E402
 from ntkalign.cells.infinite_width import Sweep, outputs_at_0, predictions  # noqa: E402
 from ntkalign.cells.kernels import held_out, prepare  # noqa: E402
-from ntkalign.cells.trained import Trained  # noqa: E402
+from ntkalign.cells.trained import Trained, Which  # noqa: E402
 from ntkalign.data.catalogue import Data  # noqa: E402
 from ntkalign.flow.initial_state import InitialState  # noqa: E402
 from ntkalign.kernels.analytic import infinite_width_kernels  # noqa: E402
@@ -168,9 +168,10 @@ def kept():
     rule, trial = RULES["normal"], Trial.of(ONE)
     with tempfile.TemporaryDirectory() as folder:
         trained = Trained(Path(folder) / "trained.sqlite", "")
-        trained.keep(ONE, rule, trial.run(rule))
-        found = trained.find(ONE, trial.problem, rule, (rule,))
-    return found[0].observe()
+        which = Which(rule, ONE.ladder)
+        trained.keep(ONE, which, trial.pair(rule)[0])
+        found = trained.find(ONE, trial.problem, which, (rule,))
+    return found.observe()
 
 
 def entries():
@@ -228,7 +229,7 @@ def entries():
         "predictions": lambda: (
             predictions(biased, Sweep(DATA, (0.5, 1.0), (8,), (0, 1), "shared")).loss
         ),
-        "trial": lambda: Trial.of(ONE).run(RULES["normal"])[0].output,
+        "trial": lambda: Trial.of(ONE).pair(RULES["normal"])[0].output,
         "kept": kept,
         "cell": lambda: rows(measure_cell(ONE, NEEDS)),
         "held out": lambda: held_out(RULES["normal"], 3, 4).feedback(

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import (
+    faults_of_accuracy,
     faults_of_checks,
     faults_of_clusters,
     faults_of_estimates,
@@ -709,6 +710,7 @@ MUTANTS = (
             faults_of_proofs,
             faults_of_reports,
             faults_of_clusters,
+            faults_of_accuracy,
             faults_of_estimates,
             faults_of_inputs,
             faults_of_memory,

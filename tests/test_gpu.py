@@ -62,7 +62,7 @@ def test_flows_agree(name, engine):
     settings = replace(SETTINGS, engine=engine)
 
     def outputs():
-        return Trial.of(specified(settings, CELL)).run(RULES[name])[0].output
+        return Trial.of(specified(settings, CELL)).pair(RULES[name])[0].output
 
     cpu, gpu = on_each(outputs)
     np.testing.assert_allclose(gpu, cpu, rtol=1e-10, atol=1e-10)
@@ -74,7 +74,7 @@ def test_large_networks_agree_to_the_tolerance(name):
     settings, cell = replace(SETTINGS, tolerance=1e-6), Cell("main", 2048, 0)
 
     def outputs():
-        return Trial.of(specified(settings, cell)).run(RULES[name])[0].output
+        return Trial.of(specified(settings, cell)).pair(RULES[name])[0].output
 
     cpu, gpu = on_each(outputs)
     np.testing.assert_allclose(gpu, cpu, rtol=1e-5, atol=1e-5)

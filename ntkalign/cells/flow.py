@@ -1,14 +1,15 @@
 """One network of a sweep: drawn, trained by every rule that is asked for, and measured.
 
-What a quantity's number is does not depend on what else is asked for: a flow starts from nothing or
-from gradient descent's, whichever other rules run, and the dense engine compiles all rules together
-whichever are needed.
+What a quantity's number is does not depend on what else is asked for: a flow starts from the one a
+rung below, the loosest from nothing or from gradient descent's, whichever other rules run; every
+group of quantities climbs by itself (:mod:`ntkalign.cells.climbing`); and the dense engine compiles
+all rules together whichever are needed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,8 +26,9 @@ from ntkalign.cells.cell import (
     with_companions,
     with_status,
 )  # fmt: skip
+from ntkalign.cells.climbing import FIRST, climb
 from ntkalign.cells.specification import Specification
-from ntkalign.cells.trained import Pair, Trained
+from ntkalign.cells.trained import Trained, Which
 from ntkalign.devices import drawing, shard
 from ntkalign.flow.gradient_flow import gradient_flow
 from ntkalign.flow.options import FlowOptions
@@ -41,15 +43,24 @@ from ntkalign.quantities.catalogue import (
     EXPANSION_OVER_TIME,
     LOSS,
     QUANTITIES,
+    tolerance_of,
 )  # fmt: skip
-from ntkalign.quantities.measuring import measure, references_of
+from ntkalign.quantities.measuring import (
+    Group,
+    Measurements,
+    groups_of,
+    measure,
+    measure_groups,
+    references_of,
+    together,
+)
 from ntkalign.quantities.observed import Limit, Observed
 from ntkalign.quantities.series import ESTIMATE_FACTOR
 from ntkalign.quantities.theory import expansion
 from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
 
-COARSER = 30.0
-"""The companion flow, which the error is estimated with, is looser by this factor."""
+Pair = tuple[Flow, Flow]
+"""A flow, and the looser one that its error is estimated with."""
 FROM_NOTHING = (NORMAL, LINEARISED)
 """These flows start from no other; controls do not either."""
 
@@ -63,13 +74,16 @@ class Trial:
         problem: the network at time 0, what it learns, and the saved times.
         among: rules for the dense engine to compile together.
         trained: where flows are kept and looked for, if anywhere.
+        descent: gradient descent, as it is here; rules that should end near it start from its flow.
     """
 
     specification: Specification
     problem: Problem
     among: tuple[Rule, ...] = ()
     trained: Trained | None = None
-    _kept: dict[Rule, Pair] = field(default_factory=dict)
+    descent: Rule = NORMAL
+    _shared: set[Rule] = field(default_factory=set)
+    _made: dict[Which, Flow] = field(default_factory=dict)
 
     @classmethod
     @in_float64
@@ -78,6 +92,7 @@ class Trial:
         specification: Specification,
         among: tuple[Rule, ...] = (),
         trained: Trained | None = None,
+        descent: Rule = NORMAL,
     ) -> Trial:
         """Draw the network that is specified."""
         cell, data = specification.cell, specification.data
@@ -94,47 +109,160 @@ class Trial:
         if specification.initial_outputs == "zero":  # f − f⁰ learns y as f learns y + f⁰
             output = problem.initial.output
             problem = replace(problem, y=problem.y + output)
-        return cls(specification, problem, among, trained)
+        return cls(specification, problem, among, trained, descent, {descent})
 
-    @in_float64
-    def run(self, rule: Rule, guess: Flow | None = None) -> Pair:
-        """Train by a rule, twice: at the tolerance and at a looser one."""
-        among = self.among if rule in self.among else (rule,)
-        solve = partial(gradient_flow, self.problem, rule, among=among)
-        options = FlowOptions(self.specification.engine, self.specification.tolerance)
-        looser = replace(options, tolerance=COARSER * options.tolerance)
-        coarse = solve(looser, guess=guess)
-        # both by one engine: the difference of two engines' errors is not an error estimate
-        if coarse.effort.engine == "dense":
-            options = replace(options, engine="dense")
-        fine = solve(options, guess=coarse)
+    def pair(self, rule: Rule, rung: int = FIRST) -> Pair:
+        """A rule's flow on a rung of the ladder, and its companion, from one rung below."""
+        coarse, fine = self._flow(rule, rung - 1), self._flow(rule, rung)
         if fine.effort.engine != coarse.effort.engine:
-            coarse = solve(replace(looser, engine="dense"))
+            # both by one engine: the difference of two engines' errors is not an error estimate
+            coarse = self._once(self._which(rule, rung - 1, instead=True), "dense", None)
         return fine, coarse
 
-    def reference(self, rule: Rule) -> Pair:
-        """The same for a rule that others are compared with: trained once and kept."""
-        if rule not in self._kept:
-            self._kept[rule] = self._trained(rule)
-        return self._kept[rule]
+    def begin(self, rule: Rule, later: Iterable[Rule]) -> None:
+        """Turn to a rule; only its flows and those of rules that are looked at later are kept."""
+        self._shared.clear()
+        self._shared.update((self.descent, *later))
+        for which in [w for w in self._made if w.rule not in (rule, *self._shared)]:
+            del self._made[which]
 
-    def train(self, rule: Rule) -> Pair:
-        """By any rule."""
-        if rule in FROM_NOTHING or rule in self._kept:
-            return self.reference(rule)
-        return self._trained(rule)
+    def leave(self, rule: Rule, rung: int) -> None:
+        """Forget the flows of a rule below a rung, unless they are looked at later."""
+        if rule not in self._shared:
+            for below in range(rung):
+                for instead in (False, True):
+                    self._made.pop(self._which(rule, below, instead=instead), None)
 
-    def _trained(self, rule: Rule) -> Pair:
-        """Rules that should end near gradient descent start from it."""
-        if self.trained is not None:
-            found = self.trained.find(self.specification, self.problem, rule, self.among)
+    def solve(self, which: Which, engine: str, guess: Flow | None) -> Flow:
+        """Train by a rule, at a tolerance."""
+        among = self.among if which.rule in self.among else (which.rule,)
+        options = FlowOptions(engine, which.ladder[-1])
+        return gradient_flow(self.problem, which.rule, options, guess=guess, among=among)
+
+    def _which(self, rule: Rule, rung: int, *, instead: bool = False) -> Which:
+        return Which(rule, self.specification.ladder[: rung + 1], instead)
+
+    def _flow(self, rule: Rule, rung: int) -> Flow:
+        """The flow on a rung; it starts from the one below."""
+        which = self._which(rule, rung)
+        if (found := self._known(which)) is not None:
+            return found
+        engine, guess = self.specification.engine, None
+        if rung:
+            guess = self._flow(rule, rung - 1)
+            if guess.effort.engine == "dense":
+                engine = "dense"
+        elif not (rule in FROM_NOTHING or rule.control or rule is self.descent):
+            _, guess = self.pair(self.descent)  # they should end near it
+        return self._once(which, engine, guess)
+
+    def _known(self, which: Which) -> Flow | None:
+        """A flow that was made or kept before."""
+        if which not in self._made and self.trained is not None:
+            found = self.trained.find(self.specification, self.problem, which, self.among)
             if found is not None:
-                return found
-        alone = rule in FROM_NOTHING or rule.control
-        pair = self.run(rule, None if alone else self.reference(NORMAL)[1])
-        if self.trained is not None:
-            self.trained.keep(self.specification, rule, pair)
-        return pair
+                self._made[which] = found
+        return self._made.get(which)
+
+    @in_float64
+    def _once(self, which: Which, engine: str, guess: Flow | None) -> Flow:
+        found = self._known(which)
+        if found is None:
+            found = self._made[which] = self.solve(which, engine, guess)
+            if self.trained is not None:
+                self.trained.keep(self.specification, which, found)
+        return found
+
+
+@dataclass(eq=False)
+class Climber:
+    """Looks at the flows of one rule, rung by rung.
+
+    Attributes:
+        trial: the network.
+        rule: the rule.
+        limit: the kernels of the infinitely wide network, where a quantity needs them.
+        points: so many points are learnt, the others held out; None for all.
+        expansion: how far gradient descent moves the network at each saved time, if that is among
+            what is measured; of the first rung.
+        failures: of this rule and of those it is compared with, on the first rung.
+    """
+
+    trial: Trial
+    rule: Rule
+    limit: Limit | None = None
+    points: int | None = None
+    expansion: Measured = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    _last: Observed | None = None
+
+    def measured(self, wanted: frozenset[str]) -> Measured:
+        """The wanted quantities, each from the rung that it needs, or why there are none.
+
+        Args:
+            wanted: names of quantities.
+
+        Returns:
+            Values with their errors, and which tolerances were reached if none was asked for.
+        """
+        specification, depth = self.trial.specification, self.trial.problem.initial.network.depth
+        groups = groups_of(wanted)
+        reached = climb(groups, self.look, len(specification.ladder))
+        found = together({group: known.measurements for group, known in reached.items()})
+        measured = with_status(found.numbers) | at_times(found.over_time, specification.times)
+        measured |= self.expansion
+        for group in groups:
+            if group not in reached:
+                looked_at = (self.rule.name, *_references([group]))
+                why = next(self.failures[name] for name in looked_at if name in self.failures)
+                measured |= lost((record.name for record in group), depth, why)
+            elif specification.tolerance is None:
+                tolerance = specification.ladder[reached[group].rung]
+                measured[Name(None, tolerance_of(group[0].name))] = tolerance, 0.0, OK
+        return measured
+
+    def look(self, groups: tuple[Group, ...], rung: int) -> Mapping[Group, Measurements]:
+        """Measure some groups on a rung; those that need a flow that failed are left out."""
+        pair = self.trial.pair(self.rule, rung)
+        failed = _failures({self.rule.name: pair})
+        others: dict[str, Pair] = {}
+        if not failed:
+            others = {name: self.trial.pair(RULES[name], rung) for name in _references(groups)}
+            failed = _failures(others)
+        if rung == FIRST:
+            self.failures = failed
+        if self.rule.name in failed:
+            return {}
+        able = [group for group in groups if failed.keys().isdisjoint(_references([group]))]
+        fine, coarse = (
+            self._observed(flow, {n: other[i] for n, other in others.items() if n not in failed})
+            for i, flow in enumerate(pair)
+        )
+        found = measure_groups(able, fine, coarse)
+        if rung == FIRST:
+            names = frozenset(record.name for group in able for record in group)
+            self.expansion = expansion_over_time(self.rule, names, fine)
+        self._last = fine  # the companion of the next rung: what was measured of it is known
+        for rule in (self.rule, *(RULES[name] for name in others)):
+            self.trial.leave(rule, rung)
+        return found
+
+    def _observed(self, flow: Flow, others: dict[str, Flow]) -> Observed:
+        last = self._last
+        if last and last.flow is flow and all(last.references.get(n) is others[n] for n in others):
+            return last
+        seed = self.trial.specification.cell.seed
+        return Observed(flow, others, seed, self.points, self.limit)
+
+
+def _failures(pairs: Mapping[str, Pair]) -> dict[str, str]:
+    """Of those flows that failed, which and why."""
+    found = {name: why_not(pair) for name, pair in pairs.items()}
+    return {name: f"{name} {failure}" for name, failure in found.items() if failure is not None}
+
+
+def _references(groups: Iterable[Group]) -> tuple[str, ...]:
+    return references_of(record.name for group in groups for record in group)
 
 
 @in_float64
@@ -156,45 +284,37 @@ def measure_cell(
     Returns:
         Rows, rule by rule; where a flow failed, values are NaN and the status says why.
     """
-    trial = Trial.of(specification, RULES.built_in, trained)
-    cell = specification.cell
-    return [
-        row
-        for rule, quantities in needs.items()
-        for row in labelled(
-            cell, rule.name, _of_rule(trial, rule, with_companions(quantities), limit)
-        )
-    ]
+    trial, rows = Trial.of(specification, RULES.built_in, trained), []
+    to_come = {rule: with_companions(quantities) for rule, quantities in needs.items()}
+    for rule in needs:
+        wanted = to_come.pop(rule)
+        trial.begin(rule, _looked_at(to_come))
+        rows += labelled(specification.cell, rule.name, _of_rule(trial, rule, wanted, limit))
+    return rows
+
+
+def _looked_at(to_come: Mapping[Rule, frozenset[str]]) -> set[Rule]:
+    """The rules whose flows are looked at when others, or they themselves, are measured."""
+    wanted = frozenset().union(*to_come.values())
+    return {*to_come, *(RULES[name] for name in references_of(wanted))}
 
 
 def _of_rule(trial: Trial, rule: Rule, wanted: frozenset[str], limit: Limit | None) -> Measured:
     """The wanted quantities of one rule, or why there are none."""
     if not any(QUANTITIES[name].trained for name in wanted):
         return _untrained(trial, rule, wanted, limit)
-    pair, depth = trial.train(rule), trial.problem.initial.network.depth
+    return _of_flow(trial, rule) | Climber(trial, rule, limit).measured(wanted)
+
+
+def _of_flow(trial: Trial, rule: Rule) -> Measured:
+    """What is said of every flow, whatever is wanted of it: of that on the first rung."""
+    pair = trial.pair(rule)
     measured = what_it_took(pair[0].effort)
-    failure = why_not(pair)
     if rule is NORMAL:
-        measured |= _losses(pair[0], failure)
+        measured |= _losses(pair[0], why_not(pair))
         if not trial.specification.family.activation.meets_assumptions:
             measured |= _at_the_kink(pair[0])
-    if failure is not None:
-        return measured | lost(wanted, depth, f"{rule.name} {failure}")
-    references = {name: trial.reference(RULES[name]) for name in references_of(wanted)}
-    for name, other in references.items():
-        failure = why_not(other)
-        if failure is not None:
-            both = frozenset(q for q in wanted if name in QUANTITIES[q].references)
-            measured |= lost(both, depth, f"{name} {failure}")
-            wanted -= both
-    seed = trial.specification.cell.seed
-    fine, coarse = (
-        Observed(flow, {name: flows[i] for name, flows in references.items()}, seed, limit=limit)
-        for i, flow in enumerate(pair)
-    )
-    found = measure(wanted, fine, coarse)
-    measured |= with_status(found.numbers) | at_times(found.over_time, fine.flow.times)
-    return measured | expansion_over_time(rule, wanted, fine)
+    return measured
 
 
 def _untrained(trial: Trial, rule: Rule, wanted: frozenset[str], limit: Limit | None) -> Measured:

@@ -11,16 +11,14 @@ from functools import lru_cache, partial
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ntkalign.cells.cell import Needs, Row, labelled, lost, with_companions, with_status
-from ntkalign.cells.flow import Trial, expansion_over_time, what_it_took, why_not
+from ntkalign.cells.cell import Needs, Row, labelled, with_companions
+from ntkalign.cells.flow import Climber, Trial, what_it_took
 from ntkalign.cells.specification import Measure, Specification
 from ntkalign.data.catalogue import Data
 from ntkalign.kernels.analytic import InfiniteWidthKernels, infinite_width_kernels
 from ntkalign.networks.base import Pass, Signals
 from ntkalign.networks.family import Family
 from ntkalign.precision import in_float64
-from ntkalign.quantities.measuring import measure
-from ntkalign.quantities.observed import Observed
 from ntkalign.rules import ALIGN_ZERO, NORMAL, Rule
 
 
@@ -74,23 +72,12 @@ def measure_kernels(
     normal, zero = (
         held_out(rule, points, len(specification.data.x)) for rule in (NORMAL, ALIGN_ZERO)
     )
-    trial = Trial.of(specification, (normal, zero))
-    pairs = {normal: trial.run(normal)}
-    wanted = {rule.name: quantities for rule, quantities in needs.items()}
-    if zero.name in wanted:
-        pairs[zero] = trial.run(zero, pairs[normal][1])
+    trial = Trial.of(specification, (normal, zero), descent=normal)
+    wanted = {rule.name: with_companions(quantities) for rule, quantities in needs.items()}
     rows: list[Row] = []
-    for rule, pair in pairs.items():
-        if rule.name not in wanted:
-            continue
-        quantities, failure = wanted[rule.name], why_not(pair)
-        measured = what_it_took(pair[0].effort)
-        if failure is None:
-            fine, coarse = (Observed(flow, points=points, limit=limit) for flow in pair)
-            measured |= with_status(measure(quantities, fine, coarse).numbers)
-            measured |= expansion_over_time(rule, with_companions(quantities), fine)
-        else:
-            depth = specification.family.depth
-            measured |= lost(with_companions(quantities), depth, f"{rule.name} {failure}")
-        rows += labelled(specification.cell, rule.name, measured)
+    for rule in (normal, zero):
+        if rule.name in wanted:
+            measured = what_it_took(trial.pair(rule)[0].effort)
+            measured |= Climber(trial, rule, limit, points).measured(wanted[rule.name])
+            rows += labelled(specification.cell, rule.name, measured)
     return rows

@@ -17,7 +17,7 @@ import numpy as np
 from ntkalign.cells.cell import Cell, Needs, Row
 from ntkalign.data.catalogue import Data
 from ntkalign.errors import unknown_name
-from ntkalign.flow.options import ENGINES
+from ntkalign.flow.options import ENGINES, ladder
 from ntkalign.networks.activations import ACTIVATIONS, Activation
 from ntkalign.networks.family import NetworkFamily
 from ntkalign.networks.normalisation import Norm
@@ -37,7 +37,7 @@ class Specification:
         times: when its flow is looked at, T the last.
         initial_outputs: one of INITIAL_OUTPUTS.
         engine: of the flow, one of ENGINES.
-        tolerance: of the flow.
+        tolerance: of the flow; None if it is to follow from need.
 
     Raises:
         InputError: for an engine or a kind of initial outputs that there is not.
@@ -51,7 +51,7 @@ class Specification:
     times: tuple[float, ...]
     initial_outputs: str
     engine: str
-    tolerance: float
+    tolerance: float | None
 
     def __post_init__(self) -> None:
         if self.initial_outputs not in INITIAL_OUTPUTS:
@@ -69,6 +69,12 @@ class Specification:
             "family": _plain(self.family),
             "data": digest(self.data),
         }
+
+    @property
+    def ladder(self) -> tuple[float, ...]:
+        """The tolerances that its flows are solved at, loosest first."""
+        kinked = not self.family.activation.meets_assumptions
+        return ladder(self.tolerance, kinked=kinked)
 
     @property
     def built_in(self) -> bool:

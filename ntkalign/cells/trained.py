@@ -3,10 +3,10 @@
 A flow is all that was found of a trajectory: its panels, or the change of all parameters. It is
 kept as plain values and exact arrays, nothing that runs when it is read; the network at time 0 is
 drawn again, and what is measured of a flow that was read is the same to the last bit. This takes
-much room (both flows of each rule, at all nodes), so it is done only if it is asked for.
+much room (every flow of each rule, at all nodes), so it is done only if it is asked for.
 
-The file is an SQLite database, written by the workers themselves: one record for each network and
-rule, there in whole or not at all, with a digest that is checked when it is read.
+The file is an SQLite database, written by the workers themselves: one record for each network, rule
+and rung of the ladder, there in whole or not at all, with a digest that is checked when it is read.
 """
 
 from __future__ import annotations
@@ -41,17 +41,33 @@ from ntkalign.rules import RULES, Rule
 
 FILE = "trained.sqlite"
 _TABLES = (
-    "CREATE TABLE IF NOT EXISTS pairs (name TEXT PRIMARY KEY, text TEXT, digest TEXT)",
+    "CREATE TABLE IF NOT EXISTS flows (name TEXT PRIMARY KEY, text TEXT, digest TEXT)",
     "CREATE TABLE IF NOT EXISTS arrays "
     "(name TEXT, number INTEGER, content BLOB, PRIMARY KEY (name, number))",
 )
 _SEEN = "feedback", "activity", "preactivations"
 
-Pair = tuple[Flow, Flow]
-"""A flow, and the looser one that its error is estimated with."""
 Arrays = list[np.ndarray]
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which flow of a network: all that decides it beside the network.
+
+    Attributes:
+        rule: that trains.
+        ladder: the tolerances of the flows that it was made from, its own the last.
+        instead: whether it stands in for one of the spectral engine, as a companion.
+    """
+
+    rule: Rule
+    ladder: tuple[float, ...]
+    instead: bool = False
+
+    def __str__(self) -> str:
+        return json.dumps([self.rule.name, self.ladder, self.instead])
 
 
 @dataclass(frozen=True)
@@ -69,26 +85,26 @@ class Trained:
     fresh: bool = False
 
     def find(
-        self, specification: Specification, problem: Problem, rule: Rule, among: tuple[Rule, ...]
-    ) -> Pair | None:
-        """Both flows of a network and rule.
+        self, specification: Specification, problem: Problem, which: Which, among: tuple[Rule, ...]
+    ) -> Flow | None:
+        """A flow of a network.
 
         Args:
             specification: of the network.
             problem: the network at time 0.
-            rule: the rule that trained it.
-            among: rules that the dense engine compiles together with it.
+            which: of its flows.
+            among: rules that the dense engine compiles together with its own.
 
         Returns:
-            The flows; None if they are not there, or not what was written.
+            The flow; None if it is not there, or not what was written.
         """
-        name = self._name(specification, rule)
+        name = self._name(specification, which)
         if name is None or self.fresh or not self.path.exists():
             return None
         try:
             with self._opened() as connection:
                 found = connection.execute(
-                    "SELECT text, digest FROM pairs WHERE name = ?", (name,)
+                    "SELECT text, digest FROM flows WHERE name = ?", (name,)
                 ).fetchone()
                 contents = [
                     content
@@ -112,51 +128,50 @@ class Trained:
             np.frombuffer(content, dtype).reshape(shape)
             for content, (dtype, shape) in zip(contents, told["arrays"], strict=True)
         ]
-        fine, coarse = (_flow(flow, arrays, problem, rule, among) for flow in told["flows"])
-        return fine, coarse
+        return _flow(told["flow"], arrays, problem, which.rule, among)
 
-    def keep(self, specification: Specification, rule: Rule, pair: Pair) -> None:
-        """Keep both flows; when this returns, they are on the disk.
+    def keep(self, specification: Specification, which: Which, flow: Flow) -> None:
+        """Keep a flow; when this returns, it is on the disk.
 
         Args:
             specification: of the network.
-            rule: the rule that trained it; one of the user's own is not kept.
-            pair: the flows.
+            which: of its flows; one by a rule of the user's own is not kept.
+            flow: itself.
 
         Raises:
-            CannotWriteError: if they cannot be written; all that was there is as it was.
+            CannotWriteError: if it cannot be written; all that was there is as it was.
         """
-        name = self._name(specification, rule)
+        name = self._name(specification, which)
         if name is None:
             return
         arrays: Arrays = []
-        flows = [_told(flow, arrays) for flow in pair]
+        told = _told(flow, arrays)
         shapes = [(array.dtype.str, array.shape) for array in arrays]
-        text = json.dumps({"flows": flows, "arrays": shapes})
+        text = json.dumps({"flow": told, "arrays": shapes})
         contents = [array.tobytes() for array in arrays]
         try:
             with self._opened() as connection, transaction(connection):
-                for table in ("pairs", "arrays"):
+                for table in ("flows", "arrays"):
                     connection.execute(f"DELETE FROM {table} WHERE name = ?", (name,))
                 connection.executemany(
                     "INSERT INTO arrays VALUES (?, ?, ?)",
                     ((name, number, content) for number, content in enumerate(contents)),
                 )
                 connection.execute(
-                    "INSERT INTO pairs VALUES (?, ?, ?)",
+                    "INSERT INTO flows VALUES (?, ?, ?)",
                     (name, text, _digest(name, text, contents)),
                 )
         except (sqlite3.Error, OverflowError) as error:
             reason = OSError(errno.EIO, " ".join(str(error).split()))
             raise CannotWriteError(self.path, reason) from error
 
-    def _name(self, specification: Specification, rule: Rule) -> str | None:
-        """What a pair is called; None if code of the user's own takes part."""
-        if not (specification.built_in and RULES.is_built_in(rule)):
+    def _name(self, specification: Specification, which: Which) -> str | None:
+        """What a flow is called; None if code of the user's own takes part."""
+        if not (specification.built_in and RULES.is_built_in(which.rule)):
             return None
         plain = specification.as_json()
-        del plain["experiment"]  # what is measured trains nothing
-        text = json.dumps([plain, rule.name, self.context], sort_keys=True)
+        del plain["experiment"], plain["tolerance"]  # what is measured trains nothing
+        text = json.dumps([plain, str(which), self.context], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     @contextlib.contextmanager

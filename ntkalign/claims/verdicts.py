@@ -25,6 +25,7 @@ from ntkalign.claims.evidence import Evidence, gather
 from ntkalign.claims.regime import Regime
 from ntkalign.networks.kinds import WIDTH, Size, size_of
 from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.quantities.series import ZERO, ZERO_ERROR
 from ntkalign.statistics.corrections import Expansion
 from ntkalign.statistics.judgement import (
     FAMILY_LEVEL,
@@ -42,8 +43,6 @@ from ntkalign.statistics.samples import checked_confidence, checked_flag, checke
 from ntkalign.statistics.upper_quantiles import UpperQuantile, upper_quantile
 
 MAX_ERROR_SHARE = 0.01
-ZERO = 1e-12
-"""Below this a quantity is zero: all are normalised so that order one is their natural size."""
 ORDER = 0.5
 """ε is O(m^-½): a quantity that is stated to be O(m^p) is of order −p/ORDER in it."""
 UNRATED = 2.0
@@ -357,7 +356,7 @@ def _gather(
 
 def _is_zero(values: np.ndarray, errors: np.ndarray) -> bool:
     """Whether no value can be told from zero, and all are far too small to matter."""
-    small = (np.abs(values) <= ZERO) & (values <= errors) & (errors <= 1000 * ZERO)
+    small = (np.abs(values) <= ZERO) & (values <= errors) & (errors <= ZERO_ERROR)
     return bool(small.all())
 
 

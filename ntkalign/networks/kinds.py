@@ -60,7 +60,7 @@ class Usual:
         widths: the sizes; of built-in kinds what five minutes on two cores allow.
         data: what is learnt.
         seeds: networks per size.
-        tolerance: of the flow.
+        tolerance: of the flow; None if it is to follow from need.
         quick: the sizes of the preset of that name, if they are others.
         deep: the same.
     """
@@ -68,7 +68,7 @@ class Usual:
     widths: tuple[int, ...]
     data: str = "digits"
     seeds: int = 16
-    tolerance: float = 1e-6
+    tolerance: float | None = None
     quick: tuple[int, ...] = ()
     deep: tuple[int, ...] = ()
 
@@ -117,8 +117,6 @@ OF_MOST = ("depth", "activation", "bias_std", "output_exponent")
 """Settings that all built-in kinds have."""
 FAMILY = "ntkalign.networks.family:"
 
-# Rules are so close to gradient descent in wide recurrent networks that their difference needs
-# more digits.
 FAMILIES: Registry[NetworkKind] = Registry(
     "network",
     (
@@ -138,7 +136,6 @@ FAMILIES: Registry[NetworkKind] = Registry(
             Usual(
                 (32, 100, 320, 1024),
                 data="add",
-                tolerance=1e-7,
                 quick=(32, 100, 320),
                 deep=(32, 100, 320, 1024, 2048, 4096),
             ),
@@ -152,7 +149,6 @@ FAMILIES: Registry[NetworkKind] = Registry(
             Usual(
                 (16, 40, 100, 256),
                 seeds=10,
-                tolerance=3e-7,
                 quick=(16, 40, 100),
                 deep=(16, 40, 100, 256, 512, 1024),
             ),

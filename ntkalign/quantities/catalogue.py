@@ -119,6 +119,30 @@ def over_time(quantity: str) -> str:
     return f"{quantity}-over-time"
 
 
+TOLERANCE = "-tolerance"
+"""How names end that say how accurately the flows were solved which quantities were measured of."""
+
+
+def tolerance_of(quantity: str) -> str:
+    """How tables call the tolerance of the flows that a quantity was measured of.
+
+    Args:
+        quantity: its name.
+
+    Returns:
+        A name that it shares with all that are measured together with it.
+
+    Raises:
+        InputError: if it is not registered.
+    """
+    return companions(quantity)[0].name + TOLERANCE
+
+
+_EVERY = (*OF_THE_THEORY, *OF_KERNELS, *OF_THE_PROOF)
+_FIRST = {record.measure: record.name for record in reversed(_EVERY)}
+TOLERANCES = frozenset(name + TOLERANCE for name in _FIRST.values())
+"""Of all that the package measures; there where no tolerance was asked for."""
+
 BOOKKEEPING = frozenset(
     {
         LOSS,
@@ -127,13 +151,13 @@ BOOKKEEPING = frozenset(
         *STEPS,
         "panels",
         "estimated-error",
+        *TOLERANCES,
     }
 ) | {over_time(record.name) for record in OF_THE_THEORY if record.over_time}
-"""What tables have of every flow, whatever is asked for: no quantity may be called so."""
+"""What tables have beside what is asked for: no quantity may be called so. What every flow took is
+told of the first that numbers are from, one rung above the loosest."""
 
-QUANTITIES: Registry[Quantity] = Registry(
-    "quantity", (*OF_THE_THEORY, *OF_KERNELS, *OF_THE_PROOF), reserved=BOOKKEEPING
-)
+QUANTITIES: Registry[Quantity] = Registry("quantity", _EVERY, reserved=BOOKKEEPING)
 
 
 def companions(name: str) -> tuple[Quantity, ...]:

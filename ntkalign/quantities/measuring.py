@@ -1,11 +1,12 @@
 """From records to numbers: the wanted quantities of a flow and of its looser companion.
 
-Quantities that name the same measuring function are measured together, each function once a flow.
+Quantities that name the same measuring function are a *group*: they are measured together, each
+group once a flow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,17 @@ from ntkalign.errors import InputError
 from ntkalign.quantities.catalogue import QUANTITIES, companions
 from ntkalign.quantities.observed import Observed
 from ntkalign.quantities.quantity import ErrorFrom, Measure, Quantity
-from ntkalign.quantities.series import ESTIMATE_FACTOR, Name, Numbers, Series, supremum
+from ntkalign.quantities.series import (
+    ESTIMATE_FACTOR,
+    Name,
+    Numbers,
+    Series,
+    supremum,
+    well_enough,
+)
+
+Group = tuple[Quantity, ...]
+"""All that name one measuring function, in the catalogue's order."""
 
 
 def references_of(wanted: Iterable[str]) -> tuple[str, ...]:
@@ -29,10 +40,72 @@ class Measurements:
     Attributes:
         numbers: the largest value over time and its error, for each layer and quantity.
         over_time: values and errors at each saved time, of those whose records ask for it.
+        well_enough: whether no more accurate flow is needed.
     """
 
     numbers: Numbers
     over_time: Series
+    well_enough: bool = True
+
+
+def groups_of(wanted: Iterable[str]) -> tuple[Group, ...]:
+    """The wanted quantities with those measured along with them, in the catalogue's order.
+
+    Args:
+        wanted: names of quantities.
+
+    Returns:
+        A group for each measuring function; a user's records are never mixed with the package's.
+
+    Raises:
+        InputError: if a name is not registered.
+    """
+    asked = {record.name for name in wanted for record in companions(name)}
+    groups: dict[tuple[str | Measure, bool], list[Quantity]] = {}
+    for record in QUANTITIES.values():
+        if record.name in asked:
+            own = record.measure, QUANTITIES.is_built_in(record)
+            groups.setdefault(own, []).append(record)
+    return tuple(map(tuple, groups.values()))
+
+
+def measure_groups(
+    groups: Iterable[Group], fine: Observed, coarse: Observed
+) -> dict[Group, Measurements]:
+    """Some groups of a flow, as they are found quickest.
+
+    Args:
+        groups: what is measured.
+        fine: the flow.
+        coarse: the one at a looser tolerance.
+
+    Returns:
+        What was measured of each.
+
+    Raises:
+        InputError: if a function does not return what its record says.
+    """
+    # what needs Jacobians first: the others then find the passes that came with them
+    costly = sorted(groups, key=lambda group: group[0].error_from is not ErrorFrom.ESTIMATE)
+    return {group: measure_group(group, fine, coarse) for group in costly}
+
+
+def together(found: Mapping[Group, Measurements]) -> Measurements:
+    """All groups as one, in the order of the catalogue.
+
+    Args:
+        found: what was measured, by group.
+
+    Returns:
+        Numbers and series of all.
+    """
+    order = {name: place for place, name in enumerate(QUANTITIES)}
+    every = [found[group] for group in sorted(found, key=lambda group: order[group[0].name])]
+    return Measurements(
+        {name: number for own in every for name, number in own.numbers.items()},
+        {name: series for own in every for name, series in own.over_time.items()},
+        all(own.well_enough for own in every),
+    )
 
 
 def measure(wanted: Iterable[str], fine: Observed, coarse: Observed) -> Measurements:
@@ -49,19 +122,7 @@ def measure(wanted: Iterable[str], fine: Observed, coarse: Observed) -> Measurem
     Raises:
         InputError: if a name is not registered, or a function does not return what its record says.
     """
-    asked = {record.name for name in wanted for record in companions(name)}
-    groups: dict[tuple[str | Measure, bool], list[Quantity]] = {}
-    for record in QUANTITIES.values():
-        if record.name in asked:
-            own = record.measure, QUANTITIES.is_built_in(record)
-            groups.setdefault(own, []).append(record)
-    # what needs Jacobians first: the others then find the passes that came with them
-    costly = sorted(groups, key=lambda f: groups[f][0].error_from is not ErrorFrom.ESTIMATE)
-    found = {function: measure_group(groups[function], fine, coarse) for function in costly}
-    return Measurements(
-        {name: number for f in groups for name, number in found[f].numbers.items()},
-        {name: series for f in groups for name, series in found[f].over_time.items()},
-    )
+    return together(measure_groups(groups_of(wanted), fine, coarse))
 
 
 def measure_group(records: Sequence[Quantity], fine: Observed, coarse: Observed) -> Measurements:
@@ -80,11 +141,11 @@ def measure_group(records: Sequence[Quantity], fine: Observed, coarse: Observed)
     """
     estimate = fine.flow.effort.estimate
     sources = {record.name: record.error_from for record in records}
-    values = checked_series(records, fine)
+    values = _known(records, fine)
     twice = ErrorFrom.LOOSER_FLOW in sources.values() or (
         ErrorFrom.ESTIMATE in sources.values() and estimate is None
     )
-    looser = checked_series(records, coarse) if twice else {}
+    looser = _known(records, coarse) if twice else {}
     result: Numbers = {}
     for name, series in values.items():
         if sources[name[1]] is ErrorFrom.MEASURING:
@@ -92,7 +153,20 @@ def measure_group(records: Sequence[Quantity], fine: Observed, coarse: Observed)
         else:
             result |= supremum({name: series}, looser, estimate)
     shown = {record.name for record in records if record.over_time}
-    return Measurements(result, _over_time(values, looser, estimate, shown))
+    sizes = {record.name: record.size for record in records}
+    enough = all(
+        well_enough(*result[name], float(bounds.max()), sizes[name[1]])
+        for name, (_, bounds) in values.items()
+    )
+    return Measurements(result, _over_time(values, looser, estimate, shown), enough)
+
+
+def _known(records: Sequence[Quantity], seen: Observed) -> Series:
+    """Measured once a flow: what was the fine one is the companion of the next."""
+    names = tuple(record.name for record in records)
+    if names not in seen.measured:
+        seen.measured[names] = checked_series(records, seen)
+    return seen.measured[names]
 
 
 def _over_time(

@@ -22,6 +22,7 @@ from ntkalign.kernels.analytic import InfiniteWidthKernels
 from ntkalign.kernels.convolutional import InfiniteChannelKernels
 from ntkalign.kernels.empirical import Empirical, at_once
 from ntkalign.networks.base import Network
+from ntkalign.quantities.series import Series
 
 Limit = InfiniteWidthKernels | InfiniteChannelKernels
 
@@ -38,6 +39,7 @@ class Observed:
         points: the first so many points are learnt, the others held out; None for all.
         limit: the kernels of the infinitely wide network on all points, where they are known; of
             a convolutional network Θ and the NNGP only.
+        measured: what was found, by the names of quantities that are measured together.
     """
 
     flow: Flow
@@ -45,6 +47,7 @@ class Observed:
     seed: int = 0
     points: int | None = None
     limit: Limit | None = None
+    measured: dict[tuple[str, ...], Series] = field(default_factory=dict)
     _kept: list[Observations] = field(default_factory=list)
 
     @property

@@ -92,7 +92,7 @@ class Inequality:
                 name, symbol, self.layers, self.measure, self.equation,
                 self.looseness if name == self.share else None,
                 references=("normal",) if self.measure == GRONWALL else (),
-                error_from=self.error_from, command=PROOF,
+                error_from=self.error_from, command=PROOF, size=1.0 if name == self.share else 0.0,
             )
             for name, symbol in symbols.items()
         )  # fmt: skip
@@ -234,8 +234,10 @@ def _of_lemma(name: str, symbol: str, layers: Layers, equation: str) -> Quantity
     return Quantity(name, symbol, layers, MEASURE + "lemma", equation, command=PROOF)
 
 
-def _of_gronwall(name: str, symbol: str, equation: str) -> Quantity:
-    return Quantity(name, symbol, WHOLE, GRONWALL, equation, references=("normal",), command=PROOF)
+def _of_gronwall(name: str, symbol: str, equation: str, size: float = 0.0) -> Quantity:
+    return Quantity(
+        name, symbol, WHOLE, GRONWALL, equation, references=("normal",), command=PROOF, size=size
+    )
 
 
 OTHERS = (
@@ -246,12 +248,12 @@ OTHERS = (
     _of_lemma("lemma-sum", r"$A(t)-A(0)$", WHOLE, "(25)"),
     _of_lemma("lemma-sum-above", r"$A(t)-A(0)$ without $W_1$", WHOLE, "(25)"),
     Quantity("velocity-identity", r"$\Vert\tilde W_l\Vert$ from (40), relative difference", EVERY,
-             INTEGRAL, "(40)", command=PROOF),
+             INTEGRAL, "(40)", command=PROOF, size=1.0),
     Quantity("sigma-identity", r"spectra of (43), relative difference", EVERY,
-             CHAIN, "(43)", error_from=_ESTIMATED, command=PROOF),
+             CHAIN, "(43)", error_from=_ESTIMATED, command=PROOF, size=1.0),
     Quantity("sigma-printed", r"$\Vert\Sigma_l/m-\Delta_l\Vert/\Vert\Sigma_l/m\Vert$", EVERY,
              CHAIN, "(43)", error_from=_ESTIMATED, command=PROOF),
-    _of_gronwall("output-identity", r"$f_*^T-f^0-\int\dot f_*$, relative", "(47)"),
+    _of_gronwall("output-identity", r"$f_*^T-f^0-\int\dot f_*$, relative", "(47)", size=1.0),
     _of_gronwall("delta-1", r"$\max_x\Vert\Delta_1\Vert_{\mathrm{op}}$", "(49)"),
     _of_gronwall("delta-2", r"$\max_x\Vert\Delta_2\Vert_{\mathrm{op}}$", "(49)"),
     _of_gronwall("term-1", r"$\max_x\eta\Vert\Delta_1^T\mathrm{E}[J_*(y-f)]\Vert$", "(48)"),

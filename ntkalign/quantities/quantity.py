@@ -77,6 +77,9 @@ class Quantity:
         trained: whether it is of a trained network; one of networks at time 0 is not affected by
             how far training moves them.
         over_time: whether tables have it at every saved time, too, for plots.
+        size: what claims compare it with, if it may be far smaller: 1 for the difference of two
+            sides of an identity, relative to one of them. Its error need not be small beside
+            itself, only beside this.
 
     Raises:
         InputError: if the name cannot be stored.
@@ -94,9 +97,11 @@ class Quantity:
     command: str = VERIFY
     trained: bool = True
     over_time: bool = False
+    size: float = 0.0
 
     def __post_init__(self) -> None:
         check_legal("quantity", self.name)
+        object.__setattr__(self, "references", tuple(self.references))
 
     @property
     def function(self) -> Measure:

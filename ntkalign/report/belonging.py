@@ -15,7 +15,7 @@ import pandas as pd
 
 from ntkalign.cells.cell import Row
 from ntkalign.claims.claim import MAIN
-from ntkalign.quantities.catalogue import BOOKKEEPING
+from ntkalign.quantities.catalogue import BOOKKEEPING, TOLERANCE
 from ntkalign.runs.sweep import networks_of
 
 _KEY = list(Row._fields[: Row._fields.index("value")])
@@ -78,7 +78,8 @@ def _missing(table: pd.DataFrame, config: Mapping[str, Any]) -> str | None:
         for seed in range(first, first + networks_of(family, config["seeds"])):
             if (family, width, seed) not in there:
                 return f"no {family} network of width {width}, seed {seed}"
-    measured = table[table["time"].isna() & ~table["quantity"].isin(BOOKKEEPING)]
+    beside = table["quantity"].isin(BOOKKEEPING) | table["quantity"].str.endswith(TOLERANCE)
+    measured = table[table["time"].isna() & ~beside]
     counts = measured.groupby(_SERIES, dropna=False)["seed"].nunique().reset_index()
     for family, width, rule, layer, quantity, count in counts.itertuples(index=False):
         if count < networks_of(family, config["seeds"]):

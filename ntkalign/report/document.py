@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ntkalign.claims.claim import Claim
+from ntkalign.report.accuracy import accuracy
 from ntkalign.report.alt_texts import over_training_alt, scaling_alt, training_alt
 from ntkalign.report.pages import embedded
 from ntkalign.report.proof_map import ProofView, in_short, proof_view
@@ -98,7 +99,7 @@ def document(
     return {
         "result": result,
         "partial": partial_line(result),
-        "facts": facts(result.environment),
+        "facts": facts(result.environment, accuracy=accuracy(result)),
         "page": FirstPage.of(result, parts, proof),
         "sections": parts,
         "proof": proof,

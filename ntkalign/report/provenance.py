@@ -22,12 +22,13 @@ DIGITS = 16
 """Of a digest, on a page; report.json has all of them."""
 
 
-def facts(environment: Environment, what: str = "networks") -> dict[str, str]:
+def facts(environment: Environment, what: str = "networks", accuracy: str = "") -> dict[str, str]:
     """Where a run took place and what it took, a line for each heading.
 
     Args:
         environment: of the run; what an older report does not say is left out.
         what: was computed, in the plural.
+        accuracy: of the numbers, in words, if they have one.
 
     Returns:
         Text by heading.
@@ -46,6 +47,7 @@ def facts(environment: Environment, what: str = "networks") -> dict[str, str]:
         "Took": f"{e.seconds} s{when}; {e.peak_memory_mib} MiB at most; {e.networks_measured} "
         f"{what} computed and {e.networks_reused} reused{flows}",
         "Computed": f"in {e.precision} on {e.device}",
+        "Accuracy": accuracy,
         "Machine": machine,
         "Code": _code(e),
         "Versions": _named(e.versions),

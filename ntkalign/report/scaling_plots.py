@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator
 
 from ntkalign.claims.claim import BOTTLENECK, Claim, Kind
-from ntkalign.claims.verdicts import ZERO, Finding
+from ntkalign.claims.verdicts import Finding
 from ntkalign.quantities.catalogue import QUANTITIES
+from ntkalign.quantities.series import ZERO
 from ntkalign.report.rows import rule_title
 from ntkalign.report.style import PALETTE, STYLE, plain, save, scaling_axis, symbol
 

@@ -7,8 +7,9 @@ from how many rows there are, how long they are, and how many flows are trained:
     seconds = of each flow + of entries of rows + of products of rows with weights + …
     bytes   = of what is compiled + of weights + of rows + of kernels
 
-What cannot be known before is how many panels a flow needs, and whether it ends on the dense
-engine: long times in narrow networks take some times what is said here.
+What cannot be known before is how many panels a flow needs, whether it ends on the dense engine,
+and how far quantities climb (:mod:`ntkalign.cells.climbing`): long times in narrow networks take
+some times what is said here, and so do quantities that need more than the first rung.
 
 The constants were fitted to what networks took on two cores of an AMD EPYC, and
 ``benchmarks/estimates.py`` compares them with what runs took.

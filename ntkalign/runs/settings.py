@@ -202,10 +202,10 @@ class Settings:
         "of the flow: auto is spectral, and dense where that does not converge",
         "|".join(ENGINES),
     )  # fmt: skip
-    tolerance: float = setting(
+    tolerance: float | None = setting(
         None, optional(_TOLERANCE),
-        "of the flow: relative error (spectral), or a step's local error (dense) "
-        "(None: 1e-6, of rnn 1e-7, of cnn 3e-7)", "TOL",
+        "of the flow: relative error (spectral), or a step's local error (dense) (None: as small "
+        "as every measured number needs to be known to a third of a per cent)", "TOL",
     )  # fmt: skip
     confidence: float = setting(0.95, _SHARE, "coverage of the intervals, a share", "SHARE")
     output_exponent: float = setting(

@@ -25,7 +25,14 @@ from ntkalign.cells.cell import Needs, Row, with_companions
 from ntkalign.cells.specification import Specification
 from ntkalign.cells.work import COULD_NOT_RUN
 from ntkalign.precision import in_float64
-from ntkalign.quantities.catalogue import BOOKKEEPING, EXPANSION, EXPANSION_OVER_TIME, QUANTITIES
+from ntkalign.quantities.catalogue import (
+    BOOKKEEPING,
+    EXPANSION,
+    EXPANSION_OVER_TIME,
+    QUANTITIES,
+    TOLERANCES,
+    tolerance_of,
+)
 from ntkalign.rules import RULES, Rule
 from ntkalign.runs.database import FILE, Database
 from ntkalign.runs.fingerprint import computed_by, fingerprint
@@ -187,7 +194,7 @@ def here() -> Context:
 
 def _select(known: Rows, rule: Rule, asked: frozenset[str]) -> list[Row]:
     """The rows of a rule that somebody who asks for these quantities gets."""
-    wanted = with_companions(asked) | BOOKKEEPING
+    wanted = with_companions(asked) | (BOOKKEEPING - TOLERANCES) | set(map(tolerance_of, asked))
     if EXPANSION[-1] not in wanted:
         wanted -= {EXPANSION_OVER_TIME}
     rows = [row for row in known.values() if row.rule == rule.name and row.quantity in wanted]

@@ -388,7 +388,7 @@ def specified(**changes):
 )
 def test_what_is_outside_of_the_theory_is_trained(changes, engine):
     """A batch norm, which couples points, by the dense engine."""
-    fine, coarse = Trial.of(specified(**changes)).run(NORMAL)
+    fine, coarse = Trial.of(specified(**changes)).pair(NORMAL)
     assert {flow.outcome for flow in (fine, coarse)} == {Outcome.REACHED}
     assert fine.effort.engine == coarse.effort.engine == engine
     apart = np.abs(np.asarray(fine.output) - np.asarray(coarse.output)).max()

@@ -219,9 +219,11 @@ def test_the_same_holds_for_kernels():
 
 def trained(monkeypatch):
     names = []
-    run = Trial.run
+    solve = Trial.solve
     monkeypatch.setattr(
-        Trial, "run", lambda self, rule, *guess: names.append(rule.name) or run(self, rule, *guess)
+        Trial,
+        "solve",
+        lambda self, which, *how: names.append(which.rule.name) or solve(self, which, *how),
     )
     return names
 
@@ -238,7 +240,7 @@ def test_one_more_claim_trains_only_what_it_needs(tmp_path, monkeypatch):
     both = ["alignment-score", "proposition-2"]
     result = verify(settings, claims=both, cells=tmp_path)
     assert {"align-zero", "align-ada", "fa", "dfa", "last-layer"} <= set(names)
-    assert names.count("fa") == 6  # 3 widths, 2 seeds
+    assert names.count("fa") == 12  # 3 widths, 2 seeds, each flow with its companion
     names.clear()
     again = verify(settings, claims=both, cells=tmp_path)
     assert not names
