@@ -12,6 +12,7 @@ ENGINES_SUMS = """
 import hashlib, json
 import jax, jax.numpy as jnp, numpy as np
 from ntkalign.flow.spectral import relaxation
+from ntkalign.flow.spectral.acceleration import Acceleration
 from ntkalign.precision import float64
 
 rng = np.random.default_rng(0)
@@ -24,6 +25,9 @@ with float64():
         last = rng.standard_normal((2, nodes))
         found["engine"].append(float(relaxation._change((new, old), (old, new), z, new, start)))
         found["engine"].append(float(relaxation._tails((new, old), (z,), (start,), last)))
+        acceleration = Acceleration((0, 1))
+        for image in ((new, z), (old, new), (z, old)):
+            found["engine"].append(acceleration.next((old, new), image)[1])
         found["XLA"] += [float(square(a)) for a in (new, old, z)]
 print(json.dumps({name: [value.hex() for value in values] for name, values in found.items()}))
 """

@@ -7,7 +7,8 @@ the error e and the feedback G_l at the nodes; no m × m matrix is ever updated.
     (:mod:`~ntkalign.flow.operators.moving_weights`);
     residual r(t_j) = y − f(t_j) − e(t_j);
     e ← e + δe with (1 + η/P w ⊗ K) δe = r, K the rule's kernel at the panel's start;
-    feedback and activity of the rule at all nodes, from the new e.
+    feedback and activity of the rule at all nodes, from the new e;
+    where this is leading (:mod:`~ntkalign.flow.spectral.acceleration`) the next one begins.
 
 What the preconditioner leaves over is the drift of the network within the panel, which shrinks
 with width and with the panel. A panel is accepted only if the iteration has converged and the
@@ -18,6 +19,7 @@ Chebyshev coefficients have decayed; what happens otherwise is decided in
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -37,6 +39,7 @@ from ntkalign.flow.operators.moving_weights import (
     at_rest,
     motion_of,
 )
+from ntkalign.flow.spectral.acceleration import Acceleration
 from ntkalign.flow.spectral.collocation import last_coefficients, size_of_last
 from ntkalign.flow.spectral.modes import Modes
 from ntkalign.flow.spectral.panels import (
@@ -58,8 +61,10 @@ SINGLE = 1e-7
 MAX_ITERATIONS = 40
 QUICK = 0.1
 """Contraction is taken to be no faster than this: the first iterations promise too much."""
-SLOW = 0.5
+SLOW = 0.7
 """An iteration that contracts less than this is given up: a shorter panel is cheaper."""
+MEASURED = (0, -1)
+"""Acceleration looks at G_1, which sees all layers, and at e."""
 TAIL = 3.0
 """The last two coefficients exceed the error of what they stand for by more than this: the error at
 the nodes, and of integrals, is smaller than that of the interpolant between them."""
@@ -244,11 +249,13 @@ class Relaxation:
         )
         z, initial = signal_rows(self.network, now.preactivations), self.initial.preactivations
         invert = modes.inverse(panel.weights)
-        changes = [math.inf, math.inf]
+        changes = [sys.float_info.max] * 3
         allowed = TAIL * self.tolerance
+        acceleration, ahead = Acceleration(MEASURED), (signals, used, e)
         for count in range(1, MAX_ITERATIONS + 1):
             self.iterations += 1
-            moving = self.moving_weights(self.cache, base.history, signals, used, w)
+            g, h, e = *ahead[:2], np.asarray(ahead[2])
+            moving = self.moving_weights(self.cache, base.history, g, h, w)
             now = self._forward(base, moving, n)
             output = self._output(base, now, panel.weights, e)
             if teacher is None:
@@ -257,13 +264,16 @@ class Relaxation:
             new = self.feedback(replace(seen, weights=moving), self.errors(e), self.cache)
             used = self.activity(seen)
             new_z = signal_rows(self.network, now.preactivations)
-            changes.append(_change(new, signals, new_z[-2], z[-2], initial[-2]))
+            changes.append(_change(new, g, new_z[-2], z[-2], initial[-2]))
+            ahead, beyond = acceleration.next(ahead, (new, used, e))
             signals, z = new, new_z
-            del now, seen, moving, new, new_z  # large: not to be kept beside the next ones
+            del g, h, now, seen, moving, new, new_z  # large: not to be kept beside the next ones
             if not math.isfinite(changes[-1]):
                 raise TooLongError
-            contraction = float(np.clip(changes[-1] / changes[-2], QUICK, 0.9))
-            estimate = changes[-1] * contraction / (1 - contraction)
+            # of two iterations the worse one: accelerated, a single one may promise too much
+            contraction = max(changes[-1] / changes[-2], changes[-2] / changes[-3])
+            contraction = float(np.clip(contraction, QUICK, 0.9))
+            estimate = changes[-1] * contraction / (1 - contraction) + beyond
             if count > 1 and estimate <= self.goal:
                 break
             left = float(size_of_last(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0))
