@@ -73,8 +73,7 @@ class Specification:
     @property
     def ladder(self) -> tuple[float, ...]:
         """The tolerances that its flows are solved at, loosest first."""
-        kinked = not self.family.activation.meets_assumptions
-        return ladder(self.tolerance, kinked=kinked)
+        return ladder(self.tolerance, kinked=bool(self.family.activation.kinks))
 
     @property
     def built_in(self) -> bool:

@@ -62,20 +62,23 @@ class Effort:
         steps: iterations, or Runge–Kutta steps.
         panels: time panels (1 for the dense engine).
         estimate: estimated relative error, where the engine has one.
+        unsettled: the share that its iteration still changes where units jump to and fro.
     """
 
     engine: str
     steps: int
     panels: int
     estimate: float | None
+    unsettled: float = 0.0
 
     def __str__(self) -> str:
         if self.engine == "dense":
             return f"dense engine, {self.steps} steps"
-        return (
-            f"spectral engine, {self.steps} iterations on {self.panels} panel"
-            f"{'s' * (self.panels > 1)}, estimated relative error {self.estimate:.1e}"
-        )
+        said = f"spectral engine, {self.steps} iterations on {self.panels} panel"
+        said += "s" * (self.panels > 1)
+        if self.estimate is None:  # units cross kinks: what that does is seen beside a looser flow
+            return said
+        return f"{said}, estimated relative error {self.estimate:.1e}"
 
 
 class SplitChange(NamedTuple):

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ntkalign.networks.kinks import kinks_of
 from ntkalign.precision import as_given
 from ntkalign.registry import Registry, by_name, check_legal
 from ntkalign.values import function
@@ -53,6 +55,11 @@ class Activation:
     def meets_assumptions(self) -> bool:
         """Whether Lemma 1's assumption on σ (bounded σ′ and σ″) is met."""
         return self.bounded_first and self.bounded_second
+
+    @cached_property
+    def kinks(self) -> tuple[float, ...]:
+        """Where σ′ jumps: 0 for ReLU; nowhere for a smooth σ."""
+        return kinks_of(self.function)
 
     @as_given
     def value_and_slope(

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,6 +34,7 @@ from ntkalign.networks.layers import Layer, LayerMap, Parameters, Shape, nonline
 from ntkalign.networks.randomness import normal_matrices, of_biases, of_weights
 from ntkalign.precision import as_given, in_float64
 
+Through = Callable[[int, Array], tuple[Array, Any]]
 Signals = tuple[Array, ...]
 """One array per layer l = 1…N, shaped like u_l; ∇_{u_l} f(x) e(x), or what a rule has in its place.
 """
@@ -212,15 +214,30 @@ class Network(abc.ABC):
         return self.output_scale**-2
 
     @as_given
-    def forward(self, parameters: Parameters, x: Float[Array, "P ..."]) -> Pass:
-        """Equation (1) over all data points."""
+    def forward(
+        self,
+        parameters: Parameters,
+        x: Float[Array, "P ..."],
+        through: Through | None = None,
+    ) -> Pass:
+        """Equation (1) over all data points.
+
+        Args:
+            parameters: weights and biases.
+            x: the points.
+            through: ``(l, u_l) -> (h_l, slope)`` in the place of the nonlinearities, l = 1…N − 1.
+
+        Returns:
+            The pass.
+        """
         h = self.enter(x)
         activities, preactivations, slopes = [h], list[Array](), list[Any]()
         for layer, own in zip(self.maps, parameters, strict=True):
             u = layer.affine(own, h)
             preactivations.append(u)
-            if len(preactivations) < self.depth:
-                h, slope = nonlinear(layer, u)
+            number = len(preactivations)
+            if number < self.depth:
+                h, slope = nonlinear(layer, u) if through is None else through(number, u)
                 activities.append(h)
                 slopes.append(slope)
         return Pass(

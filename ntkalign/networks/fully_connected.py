@@ -80,6 +80,11 @@ class DenseMap(LayerMap):
         """The steps."""
         return self.steps or 1
 
+    @property
+    def elementwise(self) -> Activation | None:
+        """σ, where a point meets the weights once."""
+        return self.activation if self.steps is None else None
+
     def from_signal_rows(self, rows: Any) -> Any:
         """(P, m) or (P, K, m)."""
         return rows if self.steps is None else rows.reshape(-1, self.steps, self.units)
@@ -98,8 +103,8 @@ class DenseMap(LayerMap):
         """σ(z) and σ′(z)."""
         return self.activation.value_and_slope(u)
 
-    def through_slope(self, slope: Array, g: Array) -> Array:
-        """σ′(z) ⊙ g."""
+    def through_slope(self, slope: Any, g: Array) -> Array:
+        """σ′(z) ⊙ g; the slope may be anything that is multiplied with by ``*``."""
         return slope * g
 
 

@@ -147,6 +147,11 @@ class LayerMap(abc.ABC):
         return 1
 
     @property
+    def elementwise(self) -> Any:
+        """The activation, if ψ_l is nothing else and a point meets the weights once; or None."""
+        return None
+
+    @property
     def matrix_shape(self) -> tuple[int, int]:
         """(units, fan-in)."""
         weight = self.parameters.weight

@@ -53,6 +53,14 @@ class Panel:
         )
         return in_s * (self.end - self.begin) / 2 * (self.times + self.tau)  # dt/ds = t + τ
 
+    @cached_property
+    def derivative(self) -> Float[np.ndarray, "n n"]:
+        """Values at the nodes → d/dt of the interpolant there; undone by :attr:`weights`."""
+        by_u = chebyshev.chebder(np.eye(self.nodes))
+        in_u = chebyshev.chebvander(_lobatto(self.nodes), self.nodes - 2) @ by_u
+        in_s = in_u @ _transform(self.nodes) * 2 / (self.end - self.begin)
+        return in_s / (self.times + self.tau)[:, None]  # dt/ds = t + τ
+
     def _at(self, u: np.ndarray) -> np.ndarray:
         return self.begin + (self.end - self.begin) * (u + 1) / 2
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from ntkalign.flow.operators.moving_weights import History
 from ntkalign.flow.spectral.collocation import SCALE, Panel, size_of_last
@@ -25,34 +25,47 @@ from ntkalign.flow.spectral.panels import (
     SolvedPanels,
     TooCoarseError,
     TooLongError,
+    feedback_times_error,
 )
 from ntkalign.flow.spectral.relaxation import TAIL, Relaxation
 from ntkalign.flow.trajectory import Outcome
 from ntkalign.kernels.empirical import Factors, rule_kernel
+from ntkalign.networks.base import Signals
 from ntkalign.networks.jacobians import activity_rows, repeated, true_feedback, unit_errors
 
 SHORTEST = 0.02
 """If even a panel as short as this (in s) does not work out, the flow has not converged."""
 MAX_PANELS = 200
+LONGEST = 0.25
+"""Where units cross kinks, a panel is no longer than this (in s): fewer cross on a short one."""
+KINKED_NODES = ((1e-3, 4), (3e-5, 6), (1e-6, 10), (3e-8, 17))
+"""And it has so many nodes from this tolerance on."""
 
 
 @np.errstate(over="ignore", invalid="ignore")  # growth ends in non-finite numbers: checked
 def solve_panels(
-    relaxation: Relaxation, final: float, guess: SolvedPanels | None = None
+    relaxation: Relaxation, times: Float[np.ndarray, " n"], guess: SolvedPanels | None = None
 ) -> SolvedPanels:
-    """The flow up to the time ``final``; a looser one or another rule's helps."""
+    """The flow up to the last of some times; a looser one or another rule's helps.
+
+    Where units cross kinks, panels end at each of the times: slopes are known there.
+    """
+    final = float(times[-1])
     rates = np.abs(np.linalg.eigvals(relaxation.first.kernel)) * relaxation.share
     tau = SCALE / max(float(rates.max()), 1.0 / final)
     if guess is not None:
         tau = guess.panels[0].panel.tau
-    whole = math.log1p(final / tau)
+    kinked = relaxation.kinked is not None
+    stops = np.log1p((times if kinked else times[-1:]) / tau).tolist()
+    whole, longest = stops[-1], LONGEST if kinked else math.inf
     done: list[SolvedPanel] = []
     base, begin, reach = relaxation.first, 0.0, whole
     while begin < whole:
         if reach < SHORTEST or len(done) == MAX_PANELS:
             return _solution(relaxation, done, Outcome.NOT_CONVERGED)
-        pieces = math.ceil((whole - begin) / reach - 1e-9)
-        end = whole if pieces == 1 else begin + (whole - begin) / pieces
+        stop = next(stop for stop in stops if stop > begin)
+        pieces = math.ceil((stop - begin) / min(reach, longest) - 1e-9)
+        end = stop if pieces == 1 else begin + (stop - begin) / pieces
         old = next((p for p in guess.panels if p.panel.begin == begin), None) if guess else None
         if old is not None and old.panel.end <= end:
             end = old.panel.end
@@ -98,6 +111,14 @@ def _panel(
         None if the panel is too long.
     """
     modes = Modes.of(base.kernel * relaxation.share)
+    if relaxation.kinked is not None:
+        count = next((n for least, n in KINKED_NODES if relaxation.tolerance >= least), NODES[-1])
+        trial = replace(panel, nodes=count)
+        draft = PanelGuess(trial, modes.decay(trial.times - trial.times[0], base.error), {})
+        try:
+            return relaxation.on_panel(base, modes, draft)
+        except TooLongError:
+            return None
     for count in NODES:  # as many as it takes if the network did not move
         trial = replace(panel, nodes=count)
         linear = modes.decay(trial.times - trial.times[0], base.error)
@@ -150,8 +171,10 @@ def _next(relaxation: Relaxation, solved: SolvedPanel) -> PanelStart:
     )
     now = replace(now, weights=resting)
     linear = relaxation.rule.output == "linear"
-    if linear:
+    beside: Signals = ()
+    if linear or relaxation.kinked is not None:
         jacobian, feedback, k = base.jacobian, base.feedback, relaxation.first.kernel
+        beside = () if linear else _beside(solved)
     else:
         cache.rewind()
         jacobian = true_feedback(now)
@@ -168,8 +191,17 @@ def _next(relaxation: Relaxation, solved: SolvedPanel) -> PanelStart:
         )
     relaxation.cache.columns = cache.columns
     return PanelStart(
-        replace(now, weights=()), biases, history, solved.error[-1], jacobian, feedback, k
-    )
+        replace(now, weights=()), biases, history, solved.error[-1], jacobian, feedback, k, beside,
+        solved.crossed,
+    )  # fmt: skip
+
+
+def _beside(solved: SolvedPanel) -> Signals:
+    """What the signals are at a panel's end beside the base's feedback times e."""
+    ends = [g[-len(g) // solved.panel.nodes :] for g in solved.feedback]
+    ends[: len(solved.crossed)] = [layer.slope * layer.signal for layer in solved.crossed]
+    linear = [feedback_times_error(g, solved.error[-1:]) for g in solved.base.feedback]
+    return tuple(jnp.asarray(end - own) for end, own in zip(ends, linear, strict=True))
 
 
 def _extend(
@@ -188,6 +220,10 @@ def _extend(
     new = left.reshape(-1, feedback.shape[1]), right.reshape(-1, activity.shape[1])
     if history is not None:
         new = np.concatenate([history[0], new[0]]), np.concatenate([history[1], new[1]])
-    if len(new[0]) >= min(new[0].shape[1], new[1].shape[1]):  # full rank: cheaper as one matrix
-        new = new[1].T @ new[0], np.eye(new[1].shape[1])
+    units, fan_in = new[0].shape[1], new[1].shape[1]
+    if len(new[0]) >= min(units, fan_in):  # full rank: cheaper as one matrix
+        if units < fan_in:
+            new = np.eye(units), new[0].T @ new[1]
+        else:
+            new = new[1].T @ new[0], np.eye(fan_in)
     return jnp.asarray(new[0]), jnp.asarray(new[1])

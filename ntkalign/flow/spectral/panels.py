@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from ntkalign.flow.operators.cached_products import Novelties
 from ntkalign.flow.operators.moving_weights import History
 from ntkalign.flow.spectral.collocation import Panel
+from ntkalign.flow.spectral.crossings import Crossed
 from ntkalign.flow.trajectory import Outcome
 from ntkalign.networks.base import Pass, Signals
 from ntkalign.rules import Rule
@@ -39,6 +40,9 @@ class PanelStart:
         jacobian: ∇_{z_l} f, (C·B, m_l).
         feedback: the rule's feedback for unit errors, (C·B, m_l).
         kernel: K of the rule.
+        beside: what the signals are beside the feedback times e, each (B, m_l); where units cross
+            kinks, feedback and kernel remain those of time 0.
+        crossed: what else is known of hidden layers whose units cross kinks.
     """
 
     now: Pass
@@ -48,6 +52,8 @@ class PanelStart:
     jacobian: Signals
     feedback: Signals
     kernel: Float[np.ndarray, "PC PC"]
+    beside: Signals = ()
+    crossed: tuple[Crossed, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +68,9 @@ class SolvedPanel:
     activity: tuple[Array, ...]  # the rule's, (n·B, m_{l−1}), or (B, m_{l−1}) if frozen
     preactivations: tuple[Array, ...]  # z_l, (n·B, m_l)
     memory: Novelties
-    estimate: float
+    estimate: float | None  # where units cross kinks: none
+    crossed: tuple[Crossed, ...] = ()  # the hidden layers at the end, where units cross kinks
+    unsettled: float = 0.0  # what the last iteration still changed there, as a share
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +91,15 @@ class SolvedPanels:
     columns: int
 
     @property
-    def estimate(self) -> float:
-        """The largest estimated relative error of e, z_l − z_l(0) and G_l."""
-        return max(p.estimate for p in self.panels)
+    def estimate(self) -> float | None:
+        """The largest estimated relative error of e, z_l − z_l(0) and G_l; None if not known."""
+        found = [p.estimate for p in self.panels if p.estimate is not None]
+        return max(found) if len(found) == len(self.panels) else None
+
+    @property
+    def unsettled(self) -> float:
+        """The largest share that the iteration still changes, if it was stopped at that."""
+        return max((p.unsettled for p in self.panels), default=0.0)
 
     def panel_at(self, time: float) -> SolvedPanel:
         """The panel that a time belongs to."""
@@ -140,6 +154,17 @@ class PanelGuess:
             feedback=tuple(at_moments(across, g) for g in self.feedback),
             preactivations=tuple(at_moments(across, z) for z in self.preactivations),
         )
+
+
+def signals_at(base: PanelStart, e: Float[np.ndarray, "n P C"]) -> Signals:
+    """About what the rule's signals are while the error is e, each (n·B, m_l)."""
+    linear = [feedback_times_error(columns, e) for columns in base.feedback]
+    if base.beside:
+        linear = [
+            rows + np.tile(more, (len(e), 1))
+            for rows, more in zip(linear, base.beside, strict=True)
+        ]
+    return tuple(map(jnp.asarray, linear))
 
 
 class TooLongError(Exception):

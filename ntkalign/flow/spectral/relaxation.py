@@ -40,7 +40,8 @@ from ntkalign.flow.operators.moving_weights import (
     motion_of,
 )
 from ntkalign.flow.spectral.acceleration import Acceleration
-from ntkalign.flow.spectral.collocation import last_coefficients, size_of_last
+from ntkalign.flow.spectral.collocation import Panel, last_coefficients, size_of_last
+from ntkalign.flow.spectral.crossings import Cells, Crossed, Crossings, answers
 from ntkalign.flow.spectral.modes import Modes
 from ntkalign.flow.spectral.panels import (
     PanelGuess,
@@ -49,8 +50,10 @@ from ntkalign.flow.spectral.panels import (
     TooCoarseError,
     TooLongError,
     feedback_times_error,
+    signals_at,
 )
 from ntkalign.kernels.empirical import Factors, rule_kernel
+from ntkalign.networks.activations import Activation
 from ntkalign.networks.base import Pass, Signals
 from ntkalign.networks.jacobians import repeated, signal_rows, unit_errors
 from ntkalign.networks.layers import Layer
@@ -61,6 +64,13 @@ SINGLE = 1e-7
 MAX_ITERATIONS = 40
 QUICK = 0.1
 """Contraction is taken to be no faster than this: the first iterations promise too much."""
+FLICKER = 1e-3
+"""Where units cross kinks, an iteration that goes on changing so little is taken for settled, and
+what it changes for an error: one unit or two go to and fro."""
+HALVED = 0.5
+"""There, a step that contracts less than this is taken by half."""
+PATIENCE, PATIENT = 4, 10
+"""How many iterations are waited for; the second where units cross kinks."""
 SLOW = 0.7
 """An iteration that contracts less than this is given up: a shorter panel is cheaper."""
 MEASURED = (0, -1)
@@ -97,8 +107,11 @@ class Relaxation:
         self.share = self.network.rate / self.points  # η/P
         self.precision: Any = jnp.float32 if self.tolerance >= SINGLE else jnp.float64
         known = dict(self.initial.anchors)
-        floor = max(self.goal / 3, float(np.finfo(self.precision).eps))
-        self.cache = ProductCache(known, self.precision, floor)
+        eps = float(np.finfo(self.precision).eps)
+        if self.kinked is None:
+            self.cache = ProductCache(known, self.precision, max(self.goal / 3, eps))
+        else:  # a unit that just reaches its kink magnifies what a product leaves out
+            self.cache = ProductCache(known, self.precision, eps, cutoff=0.0)
         self.iterations = 0
 
     # --- the rule, on q moments × P points -------------------------------------------------------
@@ -218,6 +231,36 @@ class Relaxation:
             moved.append(replace(still, history=past, motion=motion))
         return tuple(moved)
 
+    # --- activations with kinks ------------------------------------------------------------------
+
+    @cached_property
+    def kinked(self) -> Activation | None:
+        """The activation, if it has kinks, and its units can be followed across them."""
+        found = {layer.elementwise for layer in self.network.maps[:-1]}
+        activation = found.pop() if len(found) == 1 else None
+        return activation if activation is not None and activation.kinks else None
+
+    @cached_property
+    def _answers(self) -> tuple[Array, ...]:
+        return answers(self.initial, self.first.feedback, self.share)
+
+    @property
+    def patience(self) -> int:
+        """So many iterations may contract as slowly as they will."""
+        return PATIENT if self.kinked is not None else PATIENCE
+
+    @staticmethod
+    def _damped(changes: list[float], new: Signals, old: Signals) -> Signals:
+        """The new signals, or half-way to them where units jump to and fro across a kink."""
+        if changes[-1] < HALVED * changes[-2]:
+            return new
+        return tuple((a + b) / 2 for a, b in zip(new, old, strict=True))
+
+    def _crossings(self, panel: Panel, before: tuple[Crossed, ...]) -> Crossings | None:
+        if self.kinked is None:
+            return None
+        return Crossings(Cells(panel), self.kinked, self._answers, before)
+
     # --- the iteration ---------------------------------------------------------------------------
 
     def on_panel(self, base: PanelStart, modes: Modes, draft: PanelGuess) -> SolvedPanel:
@@ -244,11 +287,10 @@ class Relaxation:
             now = self.seen(start.activities[0], draft.preactivations)
         now = replace(now, activities=(start.activities[0], *now.activities[1:]))  # x stays
         used = self.activity(now)
-        signals = draft.feedback or tuple(
-            jnp.asarray(feedback_times_error(s, e)) for s in base.feedback
-        )
+        signals = draft.feedback or signals_at(base, e)
         z, initial = signal_rows(self.network, now.preactivations), self.initial.preactivations
         invert = modes.inverse(panel.weights)
+        crossings = self._crossings(panel, base.crossed)
         changes = [sys.float_info.max] * 3
         allowed = TAIL * self.tolerance
         acceleration, ahead = Acceleration(MEASURED), (signals, used, e)
@@ -256,7 +298,7 @@ class Relaxation:
             self.iterations += 1
             g, h, e = *ahead[:2], np.asarray(ahead[2])
             moving = self.moving_weights(self.cache, base.history, g, h, w)
-            now = self._forward(base, moving, n)
+            now = self._forward(base, moving, n, crossings, g)
             output = self._output(base, now, panel.weights, e)
             if teacher is None:
                 e = e + invert(self.y - output - e)
@@ -265,29 +307,36 @@ class Relaxation:
             used = self.activity(seen)
             new_z = signal_rows(self.network, now.preactivations)
             changes.append(_change(new, g, new_z[-2], z[-2], initial[-2]))
-            ahead, beyond = acceleration.next(ahead, (new, used, e))
+            if crossings is None:
+                ahead, beyond = acceleration.next(ahead, (new, used, e))
+            else:  # what jumps is not to be extrapolated
+                ahead, beyond = (self._damped(changes, new, g), used, e), 0.0
             signals, z = new, new_z
             del g, h, now, seen, moving, new, new_z  # large: not to be kept beside the next ones
             if not math.isfinite(changes[-1]):
                 raise TooLongError
-            # of two iterations the worse one: accelerated, a single one may promise too much
-            contraction = max(changes[-1] / changes[-2], changes[-2] / changes[-3])
+            contraction = changes[-1] / changes[-2]
+            if crossings is None:  # accelerated, a single iteration may promise too much
+                contraction = max(contraction, changes[-2] / changes[-3])
             contraction = float(np.clip(contraction, QUICK, 0.9))
             estimate = changes[-1] * contraction / (1 - contraction) + beyond
             if count > 1 and estimate <= self.goal:
                 break
             left = float(size_of_last(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0))
-            if count > 1 and left > allowed and estimate <= left / TAIL:
+            if crossings is None and count > 1 and left > allowed and estimate <= left / TAIL:
                 raise TooCoarseError(
                     PanelGuess(panel, e, self.cache.memory, signals, z), left, allowed
                 )
-            if count > 4 and changes[-1] > SLOW**2 * changes[-3]:
-                raise TooLongError
+            if count > self.patience and changes[-1] > SLOW**2 * changes[-3]:
+                if crossings is None or max(changes[-3:]) > FLICKER:
+                    raise TooLongError
+                estimate = max(changes[-3:])
+                break
         else:
             raise TooLongError
         left = float(size_of_last(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0))
         left = max(left, _tails(signals, z, initial, last_coefficients(n)))
-        if left > allowed:
+        if crossings is None and left > allowed:
             raise TooCoarseError(PanelGuess(panel, e, self.cache.memory, signals, z), left, allowed)
         return SolvedPanel(
             panel=panel,
@@ -298,10 +347,19 @@ class Relaxation:
             activity=used,
             preactivations=z,
             memory=self.cache.memory,
-            estimate=float(estimate + left / TAIL + self.cache.floor),
+            estimate=float(estimate + left / TAIL + self.cache.floor) if crossings is None else None,
+            unsettled=0.0 if crossings is None or estimate <= self.goal else float(estimate),
+            crossed=() if crossings is None else crossings.ends,
         )
 
-    def _forward(self, base: PanelStart, moving: tuple[Weight, ...], nodes: int) -> Pass:
+    def _forward(
+        self,
+        base: PanelStart,
+        moving: tuple[Weight, ...],
+        nodes: int,
+        crossings: Crossings | None,
+        signals: Signals,
+    ) -> Pass:
         """Equation (1) at all nodes, with weights and biases moving."""
         network = self.network
         self.cache.rewind()
@@ -311,7 +369,8 @@ class Relaxation:
             for layer, weight, bias in parts
         )
         x = np.tile(self.initial.x, (nodes, *(1,) * (self.initial.x.ndim - 1)))
-        now = network.forward(parameters, jnp.asarray(x))
+        through = None if crossings is None else crossings.through(signals)
+        now = network.forward(parameters, jnp.asarray(x), through)
         same = self.initial.repeated(nodes).activities[0]  # that x does not move is seen by this
         return replace(now, weights=(), activities=(same, *now.activities[1:]))
 

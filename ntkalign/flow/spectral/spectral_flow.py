@@ -58,11 +58,11 @@ class SpectralEngine(Engine):
 
 def _solve(problem: Problem, rule: Rule, tolerance: float, guess: Flow | None) -> SpectralFlow:
     initial, targets, times = problem.initial, problem.y, problem.times
-    final, fixed = float(times[-1]), problem.constants(rule)
+    fixed = problem.constants(rule)
     near = guess.solution if isinstance(guess, SpectralFlow) and guess.solution.panels else None
     teacher, steps = None, 0
     if rule.error == "normal":
-        normal = solve_panels(Relaxation(initial, NORMAL, (), targets, tolerance), final)
+        normal = solve_panels(Relaxation(initial, NORMAL, (), targets, tolerance), times)
         teacher, near, steps = normal.error_at, None, normal.iterations
     relaxation = Relaxation(initial, rule, fixed, targets, tolerance, teacher)
     same = False
@@ -75,7 +75,7 @@ def _solve(problem: Problem, rule: Rule, tolerance: float, guess: Flow | None) -
     else:
         try:
             rowwise = same or relaxation.is_rowwise()
-            solution = solve_panels(relaxation, final, near) if rowwise else not_rowwise
+            solution = solve_panels(relaxation, times, near) if rowwise else not_rowwise
         except NewProductError:
             solution = not_rowwise
     reached = solution.outcome is Outcome.REACHED
@@ -95,6 +95,7 @@ def _solve(problem: Problem, rule: Rule, tolerance: float, guess: Flow | None) -
             solution.iterations + steps,
             len(solution.panels),
             solution.estimate if reached else None,
+            solution.unsettled,
         ),
         relaxation=relaxation,
         solution=solution,
@@ -135,7 +136,7 @@ class SpectralFlow(Flow):
             solved = self.solution.panel_at(time)
             groups.setdefault(id(solved), (solved, []))[1].append(time)
         # of tied weights there are many rows at a time already, and every shape is compiled anew
-        size = 1 if is_tied(self.network) else len(self.times)
+        size = 1 if is_tied(self.network) or self.relaxation.kinked else len(self.times)
         parts = [
             self._observe(solved, np.array(times[i : i + size]), jacobians)
             for solved, times in groups.values()
@@ -153,6 +154,9 @@ class SpectralFlow(Flow):
         across, integral = solved.panel.interpolation(times), solved.panel.integral(times)
         z = tuple(at_moments(across, a) for a in solved.preactivations)
         now = flow.seen(self.initial.repeated(count).activities[0], z)
+        if solved.crossed and count == 1 and times[0] == solved.panel.times[-1]:
+            slopes = tuple(layer.slope for layer in solved.crossed)
+            now = replace(now, slopes=slopes)  # of units that slide along a kink, too
         used = flow.activity(now)
 
         def at_times(rows: Array) -> np.ndarray:

@@ -1,0 +1,418 @@
+"""Units that cross a kink of their activation: slopes that jump in time, integrated exactly.
+
+Where σ′ jumps, the feedback of a unit jumps as its preactivation crosses the kink, and no
+polynomial in time follows it. But feedback is only ever integrated over time, and what is carried
+back to a unit, b_l = W_{l+1}ᵀ s_{l+1}/√m_l, is hardly touched by its own crossing. So between two
+nodes of a panel time is cut into *cells*, on each of which the slope is replaced by its mean q:
+
+    ∫_0^t s_l dτ = ∫_0^t σ′(z_l) b_l dτ ≈ Σ_cells q ∫_cell b_l dτ,
+
+with the moment of a crossing inside a cell found from the path of z. What stands for s_l at the
+nodes (:class:`CrossedSlope`) is the derivative of this integral's interpolant: its own integrals up
+to each node are right, though not its values.
+
+The mean slopes depend on the path of z_l, and the path on the slopes: a unit that has crossed moves
+its own weights otherwise, by as much as it moves at all, and may slide along its kink, pushed back
+from either side. Relaxation does not settle that. So each unit's path is solved with its answer to
+itself, which is known (:func:`paths`), given all that others do to it:
+
+    z_l(x, t) = external(x, t) + Σ_x′ Θ_l(x, x′) ∫_0^t σ′(z_l(x′)) b_l(x′) dτ,
+
+with Θ_l the unit's own neural tangent kernel at time 0 (:func:`answers`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntkalign.flow.initial_state import InitialState
+from ntkalign.flow.operators.cached_products import times
+from ntkalign.flow.spectral.collocation import Panel
+from ntkalign.networks.activations import Activation
+from ntkalign.networks.base import Signals, Through
+
+EACH = 4
+"""Cells between two nodes."""
+COHERENT = 0.3
+"""Below this κ the signals of the layer below count as not coming through the weights."""
+SWEEPS = 100
+"""Of the points of a unit, one after the other, in a cell; two are nearly always enough."""
+SIZES = (16, 64, 256, 1024, 4096)
+"""So many units, or all that there are, are followed at once: few shapes are compiled."""
+SETTLED = 1e-8
+"""Mean slopes that change less in a sweep are settled."""
+AT = 1e-13
+"""A preactivation this close to a kink is on it."""
+NEAR = 1e-3
+"""And so is one this close as a share of what it may move by in a cell."""
+DEAD = 1e-3
+"""A unit that moves by less than this share of what it did before its kink has stopped there."""
+BEYOND = 10.0
+"""It is put so many times farther than what counts as on the kink."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of a panel, EACH between two nodes, and what they do to values at the nodes."""
+
+    panel: Panel
+
+    @cached_property
+    def edges(self) -> Float[np.ndarray, " edges"]:
+        """Where cells begin and end; nodes are among these times."""
+        nodes = self.panel.nodes
+        places = np.interp(
+            np.arange(EACH * (nodes - 1) + 1) / EACH, np.arange(nodes), np.log1p(self._scaled)
+        )
+        return self.panel.tau * np.expm1(places)
+
+    @property
+    def _scaled(self) -> np.ndarray:
+        return self.panel.times / self.panel.tau
+
+    @property
+    def durations(self) -> Float[np.ndarray, " c"]:
+        """Of the cells."""
+        return np.diff(self.edges)
+
+    @cached_property
+    def at_edges(self) -> Array:
+        """Values at the nodes → values at the edges, (c + 1, n)."""
+        return jnp.asarray(self.panel.interpolation(self.edges))
+
+    @cached_property
+    def at_middles(self) -> Array:
+        """Values at the nodes → half-way through the cells, (c, n)."""
+        return jnp.asarray(self.panel.interpolation((self.edges[1:] + self.edges[:-1]) / 2))
+
+    @cached_property
+    def over_cells(self) -> Array:
+        """Values at the nodes → integrals over the cells, (c, n)."""
+        return jnp.asarray(np.diff(self.panel.integral(self.edges), axis=0))
+
+    @cached_property
+    def at_nodes(self) -> Array:
+        """Integrals over the cells → the derivative of their sums' interpolant at the nodes."""
+        nodes = self.panel.nodes
+        before = np.arange(EACH * (nodes - 1)) < EACH * np.arange(nodes)[:, None]
+        return jnp.asarray(self.panel.derivative @ before)
+
+
+@dataclass(eq=False)
+class CrossedSlope:
+    """What stands in the place of σ′(z) at the nodes, for a rule that multiplies with it.
+
+    Args:
+        cells: of the panel.
+        means: the mean slope in each cell, (c, B, m).
+        met: what was multiplied with it last: b's integrals over the cells.
+    """
+
+    cells: Cells
+    means: Array
+    met: Array | None = None
+
+    def __mul__(self, b: Array) -> Array:
+        out, self.met = _crossed(self.cells.over_cells, self.means, self.cells.at_nodes, b)
+        return out
+
+    __rmul__ = __mul__
+
+
+@jax.jit
+def _crossed(over_cells: Array, means: Array, at_nodes: Array, b: Array) -> tuple[Array, Array]:
+    met = (over_cells @ b.reshape(over_cells.shape[1], -1)).reshape(means.shape)
+    flat = (means * met).reshape(len(means), -1)
+    return (at_nodes @ flat).reshape(b.shape), met
+
+
+class Crossed(NamedTuple):
+    """A hidden layer at the end of a panel, each (B, m)."""
+
+    preactivation: Array  # of its units' own paths
+    slope: Array  # of a unit that slides along its kink, the mean one
+    signal: Array  # b, what comes back to it
+
+
+@dataclass(eq=False)
+class Crossings:
+    """The hidden layers' mean slopes on one panel, as the relaxation goes on.
+
+    Args:
+        cells: of the panel.
+        activation: σ.
+        answers: Θ_l for each hidden layer, (B, B, m_l).
+        before: what the hidden layers were at the end of the panel before.
+    """
+
+    cells: Cells
+    activation: Activation
+    answers: tuple[Array, ...]
+    before: tuple[Crossed, ...] = ()
+    _slopes: dict[int, CrossedSlope] = field(default_factory=dict)
+    _ends: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+
+    @property
+    def ends(self) -> tuple[Crossed, ...]:
+        """What each hidden layer is at the panel's end; nothing if the rule uses no slopes."""
+        last = self.cells.durations[-1]
+        return tuple(
+            Crossed(*end, self._slopes[number].met[-1] / last)
+            for number, end in sorted(self._ends.items())
+        )
+
+    def through(self, signals: Signals) -> Through:
+        """What a forward pass has in the place of the nonlinearities.
+
+        Args:
+            signals: those that the weights have moved by, each (n·B, m_l).
+
+        Returns:
+            A function of a layer's number and its preactivations at the nodes: the activities and
+            mean slopes of units that answer to themselves.
+        """
+
+        def cross(number: int, z: Array) -> tuple[Array, Any]:
+            last = self._slopes.get(number)
+            if last is not None and last.met is None:  # a rule that does not look at them
+                return self.activation.function(z), last
+            met = None if last is None else last.met
+            if last is None and self.before:
+                durations = jnp.asarray(self.cells.durations)
+                met = self.before[number - 1].signal[None] * durations[:, None, None]
+            signal, answer = signals[number - 1], self.answers[number - 1]
+            start = self.before[number - 1].preactivation if self.before else z[: len(answer)]
+            z, means, end = self._followed(z, signal, answer, met, start)
+            self._slopes[number] = slope = CrossedSlope(self.cells, means)
+            if met is not None:
+                self._ends[number] = z[-len(answer) :], end
+            return self.activation.function(z), slope
+
+        return cross
+
+    def _followed(
+        self, z: Array, signal: Array, answer: Array, met: Array | None, start: Array
+    ) -> tuple[Array, Array, Array]:
+        """Preactivations at the nodes, mean slopes and slopes at the end of a layer's units.
+
+        Those that stay away from kinks have the slope of their path half-way through each cell.
+        """
+        cells, sigma = self.cells, self.activation
+        means, end = _undisturbed(sigma, cells.at_middles, z, len(answer))
+        if met is None:
+            return z, means, end
+        units = near_kinks(sigma.kinks, *map(np.asarray, (z, met, answer)))
+        if len(units):
+            size = next(size for size in SIZES if size >= min(len(units), SIZES[-1]))
+            padded = np.resize(units, max(size, len(units)))
+            found = paths(
+                sigma, cells.at_edges, jnp.asarray(cells.panel.weights),
+                *(jnp.asarray(np.asarray(a)[..., padded]) for a in (z, signal, answer, met, start)),
+            )  # fmt: skip
+            z, means, end = (
+                _replaced(every, units, some) for every, some in zip((z, means, end), found, strict=True)
+            )
+        return z, means, end
+
+
+def near_kinks(
+    kinks: tuple[float, ...],
+    z: Float[np.ndarray, "nB m"],
+    met: Float[np.ndarray, "c B m"],
+    answer: Float[np.ndarray, "B B m"],
+) -> np.ndarray:
+    """Which units may reach a kink: within twice their range, or what they answer to themselves."""
+    by_node = z.reshape(-1, *met.shape[1:])
+    low, high = by_node.min(axis=0), by_node.max(axis=0)
+    room = high - low + np.einsum("ppm,pm->pm", np.abs(answer), np.abs(met).sum(axis=0))
+    reached = [(low - room <= kink) & (kink <= high + room) for kink in kinks]
+    return np.flatnonzero(np.any(reached, axis=(0, 1)))
+
+
+def _replaced(every: Array, units: np.ndarray, some: Array) -> Array:
+    new = np.array(every)
+    new[..., units] = np.asarray(some)[..., : len(units)]
+    return jnp.asarray(new)
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def _undisturbed(
+    activation: Activation, at_middles: Array, z: Array, points: int
+) -> tuple[Array, Array]:
+    by_node = z.reshape(at_middles.shape[1], points, -1)
+    return _slope(activation, jnp.tensordot(at_middles, by_node, 1)), _slope(activation, by_node[-1])
+
+
+def answers(initial: InitialState, feedback: Signals, share: float) -> tuple[Array, ...]:
+    """What the units of the hidden layers answer to themselves: the kernel of z_l,i at time 0.
+
+        Θ_l,i = η/P (σ(z_{l−1})·σ(z_{l−1})/m_{l−1} + 1)
+                + κ_l Σ_j W_l,ij²/m_{l−1} σ′(z_{l−1,j}) σ′(z_{l−1,j}) Θ_{l−1,j}
+
+    The second part is what comes back from the layers below, if the rule sends signals down through
+    the weights of the network: κ_l is 1 then, and 0 for weights that have nothing to do with them.
+    What different units of the layer below have in common, smaller by 1/√m, is left out.
+
+    Args:
+        initial: the network at time 0.
+        feedback: the rule's for unit errors there, each (C·P, m_l).
+        share: η/P.
+
+    Returns:
+        Θ_l for each hidden layer, (P, P, m_l).
+    """
+    network, found = initial.network, list[Array]()
+    for l, layer in enumerate(network.maps[:-1]):
+        h, units = initial.activities[l], layer.matrix_shape[0]
+        direct = share * (layer.scale**2 * (h @ h.T) + float(layer.has_bias))
+        own = jnp.broadcast_to(direct[..., None], (*direct.shape, units))
+        if l:
+            weight, slope = initial.matrices[l].weight, initial.first.slopes[l - 1]
+            back = layer.scale * times(feedback[l], weight, False)
+            back = jnp.tile(slope, (len(back) // len(slope), 1)) * back
+            kappa = float(np.vdot(back, feedback[l - 1]) / (np.vdot(back, back) or 1.0))
+            if abs(kappa) > COHERENT:
+                through = slope[:, None] * slope[None] * found[-1]
+                squares = jnp.square(weight)
+                rows = through.reshape(-1, through.shape[-1]).astype(squares.dtype)
+                below = times(rows, squares, True).astype(own.dtype).reshape(own.shape)
+                own = own + kappa * layer.scale**2 * below
+        found.append(own)
+    return tuple(found)
+
+
+@partial(jax.jit, static_argnums=0)
+def paths(
+    activation: Activation,
+    at_edges: Array,
+    weights: Array,
+    z: Array,
+    signal: Array,
+    answer: Array,
+    met: Array,
+    start: Array,
+) -> tuple[Array, Array, Array]:
+    """Each unit's path through the cells, given what others do to it.
+
+    Args:
+        activation: σ.
+        at_edges: values at the nodes → at the edges of cells, (c + 1, n).
+        weights: values at the nodes → integrals up to the nodes, (n, n).
+        z: preactivations at the nodes under ``signal``, (n·B, m).
+        signal: (n·B, m).
+        answer: Θ, (B, B, m).
+        met: ∫ b over each cell, (c, B, m).
+        start: where the paths begin, (B, m).
+
+    Returns:
+        Preactivations at the nodes, mean slopes (c, B, m) and slopes at the end (B, m).
+    """
+    points, units = len(answer), z.shape[1]
+    nodes = at_edges.shape[1]
+    shaped = z.reshape(nodes, points, units)
+    own = jnp.tensordot(weights, signal.reshape(nodes, points, units), 1)
+    external = shaped - jnp.einsum("pqm,nqm->npm", answer, own)
+    pushed = jnp.diff(jnp.tensordot(at_edges, external, 1), axis=0)
+
+    def cell(z: Array, given: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
+        push, b = given
+        means, end, last = _one_cell(activation, z, push, answer, b)
+        return end, (end, means, last)
+
+    _, (ends, means, last) = jax.lax.scan(cell, start, (pushed, met))
+    at_nodes = jnp.concatenate([start[None], ends[EACH - 1 :: EACH]])
+    return at_nodes.reshape(z.shape), means, last[-1]
+
+
+def _one_cell(
+    activation: Activation, z: Array, push: Array, answer: Array, b: Array
+) -> tuple[Array, Array, Array]:
+    """Mean slopes, z at the end and the slopes there, of one cell; all (B, m)."""
+
+    def sweep(state: tuple[Any, ...]) -> tuple[Any, ...]:
+        count, _, means, beyond, last = state
+
+        def point(p: Array, now: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            own = answer[p, p] * b[p]
+            rest = push[p] + jnp.sum(answer[p] * now[0] * b, axis=0) - own * now[0][p]
+            found = crossing(activation, z[p], rest, own)
+            means, beyond, last = (a.at[p].set(new) for a, new in zip(now, found, strict=True))
+            return means, beyond, last
+
+        new, beyond, last = jax.lax.fori_loop(0, len(z), point, (means, beyond, last))
+        return count + 1, jnp.max(jnp.abs(new - means)), new, beyond, last
+
+    def unsettled(state: tuple[Any, ...]) -> Array:
+        return (state[0] < SWEEPS) & (state[1] > SETTLED)
+
+    start = activation.value_and_slope(z)[1]
+    state = jax.lax.while_loop(unsettled, sweep, (0, jnp.inf, start, z, start))
+    return state[2], state[3], state[4]
+
+
+def crossing(
+    activation: Activation, z: Array, push: Array, own: Array
+) -> tuple[Array, Array, Array]:
+    """One cell of a preactivation that moves by ``push`` and by ``own`` times its slope.
+
+    It goes straight to the nearest kink in its way, and from there on with the slope beyond, if
+    that carries it on; if it is pushed back from both sides it slides along the kink, with the
+    slope between both at which it stands still. Where nothing moves it any more once it is across
+    (a ReLU unit that dies), it is put a little beyond, where gradient descent of however small
+    steps leaves it: on the kink itself it could come back to life.
+
+    Args:
+        activation: σ.
+        z: at the cell's beginning.
+        push: what others add over the whole cell.
+        own: what it would add itself at slope 1.
+
+    Returns:
+        The mean slope; how far beyond the kink it is put if it stops there, or 0; and the slope at
+        the end.
+    """
+    places = jnp.asarray(activation.kinks)
+    kinks = places.reshape(-1, *(1,) * z.ndim)
+    near = places[jnp.argmin(jnp.abs(z[None] - kinks), axis=0)]
+    room = AT * (1 + jnp.abs(near)) + NEAR * (jnp.abs(push) + jnp.abs(own))
+    on = jnp.abs(z - near) <= room
+    here = jnp.where(on, near, z)
+    above = jnp.min(jnp.where(kinks > here[None], kinks, jnp.inf), axis=0)
+    below = jnp.max(jnp.where(kinks < here[None], kinks, -jnp.inf), axis=0)
+    half_way = here + (push + own * _slope(activation, here)) / 2
+    slope = _slope(activation, jnp.clip(half_way, (below + here) / 2, (here + above) / 2))
+    first = jnp.where(on, 0.0, push + own * slope)
+    kink = jnp.where(on, near, jnp.where(first > 0, above, below))
+    meets = on | (jnp.abs(first) > jnp.abs(kink - here))
+    share = jnp.where(meets, jnp.where(on, 0.0, (kink - here) / jnp.where(meets, first, 1.0)), 1.0)
+    slope = jnp.where(meets & ~on, _slope(activation, (here + kink) / 2), slope)
+    kink = jnp.where(meets, kink, 0.0)
+    tiny = 1e-9 * (1 + jnp.abs(kink))
+    right, left = _slope(activation, kink + tiny), _slope(activation, kink - tiny)
+    up, down = push + own * right, push + own * left
+    dies = meets & ~on & (jnp.where(first > 0, jnp.abs(up), jnp.abs(down)) < DEAD * jnp.abs(first))
+    rises, falls = up > 0, down < 0
+    rises, falls = rises & (~falls | (up >= -down)), falls & (~rises | (up < -down))
+    rises, falls = jnp.where(dies, first > 0, rises), jnp.where(dies, first < 0, falls)
+    still = jnp.where(own == 0, (left + right) / 2, -push / jnp.where(own == 0, 1.0, own))
+    beyond = jnp.where(rises, right, jnp.where(falls, left, still))
+    moved = jnp.where(rises, up, jnp.where(falls, down, 0.0))
+    bent = _slope(activation, kink + (1 - share) * moved / 2)
+    beyond = jnp.where((rises | falls) & (share < 1) & (moved != 0), bent, beyond)
+    mean = jnp.where(meets, share * slope + (1 - share) * beyond, slope)
+    moved = (1 - share) * moved + jnp.where(dies, BEYOND * room * jnp.sign(first), 0.0)
+    end = jnp.where(meets, kink + moved, here + first)
+    last = jnp.where(meets & ~rises & ~falls, still, _slope(activation, end))
+    last = jnp.where(dies, jnp.where(first > 0, right, left), last)
+    return mean, end, last
+
+
+def _slope(activation: Activation, z: Array) -> Array:
+    return jax.jvp(activation.function, (z,), (jnp.ones_like(z),))[1]
