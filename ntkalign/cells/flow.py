@@ -241,7 +241,7 @@ class Climber:
         found = measure_groups(able, fine, coarse)
         if rung == FIRST:
             names = frozenset(record.name for group in able for record in group)
-            self.expansion = expansion_over_time(self.rule, names, fine)
+            self.expansion = expansion_over_time(self.rule, names, fine, coarse)
         self._last = fine  # the companion of the next rung: what was measured of it is known
         for rule in (self.rule, *(RULES[name] for name in others)):
             self.trial.leave(rule, rung)
@@ -311,7 +311,7 @@ def _of_flow(trial: Trial, rule: Rule) -> Measured:
     pair = trial.pair(rule)
     measured = what_it_took(pair[0].effort)
     if rule is NORMAL:
-        measured |= _losses(pair[0], why_not(pair))
+        measured |= _losses(*pair)
         if not trial.specification.family.activation.meets_assumptions:
             measured |= _at_the_kink(pair[0])
     return measured
@@ -323,19 +323,20 @@ def _untrained(trial: Trial, rule: Rule, wanted: frozenset[str], limit: Limit | 
     return with_status(measure(wanted, seen, seen).numbers)
 
 
-def expansion_over_time(rule: Rule, wanted: frozenset[str], seen: Observed) -> Measured:
+def expansion_over_time(
+    rule: Rule, wanted: frozenset[str], seen: Observed, looser: Observed
+) -> Measured:
     """At each saved time, how far gradient descent has moved the network, if it is measured."""
     if rule.name != NORMAL.name or EXPANSION[-1] not in wanted:
         return {}
-    values, estimate = expansion(seen), seen.flow.effort.estimate or 0.0
+    values, effort = expansion(seen), seen.flow.effort
+    errors = ESTIMATE_FACTOR * effort.share * values
+    if effort.estimate is None:
+        errors = errors + np.abs(values - expansion(looser))
     return {
-        Name(None, EXPANSION_OVER_TIME, float(t)): row
-        for t, row in zip(
-            seen.flow.times,
-            ((float(v), ESTIMATE_FACTOR * estimate * float(v), OK) for v in values),
-            strict=True,
-        )
-        if np.isfinite(row[0])
+        Name(None, EXPANSION_OVER_TIME, float(t)): (float(v), float(error), OK)
+        for t, v, error in zip(seen.flow.times, values, errors, strict=True)
+        if np.isfinite(v)
     }
 
 
@@ -368,15 +369,18 @@ def _at_the_kink(flow: Flow) -> Measured:
     return {Name(None, AT_THE_KINK): (share, 0.0, OK)} if share else {}
 
 
-def _losses(flow: Flow, failure: str | None) -> Measured:
+def _losses(flow: Flow, looser: Flow) -> Measured:
     """½‖e‖² averaged over points, at the saved times."""
-    rows: Measured = {}
-    for time, output in zip(flow.times, flow.output, strict=True):
-        value = float(np.sum((flow.y - output) ** 2)) / (2 * len(output))
-        error = 2 * value * (flow.effort.estimate or 0.0)
-        rows[Name(None, LOSS, float(time))] = (
-            (value, error, OK)
-            if failure is None
-            else (np.nan, np.nan, f"{flow.rule.name} {failure}")
-        )
-    return rows
+    if (failure := why_not((flow, looser))) is not None:
+        lost = np.nan, np.nan, f"{flow.rule.name} {failure}"
+        return {Name(None, LOSS, float(time)): lost for time in flow.times}
+    values, others = (
+        np.sum((f.y - f.output) ** 2, axis=(1, 2)) / (2 * len(f.y)) for f in (flow, looser)
+    )
+    errors = 2 * values * flow.effort.share
+    if flow.effort.estimate is None:
+        errors = errors + np.abs(values - others)
+    return {
+        Name(None, LOSS, float(time)): (float(value), float(error), OK)
+        for time, value, error in zip(flow.times, values, errors, strict=True)
+    }

@@ -31,6 +31,7 @@ from ntkalign.files import CannotWriteError
 from ntkalign.flow.dense import DenseFlow
 from ntkalign.flow.problem import Problem
 from ntkalign.flow.spectral.collocation import Panel
+from ntkalign.flow.spectral.crossings import Crossed
 from ntkalign.flow.spectral.panels import SolvedPanel, SolvedPanels
 from ntkalign.flow.spectral.relaxation import Relaxation
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
@@ -219,7 +220,8 @@ def _told(flow: Flow, arrays: Arrays) -> dict[str, Any]:
         "panels": [
             {
                 "panel": [p.panel.begin, p.panel.end, p.panel.nodes, p.panel.tau],
-                "estimate": p.estimate, "error": put(p.error), "output": put(p.output),
+                "estimate": p.estimate, "unsettled": p.unsettled,
+                "crossed": put(p.crossed), "error": put(p.error), "output": put(p.output),
                 "history": put(p.base.history),
                 "memory": [[list(key), put(known)] for key, known in p.memory.items()],
             }
@@ -263,6 +265,8 @@ def _flow(
             output=arrays[panel["output"]],
             memory={tuple(key): get(known) for key, known in panel["memory"]},
             estimate=panel["estimate"],
+            unsettled=panel["unsettled"],
+            crossed=tuple(Crossed(*layer) for layer in get(panel["crossed"])),
             **{name: get(panel[name]) for name in _SEEN},
         )
         for panel in told["panels"]

@@ -71,6 +71,11 @@ class Effort:
     estimate: float | None
     unsettled: float = 0.0
 
+    @property
+    def share(self) -> float:
+        """The relative error that the flow itself tells of, without a looser one."""
+        return (self.estimate or 0.0) + self.unsettled
+
     def __str__(self) -> str:
         if self.engine == "dense":
             return f"dense engine, {self.steps} steps"

@@ -214,18 +214,20 @@ class Network(abc.ABC):
         return self.output_scale**-2
 
     @as_given
-    def forward(
-        self,
-        parameters: Parameters,
-        x: Float[Array, "P ..."],
-        through: Through | None = None,
+    def forward(self, parameters: Parameters, x: Float[Array, "P ..."]) -> Pass:
+        """Equation (1) over all data points."""
+        return self.forward_through(parameters, x, None)
+
+    @as_given
+    def forward_through(
+        self, parameters: Parameters, x: Float[Array, "P ..."], through: Through | None
     ) -> Pass:
-        """Equation (1) over all data points.
+        """The same, with something else in the place of the nonlinearities.
 
         Args:
             parameters: weights and biases.
             x: the points.
-            through: ``(l, u_l) -> (h_l, slope)`` in the place of the nonlinearities, l = 1…N − 1.
+            through: ``(l, u_l) -> (h_l, slope)`` for l = 1…N − 1; None for the network's own.
 
         Returns:
             The pass.

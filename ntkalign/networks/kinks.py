@@ -34,8 +34,8 @@ def kinks_of(function: Callable[[Array], Array]) -> tuple[float, ...]:
         The points, found to 1e-14; none of a smooth function.
     """
 
-    def slope(z: np.ndarray) -> np.ndarray:
-        z = jnp.asarray(z)
+    def slope(places: np.ndarray) -> np.ndarray:
+        z = jnp.asarray(places)
         return np.asarray(jax.jvp(function, (z,), (jnp.ones_like(z),))[1])
 
     # no grid point is a round number, where kinks usually are

@@ -141,7 +141,12 @@ def measure_group(records: Sequence[Quantity], fine: Observed, coarse: Observed)
     """
     estimate = fine.flow.effort.estimate
     sources = {record.name: record.error_from for record in records}
-    values = _known(records, fine)
+    known = values = _known(records, fine)
+    if unsettled := ESTIMATE_FACTOR * fine.flow.effort.unsettled:
+        values = {
+            name: (v, b if sources[name[1]] is ErrorFrom.MEASURING else b + unsettled * np.abs(v))
+            for name, (v, b) in known.items()
+        }
     twice = ErrorFrom.LOOSER_FLOW in sources.values() or (
         ErrorFrom.ESTIMATE in sources.values() and estimate is None
     )
@@ -156,7 +161,7 @@ def measure_group(records: Sequence[Quantity], fine: Observed, coarse: Observed)
     sizes = {record.name: record.size for record in records}
     enough = all(
         well_enough(*result[name], float(bounds.max()), sizes[name[1]])
-        for name, (_, bounds) in values.items()
+        for name, (_, bounds) in known.items()
     )
     return Measurements(result, _over_time(values, looser, estimate, shown), enough)
 

@@ -263,7 +263,7 @@ def measure_integral(seen: Observed) -> Series:
         )
         size = float(found[-1]) or np.nan
         whole = _norm(splits[-1].frozen + splits[-1].discrepancy)
-        relative = ESTIMATE_FACTOR * (flow.effort.estimate or 0.0) + ROUNDING
+        relative = ESTIMATE_FACTOR * flow.effort.share + ROUNDING
         allowed = abs(fine - coarse) + out[-1] + relative * whole
         series[layer, "velocity-identity"] = (
             np.array([abs(fine - found[-1]) / size]),

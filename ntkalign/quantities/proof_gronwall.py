@@ -209,7 +209,7 @@ def _identity_47(
     size = float(np.linalg.norm(ends, axis=2).max()) or np.nan
     off = float(np.linalg.norm(made - ends, axis=2).max()) / size
     rough = float(np.abs(made - np.tensordot(coarse[-1], moves[::2], 1)).max()) / size
-    estimate = max(f.effort.estimate or 0.0 for f in (flow, normal))
+    estimate = max(f.effort.share for f in (flow, normal))
     largest = max(s.error for s in found)
     allowed = rough + (ESTIMATE_FACTOR * estimate + ROUNDING) * max(1.0, largest / size)
     return np.array([off]), np.array([allowed])

@@ -163,10 +163,12 @@ class Crossings:
     def ends(self) -> tuple[Crossed, ...]:
         """What each hidden layer is at the panel's end; nothing if the rule uses no slopes."""
         last = self.cells.durations[-1]
-        return tuple(
-            Crossed(*end, self._slopes[number].met[-1] / last)
-            for number, end in sorted(self._ends.items())
-        )
+        found = []
+        for number, end in sorted(self._ends.items()):
+            met = self._slopes[number].met
+            assert met is not None  # ends are known of layers whose slopes were used
+            found.append(Crossed(*end, met[-1] / last))
+        return tuple(found)
 
     def through(self, signals: Signals) -> Through:
         """What a forward pass has in the place of the nonlinearities.
@@ -200,9 +202,10 @@ class Crossings:
     def _followed(
         self, z: Array, signal: Array, answer: Array, met: Array | None, start: Array
     ) -> tuple[Array, Array, Array]:
-        """Preactivations at the nodes, mean slopes and slopes at the end of a layer's units.
+        """A layer's units; those away from kinks have the slope half-way through each cell.
 
-        Those that stay away from kinks have the slope of their path half-way through each cell.
+        Returns:
+            Preactivations at the nodes, mean slopes, and slopes at the end.
         """
         cells, sigma = self.cells, self.activation
         means, end = _undisturbed(sigma, cells.at_middles, z, len(answer))
@@ -217,7 +220,8 @@ class Crossings:
                 *(jnp.asarray(np.asarray(a)[..., padded]) for a in (z, signal, answer, met, start)),
             )  # fmt: skip
             z, means, end = (
-                _replaced(every, units, some) for every, some in zip((z, means, end), found, strict=True)
+                _replaced(every, units, some)
+                for every, some in zip((z, means, end), found, strict=True)
             )
         return z, means, end
 
@@ -247,7 +251,9 @@ def _undisturbed(
     activation: Activation, at_middles: Array, z: Array, points: int
 ) -> tuple[Array, Array]:
     by_node = z.reshape(at_middles.shape[1], points, -1)
-    return _slope(activation, jnp.tensordot(at_middles, by_node, 1)), _slope(activation, by_node[-1])
+    return _slope(activation, jnp.tensordot(at_middles, by_node, 1)), _slope(
+        activation, by_node[-1]
+    )
 
 
 def answers(initial: InitialState, feedback: Signals, share: float) -> tuple[Array, ...]:
@@ -269,15 +275,15 @@ def answers(initial: InitialState, feedback: Signals, share: float) -> tuple[Arr
         Θ_l for each hidden layer, (P, P, m_l).
     """
     network, found = initial.network, list[Array]()
-    for l, layer in enumerate(network.maps[:-1]):
-        h, units = initial.activities[l], layer.matrix_shape[0]
+    for number, layer in enumerate(network.maps[:-1]):
+        h, units = initial.activities[number], layer.matrix_shape[0]
         direct = share * (layer.scale**2 * (h @ h.T) + float(layer.has_bias))
         own = jnp.broadcast_to(direct[..., None], (*direct.shape, units))
-        if l:
-            weight, slope = initial.matrices[l].weight, initial.first.slopes[l - 1]
-            back = layer.scale * times(feedback[l], weight, False)
+        if number:
+            weight, slope = initial.matrices[number].weight, initial.first.slopes[number - 1]
+            back = layer.scale * times(feedback[number], weight, False)
             back = jnp.tile(slope, (len(back) // len(slope), 1)) * back
-            kappa = float(np.vdot(back, feedback[l - 1]) / (np.vdot(back, back) or 1.0))
+            kappa = float(np.vdot(back, feedback[number - 1]) / (np.vdot(back, back) or 1.0))
             if abs(kappa) > COHERENT:
                 through = slope[:, None] * slope[None] * found[-1]
                 squares = jnp.square(weight)

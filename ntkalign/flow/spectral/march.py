@@ -48,7 +48,13 @@ def solve_panels(
 ) -> SolvedPanels:
     """The flow up to the last of some times; a looser one or another rule's helps.
 
-    Where units cross kinks, panels end at each of the times: slopes are known there.
+    Args:
+        relaxation: the iteration.
+        times: saved times; where units cross kinks a panel ends at each: slopes are known there.
+        guess: a flow that may help.
+
+    Returns:
+        The panels as far as they went, and how it ended.
     """
     final = float(times[-1])
     rates = np.abs(np.linalg.eigvals(relaxation.first.kernel)) * relaxation.share

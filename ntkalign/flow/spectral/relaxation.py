@@ -347,7 +347,9 @@ class Relaxation:
             activity=used,
             preactivations=z,
             memory=self.cache.memory,
-            estimate=float(estimate + left / TAIL + self.cache.floor) if crossings is None else None,
+            estimate=float(estimate + left / TAIL + self.cache.floor)
+            if crossings is None
+            else None,
             unsettled=0.0 if crossings is None or estimate <= self.goal else float(estimate),
             crossed=() if crossings is None else crossings.ends,
         )
@@ -369,8 +371,11 @@ class Relaxation:
             for layer, weight, bias in parts
         )
         x = np.tile(self.initial.x, (nodes, *(1,) * (self.initial.x.ndim - 1)))
-        through = None if crossings is None else crossings.through(signals)
-        now = network.forward(parameters, jnp.asarray(x), through)
+        if crossings is None:
+            now = network.forward(parameters, jnp.asarray(x))
+        else:
+            through = crossings.through(signals)
+            now = network.forward_through(parameters, jnp.asarray(x), through)
         same = self.initial.repeated(nodes).activities[0]  # that x does not move is seen by this
         return replace(now, weights=(), activities=(same, *now.activities[1:]))
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ntkalign.flow.operators.cached_products as products
+import ntkalign.flow.spectral.crossings as crossings
 from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity
 from ntkalign.flow.dense import DenseFlow
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
@@ -130,7 +131,8 @@ def test_a_stiff_spectrum_is_no_obstacle():
     np.testing.assert_allclose(one["spectral"].output, one["dense"].output, atol=1e-6)
 
 
-def test_a_rough_activation_falls_back_to_the_dense_engine():
+def test_where_units_cannot_be_followed_the_dense_engine_takes_over(monkeypatch):
+    monkeypatch.setattr(crossings, "near_kinks", lambda *given: np.array([], int))
     case, times = make((4, 12, 12, 2), "relu"), np.array([5.0])
     alone = flow(case, NORMAL, "spectral", 1e-6, times)
     assert alone.outcome is Outcome.NOT_CONVERGED
