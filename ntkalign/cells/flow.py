@@ -143,15 +143,15 @@ class Trial:
         return Which(rule, self.specification.ladder[: rung + 1], instead)
 
     def _flow(self, rule: Rule, rung: int) -> Flow:
-        """The flow on a rung; it starts from the one below."""
+        """The flow on a rung; it starts from the one below, and above the first has its engine."""
         which = self._which(rule, rung)
         if (found := self._known(which)) is not None:
             return found
         engine, guess = self.specification.engine, None
         if rung:
             guess = self._flow(rule, rung - 1)
-            if guess.effort.engine == "dense":
-                engine = "dense"
+            if guess.effort.engine == "dense" or rung > FIRST:
+                engine = guess.effort.engine  # no more accurate flow is worth another engine
         elif not (rule in FROM_NOTHING or rule.control or rule is self.descent):
             _, guess = self.pair(self.descent)  # they should end near it
         return self._once(which, engine, guess)

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ntkalign.flow.initial_state import Observations
-from ntkalign.flow.operators.low_rank import LowRank
+from ntkalign.flow.operators.low_rank import LowRank, operator_norm
 from ntkalign.flow.trajectory import Flow
 from ntkalign.kernels.prediction import spectrum
 from ntkalign.networks.activations import Activation
@@ -254,7 +254,7 @@ def measure_integral(seen: Observed) -> Series:
         lines = lines_of_41(flow, seen.start, now, layer)
         velocity, bound = (_integrated(integral, values) for values in (lines.norm, lines.bound))
         splits = flow.splits(layer)
-        found = np.array([_norm(split.discrepancy) for split in splits])
+        found = np.array([operator_norm(split.discrepancy) for split in splits])
         out = np.array([split.residual for split in splits])
         series |= compare("42", layer, Side(found, out), velocity, EARLY)
         series |= compare("42-from-41", layer, velocity, bound, EARLY)
@@ -262,7 +262,7 @@ def measure_integral(seen: Observed) -> Series:
             lines.velocity.integrated(fine_weights[1:]) for fine_weights in _last_weights(integral)
         )
         size = float(found[-1]) or np.nan
-        whole = _norm(splits[-1].frozen + splits[-1].discrepancy)
+        whole = operator_norm(splits[-1].frozen + splits[-1].discrepancy)
         relative = ESTIMATE_FACTOR * flow.effort.share + ROUNDING
         allowed = abs(fine - coarse) + out[-1] + relative * whole
         series[layer, "velocity-identity"] = (
@@ -314,7 +314,11 @@ def _parts_of_44(flow: Flow, layer: int) -> Mapping[str, Side]:
     scale = flow.network.maps[layer - 1].scale
     rows = []
     for split in flow.splits(layer):
-        whole, w, out = _norm(split.frozen + split.discrepancy), _norm(split.discrepancy), split[2]
+        whole, w, out = (
+            operator_norm(split.frozen + split.discrepancy),
+            operator_norm(split.discrepancy),
+            split[2],
+        )
         gap, gap_error = align(split, scale)["alignment-gap"]
         rows.append((gap, gap_error, scale * whole * w, scale * (whole + w) * out,
                      scale * w**2, 2 * scale * w * out))  # fmt: skip
@@ -364,8 +368,3 @@ def _last_weights(integral: Integral) -> tuple[np.ndarray, np.ndarray]:
     spread = np.zeros(fine.shape[1])
     spread[::2] = coarse[-1]
     return fine[-1], spread
-
-
-def _norm(matrix: np.ndarray) -> float:
-    """‖·‖_op."""
-    return float(np.linalg.norm(matrix, 2)) if matrix.size else 0.0

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ntkalign.flow.initial_state import Observations
+from ntkalign.flow.operators.low_rank import operator_norm, spectral_radius
 from ntkalign.flow.trajectory import Flow, SplitChange
 from ntkalign.networks.base import Network
 from ntkalign.networks.jacobians import jacobian_distance, jacobian_norm
@@ -57,7 +58,7 @@ def weight_drift(flow: Flow) -> Series:
     series: Series = {}
     for layer, own in enumerate(flow.network.maps, start=1):
         splits, scale = flow.splits(layer), own.scale
-        values = np.array([_norm(s.frozen + s.discrepancy) for s in splits])
+        values = np.array([operator_norm(s.frozen + s.discrepancy) for s in splits])
         bounds = np.array([s.residual for s in splits])
         series[layer, "weight-drift"] = scale * values, scale * bounds + ROUNDING
     return series
@@ -118,9 +119,9 @@ def align(split: SplitChange, scale: float) -> dict[str, tuple[float, float]]:
     """
     b, w, rest = split
     a = b + w
-    norm_a, norm_b, norm_w = _norm(a), _norm(b), _norm(w)
+    norm_a, norm_b, norm_w = operator_norm(a), operator_norm(b), operator_norm(w)
     cross = b.T @ w
-    gap = float(np.abs(np.linalg.eigvalsh(cross + cross.T + w.T @ w)).max())  # Δ − Σ/m
+    gap = spectral_radius(cross + cross.T + w.T @ w)  # Δ − Σ/m
     gap_bound = 2 * norm_a * rest + ROUNDING * norm_a**2
     norm_bound = rest + ROUNDING * norm_b
     # ‖Δ‖_F and ‖Σ/m‖_F; where nothing moves (up to rounding), shares and angles are undefined
@@ -308,11 +309,6 @@ def _largest_answer(network: Network, outputs: np.ndarray) -> np.ndarray:
     """(n, P, C) → (n,): the largest norm of an output, of any point and step."""
     answers = outputs.reshape(len(outputs), -1, network.output_shape[-1])
     return np.asarray(np.linalg.norm(answers, axis=-1).max(axis=-1))
-
-
-def _norm(matrix: np.ndarray) -> float:
-    """‖·‖_op."""
-    return float(np.linalg.norm(matrix, 2)) if matrix.size else 0.0
 
 
 def _rms(z: np.ndarray) -> float:

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.sparse.linalg import eigsh
+
+LARGE = 256
+"""Of larger matrices only the largest eigenvalue is found, by Lanczos' method."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class LowRank:
 
     def norm(self) -> float:
         """‖L Rᵀ‖_op, which is ‖A‖_op up to ``residual``."""
-        return float(np.linalg.norm(triangle(self.left) @ triangle(self.right).T, 2))
+        return operator_norm(triangle(self.left) @ triangle(self.right).T)
 
 
 def compress(
@@ -58,6 +62,26 @@ def compress(
     if rows <= columns:
         return LowRank(np.eye(rows), matrix.T)
     return LowRank(matrix, np.eye(columns))
+
+
+def operator_norm(matrix: Float[np.ndarray, "p q"]) -> float:
+    """‖A‖_op, to rounding."""
+    if not matrix.size:
+        return 0.0
+    if min(matrix.shape) <= LARGE:
+        return float(np.linalg.norm(matrix, 2))
+    gram = matrix.T @ matrix if matrix.shape[1] < matrix.shape[0] else matrix @ matrix.T
+    return float(np.sqrt(spectral_radius(gram)))
+
+
+def spectral_radius(symmetric: Float[np.ndarray, "k k"]) -> float:
+    """The largest absolute eigenvalue of a symmetric matrix, to rounding."""
+    if len(symmetric) <= LARGE:
+        return float(np.abs(np.linalg.eigvalsh(symmetric)).max())
+    if not symmetric.any() or not np.isfinite(symmetric).all():
+        return float(np.abs(symmetric).max())
+    begin = np.random.default_rng(0).standard_normal(len(symmetric))
+    return float(abs(eigsh(symmetric, 1, which="LM", v0=begin, return_eigenvectors=False)[0]))
 
 
 def triangle(factor: Float[np.ndarray, "p k"]) -> Float[np.ndarray, "r k"]:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkalign.flow.operators.low_rank import compress
+from ntkalign.flow.operators.low_rank import compress, operator_norm, spectral_radius
 
 SIZES = st.integers(1, 90)
 
@@ -43,3 +43,21 @@ def test_the_squared_residual_bounds_a_projected_norm():
     assert small.residual > 0
     exact = np.linalg.norm(a, 2)
     assert small.norm() <= exact * (1 + 1e-12) <= np.hypot(small.norm(), small.residual)
+
+
+@given(
+    rows=st.integers(257, 400), columns=st.integers(257, 400), seed=st.integers(0, 99),
+    gap=st.sampled_from((0.0, 1e-3, 1.0)),
+)  # fmt: skip
+def test_norms_of_large_matrices(rows, columns, seed, gap):
+    rng = np.random.default_rng(seed)
+    matrix = rng.standard_normal((rows, columns))
+    u, v = (np.linalg.qr(rng.standard_normal((n, 2)))[0] for n in (rows, columns))
+    matrix = matrix + 60 * u @ np.diag([1.0, 1.0 - gap]) @ v.T  # two that are close
+    norm = np.linalg.norm(matrix, 2)
+    np.testing.assert_allclose(operator_norm(matrix), norm, rtol=1e-12)
+    both = matrix[:257, :257] + matrix[:257, :257].T - np.eye(257)
+    radius = np.abs(np.linalg.eigvalsh(both)).max()
+    np.testing.assert_allclose(spectral_radius(both), radius, rtol=1e-12)
+    assert operator_norm(0 * matrix) == 0
+    assert np.isnan(operator_norm(np.nan * matrix))
