@@ -185,7 +185,9 @@ def value(measured, name):
 def test_each_group_climbs_as_far_as_it_needs_by_flows_that_are_solved_once(fakes):
     easy, hard = own("easy", lambda t: t), own("hard", lambda t: 1e4 * t)
     _, measured = found(NORMAL, "easy", "hard")
-    assert fakes.solved == [("normal", t, "auto") for t in FROM_NEED]
+    # above the first rung no other engine is tried
+    engines = ("auto", "auto", *("spectral",) * (len(FROM_NEED) - 2))
+    assert fakes.solved == [("normal", *flow) for flow in zip(FROM_NEED, engines, strict=True)]
     assert easy == [(1e-6,), (3e-5,)]
     assert hard == [(1e-6,), (3e-5,), (3e-8,), (1e-9,)]  # each flow measured once
     assert value(measured, "easy-tolerance") == 1e-6
@@ -227,16 +229,15 @@ def test_a_flow_starts_from_the_one_below_and_the_first_from_gradient_descent(fa
 
 
 def test_a_flow_and_its_companion_are_of_one_engine(fakes):
-    fakes.dense.add(("normal", 2))
+    fakes.dense.add(("normal", 1))
     trial = Trial.of(one(tolerance=None), RULES.built_in)
+    assert trial.pair(NORMAL, 1)[1].effort.engine == "dense"
     engines = [[flow.effort.engine for flow in trial.pair(NORMAL, rung)] for rung in (1, 2, 3)]
-    assert engines == [["spectral"] * 2, ["dense"] * 2, ["dense"] * 2]
+    assert engines == [["dense"] * 2] * 3
     assert fakes.solved == [
-        ("normal", 3e-5, "auto"), ("normal", 1e-6, "auto"), ("normal", 3e-8, "auto"),
-        ("normal", 1e-6, "dense"), ("normal", 1e-9, "dense"),
+        ("normal", 3e-5, "auto"), ("normal", 1e-6, "auto"), ("normal", 3e-5, "dense"),
+        ("normal", 3e-8, "dense"), ("normal", 1e-9, "dense"),
     ]  # fmt: skip
-    # what was asked for on a lower rung is what it is
-    assert trial.pair(NORMAL, 1)[0].effort.engine == "spectral"
 
 
 def test_where_a_finer_flow_fails_the_number_keeps_its_error(fakes):
