@@ -64,6 +64,42 @@ def compress(
     return LowRank(matrix, np.eye(columns))
 
 
+def compress_sum(
+    left: Float[np.ndarray, "k p"], right: Float[np.ndarray, "k q"], target: float
+) -> LowRank:
+    """Factor A = leftᵀ right ≈ Q (QᵀA) without forming it, with ‖A − Q QᵀA‖_F ≤ target, measured.
+
+    As :func:`compress`; the residual is ‖A‖_F² − ‖QᵀA‖_F², with the norm from inner products of
+    rows, so that it is not seen below 1e-8 of the norm.
+
+    Args:
+        left: k rows.
+        right: as many.
+        target: bound on the residual.
+
+    Returns:
+        Q and (QᵀA)ᵀ with the measured residual; A itself, exactly, if it has no more columns or
+        rows than terms.
+    """
+    terms, rows, columns = len(left), left.shape[1], right.shape[1]
+    if terms == 0:
+        return LowRank(np.zeros((rows, 0)), np.zeros((columns, 0)))
+    if terms >= min(rows, columns):
+        return compress(left.T @ right, relative=0.0, absolute=target)
+    whole = float(np.sum((left @ left.T) * (right @ right.T)))
+    floor = 1e-8 * np.sqrt(max(whole, 0.0))
+    rng = np.random.default_rng(0)
+    rank = 16
+    while rank < terms // 2:
+        basis, _ = np.linalg.qr(left.T @ (right @ rng.standard_normal((columns, rank))))
+        found = (basis.T @ left.T) @ right
+        residual = float(np.sqrt(max(whole - np.sum(found**2), 0.0))) + floor
+        if residual <= max(target, 2 * floor):
+            return LowRank(basis, found.T, residual)
+        rank *= 2
+    return LowRank(left.T, right.T)
+
+
 def operator_norm(matrix: Float[np.ndarray, "p q"]) -> float:
     """‖A‖_op, to rounding."""
     if not matrix.size:

@@ -10,8 +10,6 @@ W̃ = A − B of (39), which is thus never found as a difference of large number
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,11 +20,10 @@ from jaxtyping import Array, Float
 
 from ntkalign.flow.initial_state import Observations
 from ntkalign.flow.operators.cached_products import NewProductError
-from ntkalign.flow.operators.low_rank import triangle
+from ntkalign.flow.operators.low_rank import compress_sum, triangle
 from ntkalign.flow.options import FlowOptions
 from ntkalign.flow.problem import Problem
 from ntkalign.flow.spectral.march import solve_panels
-from ntkalign.flow.spectral.modes import time_modes
 from ntkalign.flow.spectral.panels import (
     SolvedPanel,
     SolvedPanels,
@@ -40,8 +37,11 @@ from ntkalign.networks.jacobians import activity_rows, signal_rows, unit_errors
 from ntkalign.precision import in_float64
 from ntkalign.rules import NORMAL, Rule, current_jacobian
 
-COMPRESSION = 1e-9
-"""The share of g and of d that compression in time may leave out of a weight change."""
+SECOND = 1e-3
+"""What is left out of a weight change when its second-order part ∫ g dᵀ is compressed, as a share
+of the frozen change and of the tolerance."""
+NOTHING = 1e-14
+"""What moves by less than this share is only rounding."""
 
 
 class SpectralEngine(Engine):
@@ -208,116 +208,99 @@ class SpectralFlow(Flow):
         return self.relaxation.share * self.network.maps[layer - 1].scale
 
     def _split(self, layer: int) -> list[SplitChange]:
-        outputs = self.y.shape[1]
         jacobian = np.asarray(self.initial.jacobian[layer - 1])
         start = np.asarray(self.initial.activities[layer - 1])
-        block = len(start)
         parts = [_Part.of(solved, layer, jacobian, start) for solved in self.solution.panels]
-        left = np.concatenate([jacobian, *(part.left for part in parts)])
-        right = np.concatenate([start, *(part.right for part in parts)])
-        assembled = _assembly(left, right, block)
-        largest = float(np.sqrt(np.sum(right[:block] ** 2, axis=1).max()))
-        shape = block, len(left) // block, len(right) // block
-        places = block // len(self.y)
-        splits = []
-        for time in self.times:
-            table = np.zeros(shape)
-            row, column = outputs, 1
-            residual = 0.0
-            for part, (solved, v) in zip(parts, self.solution.integrals(time), strict=False):
-                error = np.repeat(solved.error, places, axis=1)  # of a point, at all its places
-                table[:, :outputs, :1] += np.einsum("k,kpc->pc", v, error)[:, :, None]
-                rows = slice(row, row + part.left_basis.shape[1])
-                columns = slice(column, column + part.right_basis.shape[1])
-                table[:, :outputs, columns] = np.einsum("k,kpc,kb->pcb", v, error, part.right_basis)
-                table[:, rows, :1] = (v @ part.left_basis)[None, :, None]
-                table[:, rows, columns] = (part.left_basis.T * v) @ part.right_basis
-                row, column = rows.stop, columns.stop
-                size = float(np.linalg.norm(v)) * math.sqrt(block)
-                residual += size * (part.left_out * 2 * largest + part.right_out * part.size)
-            frozen = np.zeros_like(table)
-            frozen[:, :outputs, :1] = table[:, :outputs, :1]
-            scale = self._scale(layer)
-            splits.append(
-                SplitChange(
-                    frozen=scale * assembled(frozen),
-                    discrepancy=scale * assembled(table - frozen),
-                    residual=scale * residual,
-                )
+        return [
+            self._split_at(layer, parts, [v for _, v in self.solution.integrals(time)])
+            for time in self.times
+        ]
+
+    def _split_at(
+        self, layer: int, parts: list[_Part], weights: list[Float[np.ndarray, " n"]]
+    ) -> SplitChange:
+        """B = ∇f⁰ δ h⁰ᵀ, and W̃ = ∇f⁰ ∫ e dᵀ + ∫ g h⁰ᵀ + ∫ g dᵀ, whose last part is compressed."""
+        scale = self._scale(layer)
+        jacobian = np.asarray(self.initial.jacobian[layer - 1])
+        start = np.asarray(self.initial.activities[layer - 1])
+        seen = list(zip(parts, weights, strict=False))  # the panels up to the time
+        delta, feedback, drift = (
+            np.sum([integral(part, v) for part, v in seen], axis=0)
+            for integral in (
+                _Part.integrated_error,
+                _Part.integrated_feedback,
+                _Part.weighted_drift,
             )
-        return splits
+        )
+        by_output = jacobian.reshape(-1, len(start), jacobian.shape[1])
+        frozen = np.einsum("cbm,bc->bm", by_output, delta)
+        size = float(np.linalg.norm(frozen) * np.linalg.norm(start))
+        left, right = (
+            np.concatenate(rows) for rows in zip(*(p.pairs(v) for p, v in seen), strict=True)
+        )
+        second = compress_sum(left, right, SECOND * self.relaxation.tolerance * size)
+        f, j, g, s = _coordinates(frozen, jacobian, feedback, second.left.T)
+        h, d, t = _coordinates(start, drift, second.right.T)
+        return SplitChange(
+            frozen=scale * f @ h.T,
+            discrepancy=scale * (j @ d.T + g @ h.T + s @ t.T),
+            residual=scale * second.residual,
+        )
+
+
+def _coordinates(*rows: np.ndarray) -> list[np.ndarray]:
+    """Families of rows as columns, in orthonormal coordinates if that makes them shorter."""
+    together = np.concatenate(rows).T
+    if together.shape[1] < together.shape[0]:
+        together = triangle(together)
+    return np.split(together, np.cumsum([len(family) for family in rows[:-1]]), axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """g and d on one panel, compressed in time."""
+    """What one panel adds to a weight change, with G = ∇f⁰ e + g and h = h⁰ + d."""
 
-    left: np.ndarray  # (r·B, m_l)
-    left_basis: np.ndarray  # (n, r)
-    left_out: float
-    right: np.ndarray  # (s·B, m_{l−1})
-    right_basis: np.ndarray
-    right_out: float
-    size: float  # of G, the largest at a node
+    error: Float[np.ndarray, "n B C"]  # of each row's point
+    feedback: Float[np.ndarray, "n B m"]  # g
+    drift: Float[np.ndarray, "d B a"]  # d at the nodes; none if the activity is frozen
 
     @classmethod
     def of(cls, solved: SolvedPanel, layer: int, jacobian: np.ndarray, start: np.ndarray) -> _Part:
-        nodes = solved.panel.nodes
+        nodes, block = solved.panel.nodes, len(start)
         feedback, activity = (
             np.asarray(part[layer - 1]) for part in (solved.feedback, solved.activity)
         )
         frozen = feedback_times_error(jacobian, solved.error)
-        scale = float(np.linalg.norm(frozen))
-        left, basis, out = _compress(feedback - frozen, nodes, scale)
-        if len(activity) < len(feedback):
-            right, right_basis, right_out = activity[:0], np.zeros((nodes, 0)), 0.0
-        else:
-            moved = (activity.reshape(nodes, -1) - start.reshape(1, -1)).reshape(activity.shape)
-            scale = math.sqrt(nodes) * float(np.linalg.norm(start))
-            right, right_basis, right_out = _compress(moved, nodes, scale)
-        size = float(np.sqrt(np.sum(feedback.reshape(nodes, -1) ** 2, axis=1).max()))
-        return cls(left, basis, out, right, right_basis, right_out, size)
+        more = (feedback - frozen).reshape(nodes, block, -1)
+        if float(np.linalg.norm(more)) <= NOTHING * float(np.linalg.norm(frozen)):
+            more = np.zeros_like(more)  # only rounding
+        moved = np.zeros((0, *start.shape))
+        if len(activity) == len(feedback):
+            moved = activity.reshape(nodes, *start.shape) - start
+            if float(np.linalg.norm(moved)) <= NOTHING * float(np.linalg.norm(start)):
+                moved = moved[:0]
+        error = np.repeat(solved.error, block // solved.error.shape[1], axis=1)
+        return cls(error, more, moved)
 
+    def integrated_error(self, v: np.ndarray) -> Float[np.ndarray, "B C"]:
+        """∫ e."""
+        return np.tensordot(v, self.error, 1)
 
-def _compress(rows: np.ndarray, nodes: int, scale: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Modes in time, their basis and what they leave out; nothing, if it is only rounding."""
-    if float(np.linalg.norm(rows)) <= 1e-14 * scale:
-        return rows[:0], np.zeros((nodes, 0)), 0.0
-    flat = rows.reshape(nodes, -1)
-    basis, left_out = time_modes(flat, COMPRESSION)
-    return (basis.T @ flat).reshape(-1, rows.shape[1]), basis, left_out
+    def integrated_feedback(self, v: np.ndarray) -> Float[np.ndarray, "B m"]:
+        """∫ g."""
+        return np.tensordot(v, self.feedback, 1)
 
+    def weighted_drift(self, v: np.ndarray) -> Float[np.ndarray, "CB a"]:
+        """∫ e_c d for each output, outputs before rows."""
+        _, block, units = self.drift.shape
+        if not len(self.drift):
+            return np.zeros((self.error.shape[2] * block, units))
+        found = np.einsum("nbc,nba->cba", v[:, None, None] * self.error, self.drift, optimize=True)
+        return found.reshape(-1, units)
 
-def _assembly(
-    left: np.ndarray, right: np.ndarray, block: int
-) -> Callable[[np.ndarray], np.ndarray]:
-    """From coefficients between modes, for each row of a moment, to a matrix.
-
-    Args:
-        left: modes of feedback, (r·B, m_l).
-        right: modes of activities, (s·B, m_{l−1}).
-        block: B.
-
-    Returns:
-        A function of a table (B, r, s): Σ left rightᵀ in orthonormal coordinates, or as it is where
-        a moment has more rows than the matrix.
-    """
-    if block < min(left.shape[1], right.shape[1]):
-        left_r, right_r = triangle(left.T), triangle(right.T)
-        return lambda table: left_r @ _spread(table) @ right_r.T
-    by_row = left.reshape(-1, block, left.shape[1]).swapaxes(0, 1)
-
-    def whole(table: np.ndarray) -> np.ndarray:
-        mixed = (table.swapaxes(1, 2) @ by_row).swapaxes(0, 1)  # (s, B, m_l)
-        return np.asarray(mixed.reshape(-1, left.shape[1]).T @ right)
-
-    return whole
-
-
-def _spread(table: Float[np.ndarray, "B r s"]) -> Float[np.ndarray, "rB sB"]:
-    """Coefficients for each row of a moment as a matrix between all rows (mode, row)."""
-    block, rows, columns = table.shape
-    matrix = np.zeros((rows, block, columns, block))
-    for row in range(block):
-        matrix[:, row, :, row] = table[row]
-    return matrix.reshape(rows * block, columns * block)
+    def pairs(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows whose products add up to ∫ g dᵀ; none if one of the two is zero."""
+        if not len(self.drift) or not self.feedback.any():
+            return np.zeros((0, self.feedback.shape[2])), np.zeros((0, self.drift.shape[2]))
+        weighted = v[:, None, None] * self.feedback
+        return weighted.reshape(-1, weighted.shape[2]), self.drift.reshape(-1, self.drift.shape[2])

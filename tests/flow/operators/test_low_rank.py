@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkalign.flow.operators.low_rank import compress, operator_norm, spectral_radius
+from ntkalign.flow.operators.low_rank import compress, compress_sum, operator_norm, spectral_radius
 
 SIZES = st.integers(1, 90)
 
@@ -61,3 +61,22 @@ def test_norms_of_large_matrices(rows, columns, seed, gap):
     np.testing.assert_allclose(spectral_radius(both), radius, rtol=1e-12)
     assert operator_norm(0 * matrix) == 0
     assert np.isnan(operator_norm(np.nan * matrix))
+
+
+@given(
+    terms=st.sampled_from((0, 3, 70, 150)), rows=st.sampled_from((40, 200)),
+    columns=st.sampled_from((30, 300)), rank=st.integers(1, 60),
+    share=st.sampled_from((1e-3, 1e-6, 0.0)), seed=st.integers(0, 9),
+)  # fmt: skip
+def test_a_compressed_sum_keeps_its_bound(terms, rows, columns, rank, share, seed):
+    rng = np.random.default_rng(seed)
+    mixing = rng.standard_normal((terms, rank)) * 0.5 ** np.arange(rank)
+    left = mixing @ rng.standard_normal((rank, rows)) + 1e-5 * rng.standard_normal((terms, rows))
+    right = rng.standard_normal((terms, columns))
+    whole = left.T @ right
+    small = compress_sum(left, right, share * float(np.linalg.norm(whole)))
+    left_out = np.linalg.norm(whole - dense(small))
+    assert left_out <= small.residual * (1 + 1e-6) + 1e-13 * np.linalg.norm(whole)
+    assert small.residual <= max(share, 2e-8) * np.linalg.norm(whole) * (1 + 1e-9)
+    if share == 1e-3 and terms == 150 and min(rows, columns) > terms:
+        assert small.left.shape[1] < 75  # it is compressed
