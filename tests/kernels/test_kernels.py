@@ -155,7 +155,7 @@ def test_predictions_are_what_wide_networks_do():
     f0 = np.asarray(trial.problem.initial.first.output)
     at_0 = outputs_at_0(settings.bias_std, kernels.features[-1], 0, 2, "shared")
     np.testing.assert_allclose(at_0, f0, atol=0.15)
-    flow, _ = trial.run(NORMAL)
+    flow, _ = trial.pair(NORMAL)
     loss = np.array([np.sum((data.y - f) ** 2) / 8 for f in flow.output])
     apart = np.abs(expected.loss / loss - 1).max()
     assert apart < 0.2
