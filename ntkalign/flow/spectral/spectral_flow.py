@@ -216,9 +216,7 @@ class SpectralFlow(Flow):
             for time in self.times
         ]
 
-    def _split_at(
-        self, layer: int, parts: list[_Part], weights: list[Float[np.ndarray, " n"]]
-    ) -> SplitChange:
+    def _split_at(self, layer: int, parts: list[_Part], weights: list[np.ndarray]) -> SplitChange:
         """B = ∇f⁰ δ h⁰ᵀ, and W̃ = ∇f⁰ ∫ e dᵀ + ∫ g h⁰ᵀ + ∫ g dᵀ, whose last part is compressed."""
         scale = self._scale(layer)
         jacobian = np.asarray(self.initial.jacobian[layer - 1])
