@@ -232,7 +232,7 @@ def near_kinks(
     met: Float[np.ndarray, "c B m"],
     answer: Float[np.ndarray, "B B m"],
 ) -> np.ndarray:
-    """Which units may reach a kink: within twice their range, or what they answer to themselves."""
+    """Units that may reach a kink: within their range once more and what they answer to it."""
     by_node = z.reshape(-1, *met.shape[1:])
     low, high = by_node.min(axis=0), by_node.max(axis=0)
     room = high - low + np.einsum("ppm,pm->pm", np.abs(answer), np.abs(met).sum(axis=0))

@@ -237,9 +237,17 @@ def errors(flow, expected):
 @pytest.mark.parametrize(("activation", "depth", "rule"), CASES)
 def test_a_flow_is_what_small_steps_give(activation, depth, rule):
     flow, expected = solved(activation, depth, rule, 3e-5)
+    looser, _ = solved(activation, depth, rule, 1e-3)
     share, delta = errors(flow, expected)
     assert share < 1e-2
     assert delta < 2e-4
+    for layer in range(1, depth + 1):  # what is stated is not below a tenth of the truth
+        change, other = flow.weight_change(layer), looser.weight_change(layer)
+        for k, (changes, _) in enumerate(expected):
+            whole = np.linalg.norm(changes[layer - 1])
+            stated = np.linalg.norm(change[k] - other[k])
+            wrong = np.linalg.norm(change[k] - changes[layer - 1])
+            assert wrong < 10 * stated + 3e-4 * whole  # which the small steps are off by
 
 
 def test_a_tighter_flow_is_nearer_and_a_looser_one_tells_how_near():
