@@ -11,6 +11,7 @@ Chebyshev–Lobatto nodes, both ends among them; integrals over time are exact f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +19,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.polynomial import chebyshev
 
+SAME = 1e-9
+"""Moments closer than this in s are one moment: s and t are found from each other by rounding."""
 SCALE = 4.0
 """τ in units of the fastest relaxation time; the nodes needed hardly depend on it."""
 
@@ -41,6 +44,14 @@ class Panel:
         """w: Σ_k w_jk g(t_k) = ∫ g dt from the panel's start to t_j; the first row is zero."""
         return self.integral(self.times)
 
+    def reaches(self, time: float) -> bool:
+        """Whether a moment does not lie after the panel."""
+        return self._after(time) <= SAME
+
+    def ends_at(self, time: float) -> bool:
+        """Whether a moment is the panel's end."""
+        return abs(self._after(time)) <= SAME
+
     def interpolation(self, times: Float[np.ndarray, " q"]) -> Float[np.ndarray, "q n"]:
         """Values at the nodes → values of the interpolant at ``times``."""
         return chebyshev.chebvander(self._of(times), self.nodes - 1) @ _transform(self.nodes)
@@ -60,6 +71,9 @@ class Panel:
         in_u = chebyshev.chebvander(_lobatto(self.nodes), self.nodes - 2) @ by_u
         in_s = in_u @ _transform(self.nodes) * 2 / (self.end - self.begin)
         return in_s / (self.times + self.tau)[:, None]  # dt/ds = t + τ
+
+    def _after(self, time: float) -> float:
+        return math.log1p(time / self.tau) - self.end
 
     def _at(self, u: np.ndarray) -> np.ndarray:
         return self.begin + (self.end - self.begin) * (u + 1) / 2

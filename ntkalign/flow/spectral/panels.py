@@ -103,7 +103,7 @@ class SolvedPanels:
 
     def panel_at(self, time: float) -> SolvedPanel:
         """The panel that a time belongs to."""
-        return next((p for p in self.panels if time <= p.panel.times[-1]), self.panels[-1])
+        return next((p for p in self.panels if p.panel.reaches(time)), self.panels[-1])
 
     def integrals(self, time: float) -> list[tuple[SolvedPanel, Float[np.ndarray, " n"]]]:
         """The panels up to a time, each with its nodes' weights in ∫₀ᵗ."""
@@ -112,7 +112,7 @@ class SolvedPanels:
             panel = solved.panel
             end = min(time, float(panel.times[-1]))
             found.append((solved, panel.integral(np.array([end]))[0]))
-            if time <= panel.times[-1]:
+            if panel.reaches(time):
                 break
         return found
 

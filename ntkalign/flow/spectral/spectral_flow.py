@@ -154,7 +154,7 @@ class SpectralFlow(Flow):
         across, integral = solved.panel.interpolation(times), solved.panel.integral(times)
         z = tuple(at_moments(across, a) for a in solved.preactivations)
         now = flow.seen(self.initial.repeated(count).activities[0], z)
-        if solved.crossed and count == 1 and times[0] == solved.panel.times[-1]:
+        if solved.crossed and count == 1 and solved.panel.ends_at(times[0]):
             slopes = tuple(layer.slope for layer in solved.crossed)
             now = replace(now, slopes=slopes)  # of units that slide along a kink, too
         used = flow.activity(now)
