@@ -62,7 +62,8 @@ class Effort:
         steps: iterations, or Runge–Kutta steps.
         panels: time panels (1 for the dense engine).
         estimate: estimated relative error, where the engine has one.
-        unsettled: the share that its iteration still changes where units jump to and fro.
+        unsettled: where units cross kinks, the share that its iteration still changes, or else its
+            tolerance: one unit may escape the companion, too, that errors are told by.
     """
 
     engine: str

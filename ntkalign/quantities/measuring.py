@@ -142,7 +142,7 @@ def measure_group(records: Sequence[Quantity], fine: Observed, coarse: Observed)
     estimate = fine.flow.effort.estimate
     sources = {record.name: record.error_from for record in records}
     known = values = _known(records, fine)
-    if unsettled := ESTIMATE_FACTOR * fine.flow.effort.unsettled:
+    if unsettled := fine.flow.effort.unsettled:
         values = {
             name: (v, b if sources[name[1]] is ErrorFrom.MEASURING else b + unsettled * np.abs(v))
             for name, (v, b) in known.items()

@@ -38,7 +38,7 @@ SHORTEST = 0.02
 MAX_PANELS = 200
 LONGEST = 0.25
 """Where units cross kinks, a panel is no longer than this (in s): fewer cross on a short one."""
-KINKED_NODES = ((1e-3, 4), (3e-5, 6), (1e-6, 10), (3e-8, 17))
+KINKED_NODES = ((1e-2, 3), (1e-3, 4), (3e-5, 6), (1e-6, 10), (3e-8, 17))
 """And it has so many nodes from this tolerance on."""
 
 

@@ -70,7 +70,7 @@ class SolvedPanel:
     memory: Novelties
     estimate: float | None  # where units cross kinks: none
     crossed: tuple[Crossed, ...] = ()  # the hidden layers at the end, where units cross kinks
-    unsettled: float = 0.0  # what the last iteration still changed there, as a share
+    unsettled: float = 0.0  # what the last iteration still changed there, or its tolerance
 
 
 @dataclass(frozen=True, eq=False)

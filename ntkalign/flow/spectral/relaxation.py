@@ -350,7 +350,7 @@ class Relaxation:
             estimate=float(estimate + left / TAIL + self.cache.floor)
             if crossings is None
             else None,
-            unsettled=0.0 if crossings is None or estimate <= self.goal else float(estimate),
+            unsettled=0.0 if crossings is None else max(self.tolerance, float(estimate)),
             crossed=() if crossings is None else crossings.ends,
         )
 
