@@ -121,6 +121,8 @@ def _panel(
         count = next((n for least, n in KINKED_NODES if relaxation.tolerance >= least), NODES[-1])
         trial = replace(panel, nodes=count)
         draft = PanelGuess(trial, modes.decay(trial.times - trial.times[0], base.error), {})
+        if old is not None and same and not old.crossed:  # what jumps is no polynomial's start
+            draft = PanelGuess(old.panel, old.error, {}, old.feedback, old.preactivations).on(trial)
         try:
             return relaxation.on_panel(base, modes, draft)
         except TooLongError:
