@@ -40,6 +40,18 @@ def test_a_panel_begins_and_ends_where_it_says():
     np.testing.assert_allclose(panel.weights[-1].sum(), 20.0)  # ∫ 1 dt
 
 
+@given(st.floats(1e-6, 1e6), st.floats(1e-3, 1e6))
+def test_a_moment_that_a_panel_was_made_to_end_at_is_its_end(tau, time):
+    panel = Panel(0.0, float(np.log1p(time / tau)), 4, tau)
+    assert panel.ends_at(time)  # whatever rounding does to exp(log)
+    assert panel.reaches(time)
+    before, after = time - 1e-6 * (tau + time), time + 1e-6 * (tau + time)
+    assert panel.reaches(before)
+    assert not panel.ends_at(before)
+    assert not panel.reaches(after)
+    assert not panel.ends_at(after)
+
+
 @pytest.mark.parametrize(("nodes", "resolved"), [(8, False), (24, True)])
 def test_the_tail_tells_a_resolved_trajectory_from_one_that_is_not(nodes, resolved):
     """And it is larger than the error between the nodes, by the factor that is relied on."""
