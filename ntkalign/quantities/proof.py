@@ -127,15 +127,15 @@ class Lines(NamedTuple):
     """The lines of (41) for one layer at n times; the second and third as their two terms."""
 
     velocity: Velocity
-    norm: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    third: tuple[np.ndarray, np.ndarray]
+    norm: Side
+    first: Side
+    second: Side
+    third: tuple[Side, Side]
 
     @property
-    def bound(self) -> np.ndarray:
+    def bound(self) -> Side:
         """The last line, both terms."""
-        return self.third[0] + self.third[1]
+        return self.third[0].plus(self.third[1])
 
 
 def discrepancy_velocity(
@@ -165,6 +165,9 @@ def discrepancy_velocity(
 def lines_of_41(flow: Flow, start: Observations, now: Observations, layer: int) -> Lines:
     """(41) line by line for one layer, with c of :func:`slope_bound`.
 
+    The flow's error is one of G, not of G − G⁰, which is smaller by 1/√m: where that stands, G is
+    put in its place for the error.
+
     Args:
         flow: of gradient descent.
         start: at time 0.
@@ -193,14 +196,22 @@ def lines_of_41(flow: Flow, start: Observations, now: Observations, layer: int) 
         drift = np.linalg.norm(z - z0, axis=2)
         assert isinstance(flow.network, FullyConnected)  # others are refused by what asks
         c = slope_bound(flow.network.activation, float(max(np.abs(z).max(), np.abs(z0).max())))
+    off = ESTIMATE_FACTOR * (flow.effort.estimate or 0.0) * eta * scale  # of G, over its size
+    pushed_off = off * (pushed * there).mean(axis=1)
     return Lines(
         velocity=velocity,
-        norm=velocity.norms(),
-        first=eta * scale * (pushed * moved + turn * there).mean(axis=1),
-        second=eta * scale * (error * (whole * moved + turned * there)).mean(axis=1),
+        norm=Side(velocity.norms(), pushed_off),
+        first=Side(eta * scale * (pushed * moved + turn * there).mean(axis=1), pushed_off),
+        second=Side(
+            eta * scale * (error * (whole * moved + turned * there)).mean(axis=1),
+            off * (error * whole * there).mean(axis=1),
+        ),
         third=(
-            c * eta * whole.max(axis=1) * most * scale * drift.mean(axis=1),
-            eta * turned.mean(axis=1) * most * scale * there.max(axis=1),
+            Side(c * eta * whole.max(axis=1) * most * scale * drift.mean(axis=1)),
+            Side(
+                eta * turned.mean(axis=1) * most * scale * there.max(axis=1),
+                off * whole.mean(axis=1) * most * there.max(axis=1),
+            ),
         ),
     )
 
@@ -220,7 +231,7 @@ def measure_chain(seen: Observed) -> Series:
     now, series = seen.over_time(), Series()
     for layer in range(1, seen.network.depth + 1):
         lines = lines_of_41(seen.flow, seen.start, now, layer)
-        sides = [Side(v) for v in (lines.norm, lines.first, lines.second, lines.bound)]
+        sides = [lines.norm, lines.first, lines.second, lines.bound]
         for number in (1, 2, 3):
             series |= compare(f"41-{number}", layer, sides[number - 1], sides[number])
         parts = _parts_of_44(seen.flow, layer)
@@ -241,8 +252,7 @@ def measure_false_chain(seen: Observed) -> Series:
         series |= compare("44-without-2", layer, parts["gap"], product.plus(square))
         series |= compare("44-without-first-term", layer, parts["gap"], square)
         if layer == 1:
-            first = Side(lines.third[0])
-            series |= compare("41-without-second-term", layer, Side(lines.norm), first)
+            series |= compare("41-without-second-term", layer, lines.norm, lines.third[0])
     return series
 
 
@@ -252,7 +262,7 @@ def measure_integral(seen: Observed) -> Series:
     integral = Integral.of(flow.times)
     for layer in range(1, seen.network.depth + 1):
         lines = lines_of_41(flow, seen.start, now, layer)
-        velocity, bound = (_integrated(integral, values) for values in (lines.norm, lines.bound))
+        velocity, bound = (_integrated(integral, side) for side in (lines.norm, lines.bound))
         splits = flow.splits(layer)
         found = np.array([operator_norm(split.discrepancy) for split in splits])
         out = np.array([split.residual for split in splits])
@@ -356,10 +366,11 @@ def _identity_43(seen: Observed, layer: int) -> Series:
     }
 
 
-def _integrated(integral: Integral, values: np.ndarray) -> Side:
+def _integrated(integral: Integral, side: Side) -> Side:
     """∫₀ᵗ at the saved times, of what is 0 at time 0."""
-    whole, error = integral(np.concatenate([[0.0], values]))
-    return Side(whole[1:], error[1:])
+    whole, error = integral(np.concatenate([[0.0], side.value]))
+    within, _ = integral(np.concatenate([[0.0], np.broadcast_to(side.error, side.value.shape)]))
+    return Side(whole[1:], error[1:] + np.abs(within[1:]))
 
 
 def _last_weights(integral: Integral) -> tuple[np.ndarray, np.ndarray]:

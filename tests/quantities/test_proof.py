@@ -16,6 +16,7 @@ from ntkalign.quantities import proof, proof_errata, proof_gronwall
 from ntkalign.quantities.observed import Observed
 from ntkalign.quantities.proof_catalogue import INEQUALITIES, OF_THE_PROOF, Standing
 from ntkalign.quantities.proof_time import Integral, proof_times
+from ntkalign.quantities.series import supremum
 from ntkalign.rules import ALIGN_ADA, ALIGN_PROP, ALIGN_ZERO, FEEDBACK_ALIGNMENT, NORMAL
 from tests import reference
 from tests.cases import make, solve
@@ -93,10 +94,31 @@ def test_the_lines_of_41_are_the_equations(i, layer):
     )
     dense = lines.velocity.left[i] @ lines.velocity.right[i].T
     np.testing.assert_allclose(dense, velocity, rtol=1e-8, atol=1e-10)
-    np.testing.assert_allclose(lines.norm[i], norm(velocity), rtol=1e-8)
-    np.testing.assert_allclose(lines.first[i], first, rtol=1e-8)
-    np.testing.assert_allclose(lines.second[i], second, rtol=1e-8)
-    np.testing.assert_allclose([t[i] for t in lines.third], third, rtol=2e-6, atol=1e-12)
+    np.testing.assert_allclose(lines.norm.value[i], norm(velocity), rtol=1e-8)
+    np.testing.assert_allclose(lines.first.value[i], first, rtol=1e-8)
+    np.testing.assert_allclose(lines.second.value[i], second, rtol=1e-8)
+    np.testing.assert_allclose([t.value[i] for t in lines.third], third, rtol=2e-6, atol=1e-12)
+
+
+@cache
+def chain(width, tolerance):
+    case = make((4, width, width, 2), "tanh", seed=5, points=6)
+    flow = solve(
+        case.network, NORMAL, case.start, case.x, case.y, TIMES,
+        tolerance=tolerance, engine="spectral",
+    )  # fmt: skip
+    assert flow.outcome is Outcome.REACHED
+    return supremum(proof.measure_chain(Observed(flow)), {}, flow.effort.estimate)
+
+
+@pytest.mark.parametrize("width", [64, 1024])
+@pytest.mark.parametrize("tolerance", [1e-5, 1e-6])
+def test_differences_from_time_0_state_the_error_of_what_they_are_differences_of(width, tolerance):
+    exact, found = chain(width, 1e-9), chain(width, tolerance)
+    for (layer, name), (value, error) in found.items():
+        if name.startswith("41") and layer < 3:
+            true = abs(value - exact[layer, name][0])
+            assert true <= error, (layer, name, true / error)
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3])

@@ -1,0 +1,50 @@
+"""Faults to plant in how the spectral engine iterates and follows kinks: rows for the mutants.
+
+What it is, file, what stands there once, what is put in its place, tests that should notice.
+"""
+
+from __future__ import annotations
+
+KINKS = ("flow/spectral/test_crossings",)
+NODES = ("flow/spectral/test_collocation",)
+FASTER = ("flow/spectral/test_acceleration",)
+FOUND = ("networks/test_kinks",)
+
+ROWS = (
+    ("kinks: a unit does not slide", "flow/spectral/paths.py",
+     "still = jnp.where(own == 0, (left + right) / 2, -push / jnp.where(own == 0, 1.0, own))",
+     "still = left", KINKS),
+    ("kinks: a dead unit stays on the kink", "flow/spectral/paths.py",
+     "jnp.where(dies, BEYOND * room * jnp.sign(first), 0.0)", "0.0", KINKS),
+    ("kinks: the way to the kink counts for nothing", "flow/spectral/paths.py",
+     "jnp.where(meets, share * slope + (1 - share) * beyond, slope)",
+     "jnp.where(meets, beyond, slope)", KINKS),
+    ("kinks: a unit does not answer itself", "flow/spectral/paths.py",
+     "own = answer[p, p] * b[p]", "own = 0.0 * b[p]", KINKS),
+    ("kinks: answers of layers below add up whatever the rule", "flow/spectral/crossings.py",
+     "if abs(kappa) > COHERENT:", "if True:", KINKS),
+    ("kinks: answers without the layers below", "flow/spectral/crossings.py",
+     "if abs(kappa) > COHERENT:", "if False:", KINKS),
+    ("kinks: answers without 1/m", "flow/spectral/crossings.py",
+     "own = own + kappa * layer.scale**2 * below", "own = own + kappa * below", KINKS),
+    ("kinks: jumps at a node instead of where they are", "flow/spectral/crossings.py",
+     "np.arange(EACH * (nodes - 1)) < EACH * np.arange(nodes)[:, None]",
+     "np.arange(EACH * (nodes - 1)) <= EACH * np.arange(nodes)[:, None]", KINKS),
+    ("kinks: slopes at the end are those of one side", "flow/spectral/spectral_flow.py",
+     "solved.panel.ends_at(times[0])", "times[0] == solved.panel.times[-1]", KINKS),
+    ("kinks: a flow says that it is exact", "flow/spectral/relaxation.py",
+     "unsettled=0.0 if crossings is None else max(self.tolerance, float(estimate)),",
+     "unsettled=0.0,", KINKS),
+    ("kinks: a panel's end is not known as one", "flow/spectral/collocation.py",
+     "return abs(self._after(time)) <= SAME", "return self._after(time) == 0", NODES),
+    ("kinks: half of them is lost", "networks/kinks.py",
+     "lower = np.abs(halfway - at_left) > np.abs(at_right - halfway)",
+     "lower = np.abs(halfway - at_left) > 0", FOUND),
+    ("acceleration: backwards", "flow/spectral/acceleration.py",
+     "return image - sum(", "return image + sum(", FASTER),
+    ("acceleration: how far ahead it goes is not told", "flow/spectral/acceleration.py",
+     "return jax.tree.unflatten(structure, mixed), max(beyond)",
+     "return jax.tree.unflatten(structure, mixed), 0.0", FASTER),
+    ("acceleration: what is not finite is solved with", "flow/spectral/acceleration.py",
+     "if not (np.isfinite(gram).all() and np.isfinite(against).all()):", "if False:", FASTER),
+)  # fmt: skip
