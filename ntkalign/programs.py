@@ -38,7 +38,7 @@ class Programs:
         self._lock = Lock()
 
     def tidy(self) -> bool:
-        """Forget all programs, if they have become many.
+        """Hand freed memory back, and forget all programs if they have become many.
 
         Returns:
             Whether they were.
@@ -48,6 +48,7 @@ class Programs:
                 jax.monitoring.register_event_duration_secs_listener(self._notice)
                 self._listening = True
             self.jobs += 1
+            hand_back()
             if self.compiled <= MANY or self.jobs < SELDOM:
                 return False
             self.compiled = self.jobs = 0
@@ -59,8 +60,13 @@ class Programs:
 
 
 def forget() -> None:
-    """Forget all programs now, and hand the freed memory back: the C library would keep it."""
+    """Forget all programs now, and hand the freed memory back."""
     jax.clear_caches()  # type: ignore[no-untyped-call]
+    hand_back()
+
+
+def hand_back() -> None:
+    """Hand freed memory back to the system: the C library would keep most of it."""
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)

@@ -37,6 +37,7 @@ from ntkalign.flow.trajectory import AtRest, Effort, Flow, Outcome
 from ntkalign.networks.randomness import of_network, of_shared_outputs
 from ntkalign.networks.shared_outputs import share_outputs
 from ntkalign.precision import in_float64
+from ntkalign.programs import hand_back
 from ntkalign.quantities.catalogue import (
     AT_THE_KINK,
     EXPANSION,
@@ -48,6 +49,7 @@ from ntkalign.quantities.catalogue import (
 from ntkalign.quantities.measuring import (
     Group,
     Measurements,
+    expansion,
     groups_of,
     measure,
     measure_groups,
@@ -56,7 +58,6 @@ from ntkalign.quantities.measuring import (
 )
 from ntkalign.quantities.observed import Limit, Observed
 from ntkalign.quantities.series import ESTIMATE_FACTOR
-from ntkalign.quantities.theory import expansion
 from ntkalign.rules import LINEARISED, NORMAL, RULES, Rule
 
 Pair = tuple[Flow, Flow]
@@ -125,6 +126,7 @@ class Trial:
         self._shared.update((self.descent, *later))
         for which in [w for w in self._made if w.rule not in (rule, *self._shared)]:
             del self._made[which]
+        hand_back()
 
     def leave(self, rule: Rule, rung: int) -> None:
         """Forget the flows of a rule below a rung, unless they are looked at later."""

@@ -26,7 +26,7 @@ def foresee(sweep: Sweep, workers: int | None) -> Outlook:
     Returns:
         The outlook.
     """
-    every = costs([(n.specification, n.needs) for n in sweep.networks()], 1)
+    every = costs([(n.specification, n.needs) for n in sweep.networks()])
     small = workers is None and sum(cost.seconds for cost in every) < SMALL
     count = THREADS if small else workers or default_workers(every)
     return outlook(sweep, count, processes=not small)

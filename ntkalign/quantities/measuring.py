@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ntkalign.errors import InputError
-from ntkalign.quantities.catalogue import QUANTITIES, companions
+from ntkalign.quantities.catalogue import EXPANSION, QUANTITIES, companions
 from ntkalign.quantities.observed import Observed
 from ntkalign.quantities.quantity import ErrorFrom, Measure, Quantity
 from ntkalign.quantities.series import (
@@ -164,6 +164,15 @@ def measure_group(records: Sequence[Quantity], fine: Observed, coarse: Observed)
         for name, (_, bounds) in known.items()
     )
     return Measurements(result, _over_time(values, looser, estimate, shown), enough)
+
+
+def expansion(seen: Observed) -> np.ndarray:
+    """How far the network is moved as a share of it, the largest of EXPANSION, at each time."""
+    every = [_known(group, seen) for group in groups_of(EXPANSION)]
+    return np.max(
+        [values for series in every for (_, name), (values, _) in series.items()
+         if name in EXPANSION], axis=0,
+    )  # fmt: skip
 
 
 def _known(records: Sequence[Quantity], seen: Observed) -> Series:

@@ -17,12 +17,12 @@ from collections.abc import Iterable
 import numpy as np
 
 from ntkalign.flow.initial_state import Observations
-from ntkalign.flow.operators.low_rank import operator_norm, spectral_radius
+from ntkalign.flow.operators.low_rank import LowRank, operator_norm, spectral_radius
 from ntkalign.flow.trajectory import Flow, SplitChange
 from ntkalign.networks.base import Network
 from ntkalign.networks.jacobians import jacobian_distance, jacobian_norm
+from ntkalign.networks.layers import LayerMap
 from ntkalign.networks.operators import alignment_score
-from ntkalign.quantities.catalogue import EXPANSION
 from ntkalign.quantities.observed import Observed
 from ntkalign.quantities.series import ROUNDING, Series
 
@@ -68,7 +68,12 @@ def jacobian_drift(network: Network, start: Observations, now: Observations) -> 
     """(21) ‖∇_θ f^t − ∇_θ f^0‖_op, absolute and relative, and (22), the largest over x."""
     first = start.jacobian, start.activities
     true = jacobian_distance(network, (now.jacobian, now.activities), first)
-    rules = jacobian_distance(network, (now.rule_feedback, now.rule_activities), first)
+    same = now.rule_feedback is now.jacobian and now.rule_activities is now.activities
+    rules = (
+        true
+        if same
+        else jacobian_distance(network, (now.rule_feedback, now.rule_activities), first)
+    )
     size = max(_rms(g) * math.sqrt(g.shape[-1]) for g in start.jacobian)
     values, bounds = _with_rounding(true)
     whole = float(jacobian_norm(network, first)[0]) or math.nan
@@ -77,17 +82,6 @@ def jacobian_drift(network: Network, start: Observations, now: Observations) -> 
         (None, "jacobian-drift-relative"): (values / whole, bounds / whole),
         (None, "feedback-drift"): _with_rounding(rules, size),
     }
-
-
-def expansion(seen: Observed) -> np.ndarray:
-    """How far the network is moved as a share of it, the largest of EXPANSION, at each time."""
-    now = seen.over_time()
-    series = activation_drift(seen.network, seen.start, now) | jacobian_drift(
-        seen.network, seen.start, now
-    )
-    return np.max(
-        [values for (_, name), (values, _) in series.items() if name in EXPANSION], axis=0
-    )
 
 
 # --- Proposition 1 --------------------------------------------------------------------------
@@ -158,11 +152,23 @@ def operator_scores(
     """
     own = flow.network.maps[layer - 1]
     changes = flow.weight_change(layer) if changes is None else changes
-    stars = (b.left @ b.right.T for b in flow.frozen_change(layer))
     return [
-        alignment_score(own.kernel(change), own.kernel(star), own)
-        for change, star in zip(changes, stars, strict=True)
+        _score(own, change, star)
+        for change, star in zip(changes, flow.frozen_change(layer), strict=True)
     ]
+
+
+def _score(own: LayerMap, change: np.ndarray, star: LowRank) -> float:
+    """S of a change A; of a matrix with no product but A Aᵀ of its whole size, B = L Rᵀ."""
+    left, right = star.left, star.right
+    if own.places_at_once > 1:
+        return alignment_score(own.kernel(change), own.kernel(left @ right.T), own)
+    both, other = (float(np.sum((rows @ left.T) ** 2)) for rows in (
+        change @ right, left @ (right.T @ right)
+    ))  # fmt: skip
+    narrow = change.T if change.shape[0] > change.shape[1] else change
+    one = float(np.sum((narrow @ narrow.T) ** 2))
+    return both / math.sqrt(one * other) if one * other > 0 else math.nan
 
 
 def permuted_score(flow: Flow, layer: int, *, seed: int) -> list[float]:

@@ -32,8 +32,11 @@ from ntkalign.runs.schedulers.base import Cost
 
 REFERENCE_SPEED = 1e11
 """Operations a second of a float64 product where seconds were measured, on all cores there."""
-COMPILING = 10.0
-"""Seconds that the first network of an architecture takes beyond the others, in each worker."""
+COMPILING = 12.0
+"""Seconds that the first network of an architecture takes beyond the others; what it compiles the
+other workers find in the place where programs are kept."""
+LOADING = 3.5
+"""Seconds that their first one takes beyond the others."""
 IDLE_BYTES = 450 * 2**20
 """What a worker holds that has imported everything and measured nothing."""
 COMPILED_BYTES = 260 * 2**20
@@ -205,12 +208,15 @@ def _counted(specification: Specification, needs: Needs) -> tuple[Size, Asked, i
     return size_of(network, len(data.x)), _asked(tuple(needs.items()), network.depth, times), times
 
 
-def costs(networks: Iterable[tuple[Specification, Needs]], workers: int) -> list[Cost]:
+def costs(networks: Iterable[tuple[Specification, Needs]], workers: int = 1) -> list[Cost]:
     """What the networks of a run will take, the first of each architecture with its compilation.
+
+    So the first ones mostly count as the longest, which are begun first: workers then compile
+    different programs, where they would all compile the same ones at the same time.
 
     Args:
         networks: in the order in which they are begun.
-        workers: each compiles for itself.
+        workers: each loads what the first one compiled.
 
     Returns:
         A cost for each.
@@ -222,6 +228,7 @@ def costs(networks: Iterable[tuple[Specification, Needs]], workers: int) -> list
         which = cell.family, cell.width
         begun[which] = begun.get(which, 0) + 1
         if begun[which] <= workers:
-            one = replace(one, seconds=one.seconds + COMPILING)
+            more = COMPILING if begun[which] == 1 else LOADING
+            one = replace(one, seconds=one.seconds + more)
         found.append(one)
     return found

@@ -170,8 +170,9 @@ def run_sweep(plan: Plan, scheduler: Scheduler, progress: Progress = quiet) -> p
         for network in networks
         if (needs := plan.store.missing(network.specification, network.needs))
     ]
-    many = scheduler.at_once(_costs(missing, 1))
-    each = _costs(missing, many)
+    needed_of = [(network.specification, network.needs) for network in missing]
+    many = scheduler.at_once(costs(needed_of))
+    each = costs(needed_of, many)
     waiting = {_job(plan, *pair): pair[0] for pair in zip(missing, each, strict=True)}
     left, began = TimeLeft(waiting, many), clock.monotonic()
     lacking = {network.cell for network in missing}
@@ -196,10 +197,6 @@ def run_sweep(plan: Plan, scheduler: Scheduler, progress: Progress = quiet) -> p
             left.ended(ended.job, elapsed)
             progress(network.cell, plan.so_far.finished, len(networks), left.seconds(elapsed))
     return plan.so_far.table()
-
-
-def _costs(networks: Sequence[Network], workers: int) -> list[Cost]:
-    return costs([(n.specification, n.needs) for n in networks], workers)
 
 
 def _job(plan: Plan, network: Network, cost: Cost) -> Job[list[Row]]:

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from ntkalign import Outcome
 from ntkalign.flow.trajectory import SplitChange
 from ntkalign.quantities import theory as measure
+from ntkalign.quantities.catalogue import EXPANSION
+from ntkalign.quantities.measuring import expansion, groups_of, measure_groups
 from ntkalign.quantities.observed import Observed
 from ntkalign.quantities.series import supremum
 from ntkalign.rules import (
@@ -126,7 +128,16 @@ def test_the_expansion_parameter_is_the_largest_share_that_anything_moves_by():
     shares = [series[1, "activation-drift-relative"], series[2, "activation-drift-relative"]]
     shares += [series[None, "jacobian-drift-relative"]]
     expected = np.max([values for values, _ in shares], axis=0)
-    np.testing.assert_array_equal(measure.expansion(Observed(flow)), expected)
+    np.testing.assert_array_equal(expansion(Observed(flow)), expected)
+
+
+def test_the_expansion_parameter_is_of_what_was_measured():
+    flow, _ = run(make((3, 5, 4, 2)))
+    seen, fresh = Observed(flow), Observed(flow)
+    measure_groups(groups_of(EXPANSION), seen, fresh)
+    seen._kept.clear()
+    np.testing.assert_array_equal(expansion(seen), expansion(fresh))
+    assert not seen._kept  # nothing was observed again
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 2), (4, 5, 6, 2)])

@@ -17,6 +17,7 @@ from ntkalign.networks.fully_connected import FullyConnected
 from ntkalign.rules import NORMAL, RULES
 from ntkalign.runs.estimate import COMPILING, NARROW, REFERENCE_SPEED, cost, costs, size_of
 from ntkalign.runs.outlook import outlook
+from ntkalign.runs.schedulers.base import Job, longest_first
 from ntkalign.runs.settings import Settings
 from ntkalign.runs.suite import PROOF, THEORY, kernel_suite
 from ntkalign.runs.sweep import Sweep, specify
@@ -123,12 +124,18 @@ def test_nothing_is_drawn_for_a_network_of_any_width():
     assert cost(network.specification, network.needs).bytes > 4 * 10**18
 
 
-def test_the_first_of_an_architecture_compiles_in_each_worker():
+def test_the_first_of_an_architecture_compiles():
     settings = Settings(data="sphere", widths=(8, 16, 32), seeds=3)
     networks = [n for n in sweep_of(settings).networks() if n.cell.width == 8]
     of_main = [(n.specification, n.needs) for n in networks if n.cell.family == "main"]
     one = cost(*of_main[0]).seconds
-    assert [c.seconds for c in costs(of_main, 2)] == pytest.approx(
-        [one + COMPILING, one + COMPILING, one]
-    )
-    assert [c.seconds for c in costs(of_main, 1)] == pytest.approx([one + COMPILING, one, one])
+    assert [c.seconds for c in costs(of_main)] == pytest.approx([one + COMPILING, one, one])
+
+
+def test_workers_begin_with_different_architectures():
+    networks = sweep_of(Settings()).networks()
+    every = costs((n.specification, n.needs) for n in networks)
+    jobs = [Job(f"{n.cell.family} {n.cell.width}", lambda: None, one)
+            for n, one in zip(networks, every, strict=True)]  # fmt: skip
+    begun = [job.name for job in longest_first(jobs)]
+    assert len(set(begun[: len(set(begun))])) == len(set(begun))

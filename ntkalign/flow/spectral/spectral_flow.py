@@ -35,7 +35,13 @@ from ntkalign.flow.trajectory import Effort, Engine, Flow, Outcome, SplitChange
 from ntkalign.kernels.empirical import is_tied
 from ntkalign.networks.jacobians import activity_rows, signal_rows, unit_errors
 from ntkalign.precision import in_float64
-from ntkalign.rules import NORMAL, Rule, current_jacobian
+from ntkalign.rules import (
+    NORMAL,
+    Rule,
+    current_activity,
+    current_jacobian,
+    initial_jacobian,
+)
 
 SECOND = 1e-3
 """What is left out of a weight change when its second-order part ∫ g dᵀ is compressed, as a share
@@ -142,13 +148,20 @@ class SpectralFlow(Flow):
             for solved, times in groups.values()
             for i in range(0, len(times), size)
         ]
-        layers = (zip(*kind, strict=True) for kind in zip(*parts, strict=True))
-        return Observations(*(tuple(map(np.concatenate, kind)) for kind in layers))
+        z, h, jacobian, used, feedback = (
+            tuple(_joined(layer) for layer in zip(*kind, strict=True))
+            for kind in zip(*parts, strict=True)
+        )
+        return Observations(z, h, jacobian, used or h, feedback or jacobian)
 
     def _observe(
         self, solved: SolvedPanel, times: np.ndarray, jacobians: bool
     ) -> tuple[tuple[np.ndarray, ...], ...]:
-        """The trace at times on one panel; rows are (time, output, point, place) for Jacobians."""
+        """The trace at times on one panel; rows are (time, output, point, place) for Jacobians.
+
+        Returns:
+            As of Observations, but nothing for what the rule takes from the network as it is.
+        """
         flow, network, points = self.relaxation, self.network, len(self.y)
         outputs, count = network.flat_outputs, len(times)
         across, integral = solved.panel.interpolation(times), solved.panel.integral(times)
@@ -157,7 +170,7 @@ class SpectralFlow(Flow):
         if solved.crossed and count == 1 and solved.panel.ends_at(times[0]):
             slopes = tuple(layer.slope for layer in solved.crossed)
             now = replace(now, slopes=slopes)  # of units that slide along a kink, too
-        used = flow.activity(now)
+        used = () if self.rule.activity is current_activity else flow.activity(now)
 
         def at_times(rows: Array) -> np.ndarray:
             return np.asarray(rows).reshape(count, -1, rows.shape[1])
@@ -171,27 +184,34 @@ class SpectralFlow(Flow):
             spread = np.repeat(np.arange(count), outputs)  # every time once for each output
             weights = self._weights(solved, jnp.asarray(integral[spread]))
             at = (spread[:, None] * points + np.arange(points)).ravel()
-            many = jax.tree.map(
-                lambda a: jnp.asarray(np.take(np.asarray(a), at, network.point_axis(a))), now
-            )
+
+            def many(tree: Any) -> Any:
+                return jax.tree.map(
+                    lambda a: jnp.asarray(np.take(np.asarray(a), at, network.point_axis(a))), tree
+                )
+
             basis = jnp.tile(
                 unit_errors(network, points), (count, *(1,) * len(network.output_shape))
             )
-            true = network.backward(weights, many.slopes, basis)
-            jacobian = feedback = signal_rows(network, true)
-            if self.rule.feedback is not current_jacobian:
+            true = network.backward(weights, many(now.slopes), basis)
+            jacobian = tuple(map(by_output, signal_rows(network, true)))
+            if self.rule.feedback is initial_jacobian:
+                frozen = self.initial.observations.jacobian
+                feedback = tuple(np.broadcast_to(g, (count, *g.shape[1:])) for g in frozen)
+            elif self.rule.feedback is not current_jacobian:
                 own = self._weights(solved, jnp.asarray(integral[spread]))  # rows of its own
-                feedback = flow.feedback(replace(many, weights=own), basis, own[0].cache)
+                found = flow.feedback(replace(many(now), weights=own), basis, own[0].cache)
+                feedback = tuple(map(by_output, found))
         return (
             tuple(map(at_times, z)),
             tuple(map(at_times, activity_rows(network, now.activities))),
-            tuple(map(by_output, jacobian)),
+            jacobian,
             tuple(
                 np.broadcast_to(np.asarray(a).reshape(-1, len(h), a.shape[1]),
                                 (count, len(h), a.shape[1]))
-                for a, h in zip(used, self.initial.activities, strict=True)
+                for a, h in zip(used, self.initial.activities, strict=bool(used))
             ),
-            tuple(map(by_output, feedback)),
+            feedback,
         )  # fmt: skip
 
     def _weights(self, solved: SolvedPanel, integral: Float[Array, "q n"]) -> tuple[Any, ...]:
@@ -244,6 +264,11 @@ class SpectralFlow(Flow):
             discrepancy=scale * (j @ d.T + g @ h.T + s @ t.T),
             residual=scale * second.residual,
         )
+
+
+def _joined(parts: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Parts of the saved times, one after the other."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _coordinates(*rows: np.ndarray) -> list[np.ndarray]:

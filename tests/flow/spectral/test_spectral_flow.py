@@ -20,7 +20,7 @@ from ntkalign.flow.dense import DenseFlow
 from ntkalign.flow.spectral.spectral_flow import SpectralFlow
 from ntkalign.quantities import theory as measure
 from ntkalign.quantities.series import supremum
-from ntkalign.rules import LINEARISED, NORMAL, RULES, W_STAR
+from ntkalign.rules import ALIGN_ADA, ALIGN_ZERO, LINEARISED, NORMAL, RULES, W_STAR
 from tests.cases import SMOOTH, examples, make, solve
 
 TOLERANCE = 1e-6
@@ -40,6 +40,23 @@ def observed(flow):
     series |= measure.alignment(flow) | measure.jacobian_drift(flow.network, start, now)
     moved = np.linalg.norm(flow.output - np.asarray(flow.initial.first.output), axis=(1, 2))
     return series | {(None, "output"): (moved, 0 * moved)}
+
+
+@pytest.mark.parametrize("rule", [NORMAL, ALIGN_ZERO, ALIGN_ADA], ids=lambda rule: rule.name)
+def test_what_is_known_of_built_in_rules_is_what_their_functions_give(rule):
+    """Feedback and activity of rules that the trace knows are not computed a second time."""
+    case = make((4, 9, 8, 3), "tanh", bias_std=0.3)
+    alike = Rule(
+        "alike",
+        lambda now, start, fixed, e: rule.feedback(now, start, fixed, e),
+        lambda now, start: rule.activity(now, start),
+    )
+    known, found = (
+        flow(case, each, "spectral", TOLERANCE, [0.5, 2.0]).observe() for each in (rule, alike)
+    )
+    for one, other in zip(known, found, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
 @st.composite
