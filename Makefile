@@ -56,6 +56,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/flow.py floor --widths 4096,8192
 	$(BIN)/python benchmarks/flow.py scale --widths 2048,4096,8192,16384
 	$(BIN)/python benchmarks/flow.py rules --widths 4096,16384
+	$(BIN)/python benchmarks/flow.py points --widths 2048 --points 8,16,50,100,200
 	$(BIN)/python benchmarks/noise.py
 	$(BIN)/python benchmarks/errors.py --network rnn --widths 32,100
 	$(BIN)/python benchmarks/errors.py --network cnn --widths 16,40

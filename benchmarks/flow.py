@@ -4,13 +4,16 @@
     python benchmarks/flow.py floor --widths 4096,8192
     python benchmarks/flow.py scale --widths 2048,4096,8192,16384
     python benchmarks/flow.py rules --widths 4096,16384
+    python benchmarks/flow.py points --widths 2048 --points 8,16,50,100,200
 
 ``speed`` runs the Normal rule at depth 4, P = 16, C = 2 beside what a JAX user would write today:
 diffrax on the parameters as a pytree, jitted, the best of Tsit5, Dopri5 and Dopri8, each at the
 loosest tolerance that reaches an error of 1e-8 in the output. ``floor`` divides the time by that of
 the products that were needed at the measured rate of a float64 matrix product. ``scale`` fits
 exponents of time and memory against width, one process per width; ``rules`` does it for all rules
-and everything that claims need.
+and everything that claims need. ``points`` has one process for each number of training points, and
+sets its time against the products that cannot be avoided: with W(0), and what the weights' motion
+takes in the form that was chosen, in float32.
 """
 
 from __future__ import annotations
@@ -61,6 +64,7 @@ class Setting:
     width: int
     depth: int = DEPTH
     seed: int = 0
+    points: int = POINTS
 
     @property
     def network(self) -> FullyConnected:
@@ -70,7 +74,7 @@ class Setting:
 
     def data(self) -> tuple[jax.Array, jax.Array, float]:
         """Inputs, targets and T."""
-        data = load("sphere", points=POINTS, outputs=OUTPUTS)
+        data = load("sphere", points=self.points, outputs=OUTPUTS)
         final = choose_time(Family(self.depth, ACTIVATIONS["tanh"]), data)
         return jnp.asarray(data.x), jnp.asarray(data.y), final
 
@@ -79,9 +83,14 @@ class Setting:
         return self.network.initialise(jax.random.key(self.seed), dtype)
 
 
-def spectral(setting: Setting, tolerance: float) -> tuple[SpectralFlow, float]:
+Known = tuple[jax.Array, jax.Array, float]
+
+
+def spectral(
+    setting: Setting, tolerance: float, data: Known | None = None
+) -> tuple[SpectralFlow, float]:
     """A flow from scratch, the pass and Jacobian at time 0 included, and its seconds."""
-    x, y, final = setting.data()
+    x, y, final = data or setting.data()
     start = jax.block_until_ready(setting.start(jnp.float32))
     began = time.perf_counter()
     problem = Problem.of(setting.network, start, x, y, np.array([final]))
@@ -152,10 +161,10 @@ def speed(widths: list[int], console: Console) -> None:
     console.print(table)
 
 
-def product_rate(width: int) -> float:
-    """Floating-point operations a second of a float64 product of the shape that is used most."""
+def product_rate(width: int, dtype: Any = jnp.float64, rows: int = 128) -> float:
+    """Floating-point operations a second of a product of the shape that is used most."""
     multiply = jax.jit(lambda a, b: a @ b.T)
-    a, b = jnp.ones((128, width)), jnp.ones((width, width))
+    a, b = jnp.ones((rows, width), dtype), jnp.ones((width, width), dtype)
     best = math.inf
     for _ in range(5):
         began = time.perf_counter()
@@ -225,9 +234,74 @@ def rules(width: int, depth: int) -> dict[str, float]:
     return {"seconds": seconds, "iterations": iterations}
 
 
-def alone(what: str, width: int, depth: int) -> None:
+def unavoidable(flow: SpectralFlow) -> float:
+    """Operations of products with W(0), and of the weights' motion, each part as it is cheaper.
+
+    An iteration takes each hidden matrix up and down. The first part of a motion meets the rows of
+    a moment with those of time 0; the second all rows with all, or the matrices of all moments.
+    Iterations of panels that were given up count like those of the largest that was not.
+
+    Returns:
+        How many additions and multiplications.
+    """
+    width, points = flow.network.widths[1], len(flow.y)
+    known = points * (1 + OUTPUTS) * (flow.network.depth - 2)
+    n = max(panel.panel.nodes for panel in flow.solution.panels)
+    rows, hidden = n * points, flow.network.depth - 2
+    first = 2 * 2 * rows * points * width
+    pairs = 2 * 2 * rows**2 * width
+    matrices = width**2 * (3 * rows + n**2)  # formed once, used up and down
+    motion = hidden * (2 * first + min(2 * pairs, 2 * matrices))
+    return 2.0 * width**2 * (flow.solution.columns + known) + flow.effort.steps * motion
+
+
+def many(width: int, points: int) -> dict[str, Any]:
+    """Gradient descent on many points: from a cold start, as a user meets it."""
+    setting = Setting(width, points=points)
+    x, y, final = setting.data()
+    jax.block_until_ready(setting.start(jnp.float32))
+    cpu = time.process_time()
+    flow, seconds = spectral(setting, 1e-6, (x, y, final))
+    cpu = time.process_time() - cpu
+    work = unavoidable(flow)
+    rate = product_rate(width, jnp.float32, 1024)
+    return {
+        "points": points, "time": final, "seconds": seconds, "cpu": cpu,
+        "iterations": flow.effort.steps,
+        "nodes": [panel.panel.nodes for panel in flow.solution.panels],
+        "estimate": flow.effort.estimate, "operations": work, "floor": work / rate,
+    }  # fmt: skip
+
+
+def more_points(widths: list[int], counts: list[int], console: Console) -> None:
+    """Time and memory against the number of training points, one process each."""
+    table = Table(title=f"Normal, depth {DEPTH}, C = {OUTPUTS}, tolerance 1e-6")
+    for heading in ("width", "P", "T", "seconds", "CPU s", "iterations", "nodes", "stated error",
+                    "peak [GiB]", "operations", "time / floor"):  # fmt: skip
+        table.add_column(heading, justify="right")
+    for width, points in itertools.product(widths, counts):
+        command = [sys.executable, __file__, "points", "--alone", "--widths", str(width)]
+        done = subprocess.run(
+            [*command, "--points", str(points)], stdout=subprocess.PIPE, text=True, check=True
+        )
+        row = json.loads(done.stdout)
+        table.add_row(
+            str(width), str(points), f"{row['time']:g}", f"{row['seconds']:.1f}",
+            f"{row['cpu']:.0f}", str(row["iterations"]), " + ".join(map(str, row["nodes"])),
+            f"{row['estimate']:.0e}", f"{row['peak'] / 2**30:.2f}", f"{row['operations']:.1e}",
+            f"{row['seconds'] / row['floor']:.1f}",
+        )  # fmt: skip
+        console.print(f"[dim]width {width}, {points} points done", highlight=False)
+    console.print(table)
+
+
+def alone(what: str, width: int, depth: int, points: int) -> None:
     """One width in a process of its own; prints a line of JSON."""
-    row = (one if what == "scale" else rules)(width, depth)
+    row: dict[str, Any]
+    if what == "points":
+        row = many(width, points)
+    else:
+        row = (one if what == "scale" else rules)(width, depth)
     weights = Setting(width, depth).network.widths
     row["weights"] = sum(a * b for a, b in itertools.pairwise(weights))
     row["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -268,28 +342,33 @@ class Flags:
     """Which benchmark, and where."""
 
     what: tyro.conf.Positional[str]
-    """speed, floor, scale or rules"""
+    """speed, floor, scale, rules or points"""
     widths: str = "512,1024"
     """comma-separated hidden widths"""
     depth: int = DEPTH
     """number of weight layers (scale, rules)"""
+    points: str = str(POINTS)
+    """comma-separated numbers of training points (points)"""
     alone: bool = False
-    """print one width's figures as JSON, from this very process (scale, rules)"""
+    """print one width's figures as JSON, from this very process (scale, rules, points)"""
 
 
 def main() -> None:
     """Run one of the benchmarks."""
     flags = tyro.cli(Flags, description=__doc__)
     widths = [int(w) for w in flags.widths.split(",")]
-    console = Console(width=100)
+    counts = [int(p) for p in flags.points.split(",")]
+    console = Console(width=120)
     if flags.alone:
-        return alone(flags.what, widths[0], flags.depth)
+        return alone(flags.what, widths[0], flags.depth, counts[0])
     device = jax.devices()[0]
     console.print(f"{device.device_kind}, {os.cpu_count()} cores, jax {jax.__version__}")
     if flags.what == "speed":
         return speed(widths, console)
     if flags.what == "floor":
         return floor(widths, console)
+    if flags.what == "points":
+        return more_points(widths, counts, console)
     return scale(flags.what, widths, flags.depth, console)
 
 

@@ -39,6 +39,10 @@ FINE_RANKS = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 WIDE = 2**22
 """Matrices with more entries than this are worth a program of their own for each of these."""
 
+FEW = 64
+"""Of no more data points than this, all anchors meet all rows of a moment in one product; else each
+point's rows meet its own anchors, one after the other."""
+
 ROUNDING = 1e-14
 """Novelty below this share of the rows themselves is rounding."""
 
@@ -103,6 +107,8 @@ class ProductCache:
         floor: novelty below this share of all that ever was new is let go.
         cutoff: the share of the novelty that one product may leave to the next.
         recording: multiply exactly, and keep the rows as anchors.
+        later: names of matrices that are not those of time 0: the first rows of each use are
+            anchors.
         memory: products with novelty, for rows of the shape in use.
     """
 
@@ -111,6 +117,7 @@ class ProductCache:
     floor: float = 0.0
     cutoff: float = 0.05
     recording: bool = False
+    later: set[str] = field(default_factory=set)
     memory: Novelties = field(default_factory=dict)
     columns: int = 0  # how many columns have met a large matrix, for benchmarks
     _uses: Counter[tuple[str, bool]] = field(default_factory=Counter)
@@ -121,7 +128,7 @@ class ProductCache:
 
     def precision_of(self, matrix: Array) -> Any:
         """In which precision deviations may be treated beside this matrix."""
-        return jnp.float64 if _is_small(matrix) else self.precision
+        return jnp.float64 if is_small(matrix) else self.precision
 
     def product(
         self, name: str, matrix: Array, transpose: bool, rows: Float[Array, "r a"], block: int
@@ -141,14 +148,14 @@ class ProductCache:
         Raises:
             NewProductError: if there are no anchors for it.
         """
-        if _is_small(matrix) or block >= max(matrix.shape):  # nothing is of low rank
+        if is_small(matrix) or block >= max(matrix.shape):  # nothing is of low rank
             return times(rows, matrix, transpose)
         use = self._uses[name, transpose]
         self._uses[name, transpose] += 1
         key = (name, transpose, use)
-        if self.recording:
-            return self._record(key, matrix, rows, block)
         known = self.known.get(key)
+        if self.recording or (known is None and name in self.later):
+            return self._record(key, matrix, rows, block)
         if known is None:
             raise NewProductError(f"{name} was not multiplied so often when anchors were recorded")
         done = self.memory.get(key)
@@ -185,7 +192,8 @@ class ProductCache:
         return product
 
 
-def _is_small(matrix: Array) -> bool:
+def is_small(matrix: Array) -> bool:
+    """Whether a matrix is simply multiplied."""
     return matrix.size <= DIRECT or min(matrix.shape) <= NARROW
 
 
@@ -199,6 +207,10 @@ def _novelty(
     if count == 1:
         stacked = rows.reshape(q, block, width)
         share = jnp.sum(stacked * anchors[None], axis=2, keepdims=True) * solve[None, :, :, 0]
+    elif block > FEW:
+        stacked = rows.reshape(q, block, width)
+        own = [jnp.sum(stacked * a[None], axis=2) for a in anchors.reshape(count, block, width)]
+        share = jnp.einsum("qpc,pcd->qpd", jnp.stack(own, axis=2), solve)
     else:  # all rows of a moment at once: a large product is faster than many small ones
         cross = rows @ anchors.T
         own = jnp.einsum("qpcp->qpc", cross.reshape(q, block, count, block))
@@ -215,6 +227,12 @@ def _explained(share: Array, anchors: Array) -> Array:
     q, block, count = share.shape
     if count == 1:
         return (share * anchors[None]).reshape(q * block, -1)
+    if block > FEW:
+        parts = anchors.reshape(count, block, -1)
+        found = share[:, :, :1] * parts[:1]
+        for c in range(1, count):
+            found = found + share[:, :, c : c + 1] * parts[c : c + 1]
+        return found.reshape(q * block, -1)
     spread = jnp.einsum("qpc,pr->qpcr", share, jnp.eye(block, dtype=share.dtype))
     return spread.reshape(q * block, -1) @ anchors
 

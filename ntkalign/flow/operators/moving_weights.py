@@ -24,14 +24,16 @@ from ntkalign.flow.operators.cached_products import ProductCache
 from ntkalign.networks.layers import LayerMap
 
 CHEAPER = 2.0
-"""Full matrices are formed where they take so much fewer operations."""
+"""Tied weights move as full matrices where these take so much fewer operations."""
+MANY = 2**30
+"""The second part of a motion is left as inner products if they take fewer multiplications."""
 History = tuple[Array, Array]
 """(left, right), (R, m_l) and (R, m_{l−1}): the weight change leftᵀ right before a panel."""
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=("integral", "start", "feedback", "drift", "weights", "plus"),
+    data_fields=("integral", "start", "feedback", "drift", "weights", "plus", "second"),
     meta_fields=(),
 )
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Motion:
         W_l(t_j) − W_l(a) = Σ_x (Σ_k v_jk G_l(x, t_k)) h⁰(x)ᵀ + Σ_k v_jk Σ_x G_l(x, t_k) d(x, t_k)ᵀ
 
     The first part is cheap; the second, all nodes with all others, is smaller by the drift d of
-    the activity and may be found in float32.
+    the activity and may be found in float32: by inner products of rows or, of many points, from
+    the matrix that it is at each moment.
 
     The bias moves by the same signals, db_l/dt = η/P Σ_x G_l(x), as if a further unit were 1/scale
     for every row. What goes up through the weights can take that along: ``plus``.
@@ -49,18 +52,20 @@ class Motion:
     Args:
         integral: Σ_k v_jk G_l(t_k), (q·B, m_l).
         start: h⁰_{l−1}, (B, m_{l−1}).
-        feedback: G_l at the nodes, (n·B, m_l).
-        drift: d at the nodes, (n·B, m_{l−1}); None if the rule's activity is frozen.
+        feedback: G_l at the nodes, (n·B, m_l); None if there is no second part, or ``second``.
+        drift: d at the nodes, (n·B, m_{l−1}), likewise.
         weights: v = η/(P√m_{l−1}) w, (q, n); the layer knows its factor 1/√m_{l−1}.
         plus: 1/scale², in the units of inner products of activities; 0 leaves the bias out.
+        second: the second part as matrices, (q, m_l, m_{l−1}).
     """
 
     integral: Array
     start: Array
-    feedback: Array
+    feedback: Array | None
     drift: Array | None
     weights: Array
     plus: float | Array = 0.0
+    second: Array | None = None
 
     @classmethod
     def of(
@@ -88,6 +93,13 @@ class Motion:
         frozen = len(activity) < len(feedback)
         v = layer.scale * weights
         return _motion(feedback, None if frozen else activity, start, v, large)
+
+    def in_whole(self) -> Motion:
+        """The same with matrices for its second part."""
+        assert self.feedback is not None
+        assert self.drift is not None
+        second = _whole(self.feedback, self.drift, self.weights.astype(self.drift.dtype))[0]
+        return replace(self, feedback=None, drift=None, second=second)
 
     def with_bias(self, layer: LayerMap) -> Motion:
         """The same with the layer's bias, if it has one, for what goes up."""
@@ -133,19 +145,23 @@ def motion_of(
     """How the weights of a layer move, in the form that takes fewer operations.
 
     The arguments are those of :meth:`Motion.of`. Inner products of all rows at all moments with all
-    rows at all nodes take q n B² (m_l + m_{l−1}) operations; forming the matrices and multiplying
-    with them takes m_l m_{l−1} (n B + q n + q B).
+    rows at all nodes take q n B² (m_l + m_{l−1}) multiplications; forming the matrices and
+    multiplying with them takes m_l m_{l−1} (n B + q n + q B). Rows go both up and down, but the
+    matrices are formed once.
 
     Returns:
-        The motion; of weights that a point meets once always by inner products.
+        The motion; of weights that a point meets once the first part is always found from rows.
     """
     (q, n), block = weights.shape, len(start)
-    units, fan_in = feedback.shape[1], start.shape[1]
-    whole = units * fan_in * (n * block + q * n + q * block)
-    pairs = q * n * block**2 * (units + fan_in)
-    if layer.places > 1 and CHEAPER * whole < pairs:
+    entries = feedback.shape[1] * start.shape[1]
+    form, multiply = entries * (n * block + q * n), entries * q * block
+    pairs = q * n * block**2 * (feedback.shape[1] + start.shape[1])
+    if layer.places > 1 and CHEAPER * (form + multiply) < pairs:
         return WholeMotion(*_whole(feedback, activity, layer.scale * weights))
-    return Motion.of(layer, feedback, activity, start, weights, large)
+    motion = Motion.of(layer, feedback, activity, start, weights, large)
+    if motion.drift is None or pairs < MANY or form + 2 * multiply >= 2 * pairs:
+        return motion
+    return motion.in_whole()
 
 
 @jax.jit
@@ -193,9 +209,7 @@ def _up(motion: Motion, rows: Array) -> Array:
     block, moments = len(motion.start), len(motion.weights)
     inner = (rows @ motion.start.T + motion.plus).reshape(moments, -1, block)
     out = jnp.matmul(inner, motion.integral.reshape(moments, block, -1)).reshape(len(rows), -1)
-    if motion.drift is None:
-        return out
-    return out + _pairs(motion, rows, motion.drift, motion.feedback)
+    return out + _second(motion, rows, transpose=True)
 
 
 @jax.jit
@@ -205,9 +219,20 @@ def _down(motion: Motion, rows: Array) -> Array:
     integral = motion.integral.reshape(moments, block, -1)
     inner = jnp.einsum("jpm,jrm->jpr", rows.reshape(moments, -1, rows.shape[1]), integral)
     out = inner.reshape(len(rows), block) @ motion.start
-    if motion.drift is None:
-        return out
-    return out + _pairs(motion, rows, motion.feedback, motion.drift)
+    return out + _second(motion, rows, transpose=False)
+
+
+def _second(motion: Motion, rows: Array, transpose: bool) -> Array | float:
+    """What the second part, or its transpose, makes of the rows."""
+    if motion.second is not None:
+        by_moment = rows.astype(motion.second.dtype).reshape(len(motion.second), -1, rows.shape[1])
+        matrices = motion.second.swapaxes(1, 2) if transpose else motion.second
+        return jnp.matmul(by_moment, matrices).reshape(len(rows), -1).astype(rows.dtype)
+    if motion.drift is None or motion.feedback is None:
+        return 0.0
+    if transpose:
+        return _pairs(motion, rows, motion.drift, motion.feedback)
+    return _pairs(motion, rows, motion.feedback, motion.drift)
 
 
 def _pairs(motion: Motion, rows: Array, first: Array, second: Array) -> Array:

@@ -7,6 +7,7 @@ and starts from what fewer found; one on which the iteration does not contract i
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -14,10 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntkalign.flow.operators.cached_products import is_small
 from ntkalign.flow.operators.moving_weights import History
 from ntkalign.flow.spectral.collocation import SCALE, Panel, size_of_last
-from ntkalign.flow.spectral.modes import Modes, time_modes
+from ntkalign.flow.spectral.modes import Modes, largest_rate, time_modes
 from ntkalign.flow.spectral.panels import (
+    LATER,
     NODES,
     PanelGuess,
     PanelStart,
@@ -40,6 +43,7 @@ LONGEST = 0.25
 """Where units cross kinks, a panel is no longer than this (in s): fewer cross on a short one."""
 KINKED_NODES = ((1e-2, 3), (1e-3, 4), (3e-5, 6), (1e-6, 10), (3e-8, 17))
 """And it has so many nodes from this tolerance on."""
+_LATER = itertools.count()  # of names: no two flows share a matrix of a later time
 
 
 @np.errstate(over="ignore", invalid="ignore")  # growth ends in non-finite numbers: checked
@@ -57,8 +61,8 @@ def solve_panels(
         The panels as far as they went, and how it ended.
     """
     final = float(times[-1])
-    rates = np.abs(np.linalg.eigvals(relaxation.first.kernel)) * relaxation.share
-    tau = SCALE / max(float(rates.max()), 1.0 / final)
+    rate = largest_rate(relaxation.first.kernel) * relaxation.share
+    tau = SCALE / max(rate, 1.0 / final)
     if guess is not None:
         tau = guess.panels[0].panel.tau
     kinked = relaxation.kinked is not None
@@ -137,12 +141,12 @@ def _panel(
         return None
     draft, nodes = PanelGuess(trial, linear, {}), count
     if old is not None:
-        draft = PanelGuess(old.panel, old.error, old.memory)
+        draft = PanelGuess(old.panel, old.error, old.memory).without_later()
         if same:
             draft = replace(draft, feedback=old.feedback, preactivations=old.preactivations)
             nodes = min(old.panel.nodes + 4, NODES[-1])
     elif done:
-        before = PanelGuess(done[-1].panel, done[-1].error, done[-1].memory)
+        before = PanelGuess(done[-1].panel, done[-1].error, done[-1].memory).without_later()
         draft = replace(draft, memory=before.on(trial).memory)
     while nodes:
         try:
@@ -173,10 +177,10 @@ def _next(relaxation: Relaxation, solved: SolvedPanel) -> PanelStart:
         tuple(z[-(len(z) // len(end)) :] for z in solved.preactivations),
     )
     cache = replace(relaxation.cache, memory={})
-    resting = tuple(
-        replace(layer.weight, history=past)
-        for layer, past in zip(relaxation.initial.through(cache), history, strict=True)
-    )
+    whole = tuple(_whole(relaxation, number, past) for number, past in enumerate(history))
+    resting = relaxation.at_start(cache, replace(base, history=history, whole=whole))
+    for weight, known, h in zip(resting, whole, now.activities, strict=True):
+        _ = h @ weight.T if known else None  # the first rows that meet a matrix are its anchors
     now = replace(now, weights=resting)
     linear = relaxation.rule.output == "linear"
     beside: Signals = ()
@@ -200,8 +204,28 @@ def _next(relaxation: Relaxation, solved: SolvedPanel) -> PanelStart:
     relaxation.cache.columns = cache.columns
     return PanelStart(
         replace(now, weights=()), biases, history, solved.error[-1], jacobian, feedback, k, beside,
-        solved.crossed,
+        solved.crossed, whole,
     )  # fmt: skip
+
+
+def _whole(
+    relaxation: Relaxation, number: int, history: History | None
+) -> tuple[str, Array] | None:
+    """The weights of a layer at a panel's start, if their change has full rank and they are large.
+
+    One product with these is cheaper than one with the weights of time 0 and two for the change.
+
+    Returns:
+        A name that no other flow has, and the matrix; None if there is no need.
+    """
+    array = relaxation.initial.matrices[number].weight
+    if history is None or is_small(array) or len(history[0]) < min(array.shape):
+        return None
+    if relaxation.kinked is not None or relaxation.network.maps[number].places > 1:
+        return None  # there are no few rows at the start to be anchors
+    name = f"W{number + 1}{LATER}{next(_LATER)}"
+    relaxation.cache.later.add(name)
+    return name, array.astype(jnp.float64) + history[0].T @ history[1]
 
 
 def _beside(solved: SolvedPanel) -> Signals:

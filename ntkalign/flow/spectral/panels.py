@@ -8,7 +8,7 @@ the data points, each at the R places at which it meets a layer's weights
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -24,6 +24,8 @@ from ntkalign.flow.trajectory import Outcome
 from ntkalign.networks.base import Pass, Signals
 from ntkalign.rules import Rule
 
+LATER = "@"
+"""In the name of a matrix of a panel's start, which no other flow has."""
 NODES = (12, 16, 20, 24)
 """How many nodes a panel may have."""
 
@@ -43,6 +45,8 @@ class PanelStart:
         beside: what the signals are beside the feedback times e, each (B, m_l); where units cross
             kinks, feedback and kernel remain those of time 0.
         crossed: what else is known of hidden layers whose units cross kinks.
+        whole: the weights themselves, each a name and a matrix, of layers whose change is no
+            longer of low rank; empty if there are none, or they are not known.
     """
 
     now: Pass
@@ -54,6 +58,7 @@ class PanelStart:
     kernel: Float[np.ndarray, "PC PC"]
     beside: Signals = ()
     crossed: tuple[Crossed, ...] = ()
+    whole: tuple[tuple[str, Array] | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +159,11 @@ class PanelGuess:
             feedback=tuple(at_moments(across, g) for g in self.feedback),
             preactivations=tuple(at_moments(across, z) for z in self.preactivations),
         )
+
+    def without_later(self) -> PanelGuess:
+        """The same without products with matrices that are not those of time 0."""
+        memory = {key: known for key, known in self.memory.items() if LATER not in key[0]}
+        return replace(self, memory=memory)
 
 
 def signals_at(base: PanelStart, e: Float[np.ndarray, "n P C"]) -> Signals:

@@ -32,7 +32,6 @@ from jaxtyping import Array, Float
 from ntkalign.flow.initial_state import InitialState
 from ntkalign.flow.operators.cached_products import ProductCache
 from ntkalign.flow.operators.moving_weights import (
-    History,
     Motion,
     Weight,
     WholeMotion,
@@ -200,10 +199,19 @@ class Relaxation:
                 return False
         return True
 
+    def at_start(self, cache: ProductCache, base: PanelStart) -> tuple[Weight, ...]:
+        """The weights at a panel's start."""
+        whole = base.whole or (None,) * self.network.depth
+        return tuple(
+            replace(still, history=past) if known is None
+            else replace(still, name=known[0], array=known[1])
+            for still, past, known in zip(self._resting(cache), base.history, whole, strict=True)
+        )  # fmt: skip
+
     def moving_weights(
         self,
         cache: ProductCache,
-        history: tuple[History | None, ...],
+        base: PanelStart,
         feedback: Signals,
         activity: tuple[Array, ...],
         integral: Float[Array, "q n"],
@@ -212,7 +220,7 @@ class Relaxation:
 
         Args:
             cache: for the products with the weights of time 0.
-            history: the weights' change before the panel.
+            base: the panel's start.
             feedback: G_l at the panel's n nodes, each (n·B, m_l).
             activity: the rule's at the nodes, each (n·B, m_{l−1}), or (B, m_{l−1}) if frozen.
             integral: values at the nodes → ∫ dt from the panel's start to the q moments.
@@ -221,14 +229,14 @@ class Relaxation:
             One weight per layer, for rows of q moments.
         """
         parts = zip(
-            self.network.maps, self._resting(cache), history, feedback, activity,
+            self.network.maps, self.at_start(cache, base), feedback, activity,
             self.initial.activities, strict=True,
         )  # fmt: skip
         moved = []
-        for layer, still, past, g, a, h in parts:
+        for layer, still, g, a, h in parts:
             precision = cache.precision_of(still.array)
             motion = motion_of(layer, g, a, h, self.share * integral, precision)
-            moved.append(replace(still, history=past, motion=motion))
+            moved.append(replace(still, motion=motion))
         return tuple(moved)
 
     # --- activations with kinks ------------------------------------------------------------------
@@ -297,7 +305,7 @@ class Relaxation:
         for count in range(1, MAX_ITERATIONS + 1):
             self.iterations += 1
             g, h, e = *ahead[:2], np.asarray(ahead[2])
-            moving = self.moving_weights(self.cache, base.history, g, h, w)
+            moving = self.moving_weights(self.cache, base, g, h, w)
             now = self._forward(base, moving, n, crossings, g)
             output = self._output(base, now, panel.weights, e)
             if teacher is None:
@@ -316,6 +324,8 @@ class Relaxation:
             if not math.isfinite(changes[-1]):
                 raise TooLongError
             contraction = changes[-1] / changes[-2]
+            if base is self.first and crossings is None and count == 2 and contraction >= 1:
+                raise TooLongError  # from time 0 nothing says that so long a panel will do
             if crossings is None:  # accelerated, a single iteration may promise too much
                 contraction = max(contraction, changes[-2] / changes[-3])
             contraction = float(np.clip(contraction, QUICK, 0.9))

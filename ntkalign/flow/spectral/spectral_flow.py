@@ -220,7 +220,7 @@ class SpectralFlow(Flow):
         cache = replace(self.relaxation.cache, cutoff=0.0, floor=floor, memory={})
         cache.rewind()
         return self.relaxation.moving_weights(
-            cache, solved.base.history, solved.feedback, solved.activity, integral
+            cache, solved.base, solved.feedback, solved.activity, integral
         )
 
     def _scale(self, layer: int) -> float:

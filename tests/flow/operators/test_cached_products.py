@@ -85,3 +85,42 @@ def test_a_matrix_converted_block_by_block_gives_the_same_product(transpose, mon
     whole = np.asarray(rows) @ (np.asarray(a, float).T if transpose else np.asarray(a, float))
     monkeypatch.setattr(products, "BLOCK", 16 * 48)
     np.testing.assert_allclose(times.__wrapped__(rows, a, transpose), whole, atol=1e-12)
+
+
+@pytest.mark.usefixtures("direct")
+@pytest.mark.parametrize("anchors", [1, 2])
+def test_points_meet_their_own_anchors_in_either_way(anchors, monkeypatch):
+    """All at once, or one anchor after the other where there are many points."""
+    a = matrix()
+    rows, start = moving(40, 0.1)
+    more = np.concatenate([start, start**2])[: anchors * POINTS]
+    found = []
+    for few in (POINTS, 0):
+        monkeypatch.setattr(products, "FEW", few)
+        products._novelty.clear_cache(), products._assemble.clear_cache()
+        products._learn.clear_cache()
+        cache = ProductCache({}, jnp.float64, recording=True)
+        cache.product("A", a, False, jnp.asarray(more), POINTS)
+        cache.recording = False
+        for _ in range(2):
+            cache.rewind()
+            found.append(cache.product("A", a, False, rows, POINTS))
+    products._novelty.clear_cache(), products._assemble.clear_cache(), products._learn.clear_cache()
+    np.testing.assert_allclose(found[:2], found[2:], atol=1e-11)
+
+
+@pytest.mark.usefixtures("direct")
+def test_the_first_rows_that_meet_a_later_matrix_are_its_anchors():
+    a = matrix()
+    rows, start = moving(40, 0.0)
+    cache = ProductCache({}, jnp.float64, later={"A"})
+    exact = times(jnp.asarray(start), a, False)
+    np.testing.assert_array_equal(cache.product("A", a, False, jnp.asarray(start), POINTS), exact)
+    before = cache.columns
+    cache.rewind()
+    np.testing.assert_allclose(
+        cache.product("A", a, False, rows, POINTS), times(rows, a, False), atol=1e-12
+    )
+    assert cache.columns == before
+    with pytest.raises(products.NewProductError):
+        cache.product("B", a, False, rows, POINTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ntkalign.flow.operators.cached_products as products
+import ntkalign.flow.operators.moving_weights as moving_weights
 import ntkalign.flow.spectral.crossings as crossings
 from ntkalign import InputError, Outcome, Rule, backpropagate, current_activity
 from ntkalign.flow.dense import DenseFlow
@@ -126,6 +128,30 @@ def test_a_split_is_the_weight_change():
             count = min(len(small), len(whole), 5)
             np.testing.assert_allclose(small[:count], whole[:count], atol=1e-9)
             assert 0 <= split.residual < 1e-6
+
+
+def test_many_points_for_the_width(monkeypatch):
+    """Weight changes as matrices, and whole weights at a later panel's start, for large ones."""
+    monkeypatch.setattr(products, "DIRECT", 0)
+    monkeypatch.setattr(products, "NARROW", 4)
+    monkeypatch.setattr(moving_weights, "MANY", 0)
+    case, times = make((4, 40, 30, 2), points=9), np.array([1.0, 150.0])
+    loose = flow(case, NORMAL, "spectral", 1e-4, times)
+    ours = flow(case, NORMAL, "spectral", 1e-6, times, guess=loose)
+    assert any(panel.base.whole and panel.base.whole[1] for panel in ours.solution.panels)
+    names = [w[0] for f in (ours, loose) for p in f.solution.panels for w in p.base.whole if w]
+    assert len(set(names)) == len(names)  # no two flows may mistake each other's products
+    truth = observed(flow(case, NORMAL, "dense", 1e-12, times))
+    for name, (values, bounds) in observed(ours).items():
+        exact, bound = truth[name]
+        error = np.abs(values - exact).max()
+        allowed = 10 * (ours.effort.estimate * np.abs(exact).max() + bounds.max() + bound.max())
+        assert error <= allowed + 1e-11, name
+    stored = replace(ours.solution.panels[-1].base, whole=())  # what a file keeps of a start
+    panels = (*ours.solution.panels[:-1], replace(ours.solution.panels[-1], base=stored))
+    again = replace(ours, solution=replace(ours.solution, panels=panels)).observe()
+    for one, same in zip(again.jacobian, ours.observe().jacobian, strict=True):
+        np.testing.assert_allclose(one, same, atol=1e-6)
 
 
 @pytest.mark.parametrize("final", [1.0, 30.0, 1000.0])
