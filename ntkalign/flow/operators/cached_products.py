@@ -209,8 +209,8 @@ def _novelty(
         share = jnp.sum(stacked * anchors[None], axis=2, keepdims=True) * solve[None, :, :, 0]
     elif block > FEW:
         stacked = rows.reshape(q, block, width)
-        own = [jnp.sum(stacked * a[None], axis=2) for a in anchors.reshape(count, block, width)]
-        share = jnp.einsum("qpc,pcd->qpd", jnp.stack(own, axis=2), solve)
+        each = [jnp.sum(stacked * a[None], axis=2) for a in anchors.reshape(count, block, width)]
+        share = jnp.einsum("qpc,pcd->qpd", jnp.stack(each, axis=2), solve)
     else:  # all rows of a moment at once: a large product is faster than many small ones
         cross = rows @ anchors.T
         own = jnp.einsum("qpcp->qpc", cross.reshape(q, block, count, block))
