@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from itertools import pairwise
 
 import jax
@@ -209,6 +210,7 @@ CASES = [("relu", 3, "normal"), ("relu", 4, "normal"), ("abs", 3, "normal"),
          ("leaky-relu", 3, "normal"), ("relu", 3, "align-ada"), ("relu", 3, "fa")]  # fmt: skip
 
 
+@cache
 def solved(activation, depth, rule, tolerance):
     """A flow of the spectral engine, and the small steps that it should agree with."""
     widths = (6, *(96,) * (depth - 1), 2)
@@ -259,13 +261,19 @@ def test_stated_errors_are_not_below_a_tenth_of_the_truth(activation, depth, rul
             assert wrong < 10 * stated + 3e-4 * whole  # which the small steps are off by
 
 
-def test_slopes_are_known_at_every_saved_time():
-    for tolerance in KINKED_FROM_NEED[:-1]:
-        flow, _ = solved(*CASES[0], tolerance)
-        for time in flow.times:
-            at = flow.solution.panel_at(time)
-            assert at.panel.ends_at(time)
-            assert at.crossed
+def test_jacobians_have_the_slopes_of_sliding_units_at_every_saved_time():
+    case = make((6, 48, 48, 2), ACTIVATIONS["relu"], points=4, bias_std=0.1, seed=5)
+    times = np.geomspace(0.1, 6.0, 12)
+    flow = solve(case.network, RULES["normal"], case.start, case.x, case.y, times,
+                 engine="spectral", tolerance=1e-3)  # fmt: skip
+    weights = np.asarray(case.start[2][0], float) + flow.weight_change(3)
+    found, sliding = flow.observe().jacobian[1], 0
+    for time, weight, jacobian in zip(times, weights, found, strict=True):
+        slope = np.asarray(flow.solution.panel_at(time).crossed[1].slope)  # (P, m)
+        sliding += int(np.sum((slope > 1e-3) & (slope < 1 - 1e-3)))
+        expected = weight[:, None] * slope[None] / math.sqrt(48)
+        np.testing.assert_allclose(jacobian, expected, rtol=1e-5, atol=1e-7)
+    assert sliding >= 5  # there is something to see
 
 
 def test_a_tighter_flow_is_nearer_and_a_looser_one_tells_how_near():
@@ -282,6 +290,7 @@ def test_a_tighter_flow_is_nearer_and_a_looser_one_tells_how_near():
 
 
 def test_units_that_are_not_followed_leave_no_flow(monkeypatch):
+    solved.cache_clear()
     monkeypatch.setattr(crossings, "near_kinks", lambda *given: np.array([], int))
     with pytest.raises(AssertionError, match="the spectral engine's iteration stalls"):
         solved(*CASES[0], 3e-5)

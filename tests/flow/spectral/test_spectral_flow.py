@@ -54,7 +54,8 @@ def test_what_is_known_of_built_in_rules_is_what_their_functions_give(rule):
         lambda now, start: rule.activity(now, start),
     )
     known, found = (
-        flow(case, each, "spectral", TOLERANCE, np.array([0.5, 2.0])).observe() for each in (rule, alike)
+        flow(case, each, "spectral", TOLERANCE, np.array([0.5, 2.0])).observe()
+        for each in (rule, alike)
     )
     for one, other in zip(known, found, strict=True):
         for a, b in zip(one, other, strict=True):
