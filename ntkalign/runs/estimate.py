@@ -43,6 +43,8 @@ COMPILED_BYTES = 260 * 2**20
 """What is compiled for an architecture, and stays."""
 NODES = 16
 """Of a flow: twelve to twenty-four on each panel."""
+KINKED_NODES = 100
+"""Where σ′ jumps: some fifty iterations on a dozen short panels of a few nodes count as this."""
 NARROW = 8
 """Units of a layer through which a flow takes two panels, fewer more."""
 PERMUTED = "score-permuted"
@@ -51,6 +53,7 @@ BOOKKEPT = 3
 """Rows of each flow that say what it took; of gradient descent about as many at every time."""
 
 SECONDS_OF_A_FLOW = 0.06
+SECONDS_OF_KINKS = 1.0
 SECONDS_OF_AN_ENTRY = 6e-7
 SECONDS_OF_A_PRODUCT = 3e-11
 SECONDS_OF_A_PAIR = 1e-9
@@ -60,9 +63,10 @@ SECONDS_OF_CONVOLUTIONS = 0.45
 SECONDS_OF_THEIR_JACOBIANS = 6e-8
 SECONDS_OF_A_STEP = 0.007
 SECONDS_OF_ITS_JACOBIANS = 3.1e-9
-"""Of each flow, entry of a row, product of one with a weight or with another row, of whole
-matrices, of kernels; more of each flow and entry of a Jacobian if there are convolutions; of each
-function that measures what proofs speak of, at each time, and of Jacobians there."""
+"""Of each flow, more of one whose units cross kinks, of an entry of a row, product of one with a
+weight or with another row, of whole matrices, of kernels; more of each flow and entry of a Jacobian
+if there are convolutions; of each function that measures what proofs speak of, at each time, and of
+Jacobians there."""
 WEIGHTS_HELD = 1.5
 ROWS_HELD = 14
 KERNELS_HELD = 8
@@ -173,10 +177,13 @@ def cost(specification: Specification, needs: Needs) -> Cost:
     """
     size, asked, times = _counted(specification, needs)
     seen = times * size.outputs
-    moments = NODES * size.panels + seen
+    kinked = bool(specification.family.activation.kinks)
+    nodes = KINKED_NODES if kinked else NODES * size.panels
+    moments = nodes + seen
     seconds = (
         SECONDS_OF_A_FLOW
-        + SECONDS_OF_AN_ENTRY * size.entries * NODES * size.panels
+        + SECONDS_OF_KINKS * kinked
+        + SECONDS_OF_AN_ENTRY * size.entries * nodes
         + SECONDS_OF_A_PRODUCT * size.products * moments
         + SECONDS_OF_A_PAIR * size.pairs * NODES**2 * size.panels
         + SECONDS_OF_KERNELS * size.kernel**3

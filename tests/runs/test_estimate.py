@@ -124,6 +124,17 @@ def test_nothing_is_drawn_for_a_network_of_any_width():
     assert cost(network.specification, network.needs).bytes > 4 * 10**18
 
 
+def test_networks_whose_units_cross_kinks_take_more():
+    found = []
+    for activation in ("tanh", "relu"):
+        settings = Settings(data="sphere", widths=(64, 128, 256), seeds=3, activation=activation)
+        network = sweep_of(settings).networks()[-1]
+        found.append(cost(network.specification, network.needs))
+    smooth, kinked = found
+    assert kinked.seconds > 4 * smooth.seconds  # about eight times as many were measured
+    assert kinked.bytes > smooth.bytes
+
+
 def test_the_first_of_an_architecture_compiles():
     settings = Settings(data="sphere", widths=(8, 16, 32), seeds=3)
     networks = [n for n in sweep_of(settings).networks() if n.cell.width == 8]
