@@ -52,7 +52,7 @@ lint: .venv/ready
 
 # Speed beside diffrax and plain JAX, distance from the floor, memory; an hour on two cores.
 bench: .venv/ready
-	$(BIN)/python benchmarks/flow.py speed --widths 512,1024,2048
+	$(BIN)/python benchmarks/flow.py speed --widths 1024,2048,8192
 	$(BIN)/python benchmarks/flow.py floor --widths 4096,8192
 	$(BIN)/python benchmarks/flow.py scale --widths 2048,4096,8192,16384
 	$(BIN)/python benchmarks/flow.py rules --widths 4096,16384
