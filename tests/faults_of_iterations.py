@@ -32,6 +32,8 @@ ROWS = (
      "np.arange(EACH * (nodes - 1)) <= EACH * np.arange(nodes)[:, None]", KINKS),
     ("kinks: slopes at the end are those of one side", "flow/spectral/spectral_flow.py",
      "solved.panel.ends_at(times[0])", "times[0] == solved.panel.times[-1]", KINKS),
+    ("kinks: an early saved time ends the flow", "flow/spectral/march.py",
+     "max(2 * (end - begin), SHORTEST)", "2 * (end - begin)", KINKS),
     ("kinks: a flow says that it is exact", "flow/spectral/relaxation.py",
      "unsettled=0.0 if crossings is None else max(self.tolerance, float(estimate)),",
      "unsettled=0.0,", KINKS),

@@ -87,7 +87,7 @@ def solve_panels(
             reach = (end - begin) / 2
             continue
         done.append(solved)
-        begin, reach = end, 2 * (end - begin)
+        begin, reach = end, max(2 * (end - begin), SHORTEST)  # a saved time may cut it short
         if begin < whole:
             base = _next(relaxation, solved)
     return _solution(relaxation, done, Outcome.REACHED)

@@ -289,6 +289,16 @@ def test_a_tighter_flow_is_nearer_and_a_looser_one_tells_how_near():
         assert np.linalg.norm(loose - fine) > 0.5 * np.linalg.norm(fine - best)
 
 
+@pytest.mark.parametrize("first", [1e-6, 1e-3, 0.03])
+def test_a_saved_time_may_be_as_early_as_it_will(first):
+    case = make((6, 48, 48, 2), ACTIVATIONS["relu"], points=4, bias_std=0.1, seed=5)
+    flow = solve(case.network, RULES["normal"], case.start, case.x, case.y, np.array([first, 1.0]),
+                 engine="spectral", tolerance=1e-3)  # fmt: skip
+    assert flow.outcome is Outcome.REACHED
+    speed = flow.initial.error(flow.y)  # dδ/dt at time 0
+    np.testing.assert_allclose(flow.delta[0] / first, speed, rtol=0.1, atol=0.1)
+
+
 def test_units_that_are_not_followed_leave_no_flow(monkeypatch):
     solved.cache_clear()
     monkeypatch.setattr(crossings, "near_kinks", lambda *given: np.array([], int))
