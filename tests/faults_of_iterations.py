@@ -9,6 +9,7 @@ KINKS = ("flow/spectral/test_crossings",)
 NODES = ("flow/spectral/test_collocation",)
 FASTER = ("flow/spectral/test_acceleration",)
 FOUND = ("networks/test_kinks",)
+ENDS = ("flow/spectral/test_convergence",)
 
 ROWS = (
     ("kinks: a unit does not slide", "flow/spectral/paths.py",
@@ -35,13 +36,21 @@ ROWS = (
     ("kinks: an early saved time ends the flow", "flow/spectral/march.py",
      "max(2 * (end - begin), SHORTEST)", "2 * (end - begin)", KINKS),
     ("kinks: a flow says that it is exact", "flow/spectral/relaxation.py",
-     "unsettled=0.0 if crossings is None else max(self.tolerance, float(estimate)),",
+     "unsettled=0.0 if crossings is None else max(self.tolerance, convergence.estimate),",
      "unsettled=0.0,", KINKS),
     ("kinks: a panel's end is not known as one", "flow/spectral/collocation.py",
      "return abs(self._after(time)) <= SAME", "return self._after(time) == 0", NODES),
     ("kinks: half of them is lost", "networks/kinks.py",
      "lower = np.abs(halfway - at_left) > np.abs(at_right - halfway)",
      "lower = np.abs(halfway - at_left) > 0", FOUND),
+    ("ends: what is left is what was changed", "flow/spectral/convergence.py",
+     "change * contraction / (1 - contraction) + beyond", "change * contraction", ENDS),
+    ("ends: two good steps are believed", "flow/spectral/convergence.py",
+     "min(max(contraction, QUICK), SLOWEST)", "min(contraction, SLOWEST)", ENDS),
+    ("ends: after one step", "flow/spectral/convergence.py",
+     "self.count > 1 and self.estimate", "self.count > 0 and self.estimate", ENDS),
+    ("ends: smooth flows may flicker", "flow/spectral/convergence.py",
+     "if not self.kinked or largest > FLICKER:", "if largest > FLICKER:", ENDS),
     ("acceleration: backwards", "flow/spectral/acceleration.py",
      "return image - sum(", "return image + sum(", FASTER),
     ("acceleration: how far ahead it goes is not told", "flow/spectral/acceleration.py",

@@ -19,7 +19,6 @@ Chebyshev coefficients have decayed; what happens otherwise is decided in
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -40,6 +39,7 @@ from ntkalign.flow.operators.moving_weights import (
 )
 from ntkalign.flow.spectral.acceleration import Acceleration
 from ntkalign.flow.spectral.collocation import Panel, last_coefficients, size_of_last
+from ntkalign.flow.spectral.convergence import Convergence
 from ntkalign.flow.spectral.crossings import Cells, Crossed, Crossings, answers
 from ntkalign.flow.spectral.modes import Modes
 from ntkalign.flow.spectral.panels import (
@@ -61,17 +61,6 @@ from ntkalign.rules import Rule
 SINGLE = 1e-7
 """From this tolerance on, deviations from the start are multiplied in float32."""
 MAX_ITERATIONS = 40
-QUICK = 0.1
-"""Contraction is taken to be no faster than this: the first iterations promise too much."""
-FLICKER = 1e-3
-"""Where units cross kinks, an iteration that goes on changing so little is taken for settled, and
-what it changes for an error: one unit or two go to and fro."""
-HALVED = 0.5
-"""There, a step that contracts less than this is taken by half."""
-PATIENCE, PATIENT = 4, 10
-"""How many iterations are waited for; the second where units cross kinks."""
-SLOW = 0.7
-"""An iteration that contracts less than this is given up: a shorter panel is cheaper."""
 MEASURED = (0, -1)
 """Acceleration looks at G_1, which sees all layers, and at e."""
 TAIL = 3.0
@@ -252,18 +241,6 @@ class Relaxation:
     def _answers(self) -> tuple[Array, ...]:
         return answers(self.initial, self.first.feedback, self.share)
 
-    @property
-    def patience(self) -> int:
-        """So many iterations may contract as slowly as they will."""
-        return PATIENT if self.kinked is not None else PATIENCE
-
-    @staticmethod
-    def _damped(changes: list[float], new: Signals, old: Signals) -> Signals:
-        """The new signals, or half-way to them where units jump to and fro across a kink."""
-        if changes[-1] < HALVED * changes[-2]:
-            return new
-        return tuple((a + b) / 2 for a, b in zip(new, old, strict=True))
-
     def _crossings(self, panel: Panel, before: tuple[Crossed, ...]) -> Crossings | None:
         if self.kinked is None:
             return None
@@ -299,7 +276,7 @@ class Relaxation:
         z, initial = signal_rows(self.network, now.preactivations), self.initial.preactivations
         invert = modes.inverse(panel.weights)
         crossings = self._crossings(panel, base.crossed)
-        changes = [sys.float_info.max] * 3
+        convergence = Convergence(self.goal, kinked=crossings is not None, first=base is self.first)
         allowed = TAIL * self.tolerance
         acceleration, ahead = Acceleration(MEASURED), (signals, used, e)
         for count in range(1, MAX_ITERATIONS + 1):
@@ -314,33 +291,24 @@ class Relaxation:
             new = self.feedback(replace(seen, weights=moving), self.errors(e), self.cache)
             used = self.activity(seen)
             new_z = signal_rows(self.network, now.preactivations)
-            changes.append(_change(new, g, new_z[-2], z[-2], initial[-2]))
+            change = _change(new, g, new_z[-2], z[-2], initial[-2])
             if crossings is None:
                 ahead, beyond = acceleration.next(ahead, (new, used, e))
             else:  # what jumps is not to be extrapolated
-                ahead, beyond = (self._damped(changes, new, g), used, e), 0.0
+                half_way = new if convergence.halves(change) else _between(new, g)
+                ahead, beyond = (half_way, used, e), 0.0
             signals, z = new, new_z
             del g, h, now, seen, moving, new, new_z  # large: not to be kept beside the next ones
-            if not math.isfinite(changes[-1]):
-                raise TooLongError
-            contraction = changes[-1] / changes[-2]
-            if base is self.first and crossings is None and count == 2 and contraction >= 1:
-                raise TooLongError  # from time 0 nothing says that so long a panel will do
-            if crossings is None:  # accelerated, a single iteration may promise too much
-                contraction = max(contraction, changes[-2] / changes[-3])
-            contraction = float(np.clip(contraction, QUICK, 0.9))
-            estimate = changes[-1] * contraction / (1 - contraction) + beyond
-            if count > 1 and estimate <= self.goal:
+            convergence.add(change, beyond)
+            if convergence.reached:
                 break
             left = float(size_of_last(e.reshape(n, -1)) / (np.linalg.norm(e) or 1.0))
-            if crossings is None and count > 1 and left > allowed and estimate <= left / TAIL:
+            coarse = count > 1 and left > allowed and convergence.estimate <= left / TAIL
+            if crossings is None and coarse:
                 raise TooCoarseError(
                     PanelGuess(panel, e, self.cache.memory, signals, z), left, allowed
                 )
-            if count > self.patience and changes[-1] > SLOW**2 * changes[-3]:
-                if crossings is None or max(changes[-3:]) > FLICKER:
-                    raise TooLongError
-                estimate = max(changes[-3:])
+            if convergence.flickers():
                 break
         else:
             raise TooLongError
@@ -357,10 +325,10 @@ class Relaxation:
             activity=used,
             preactivations=z,
             memory=self.cache.memory,
-            estimate=float(estimate + left / TAIL + self.cache.floor)
+            estimate=float(convergence.estimate + left / TAIL + self.cache.floor)
             if crossings is None
             else None,
-            unsettled=0.0 if crossings is None else max(self.tolerance, float(estimate)),
+            unsettled=0.0 if crossings is None else max(self.tolerance, convergence.estimate),
             crossed=() if crossings is None else crossings.ends,
         )
 
@@ -397,6 +365,10 @@ class Relaxation:
             return np.asarray(now.output).reshape(e.shape)
         moved = self.share * (w @ e.reshape(len(e), -1)) @ self.first.kernel.T
         return self.y - base.error + moved.reshape(e.shape)
+
+
+def _between(new: Signals, old: Signals) -> Signals:
+    return tuple((a + b) / 2 for a, b in zip(new, old, strict=True))
 
 
 def _change(new: Signals, old: Signals, new_z: Array, z: Array, z0: Array) -> float:
