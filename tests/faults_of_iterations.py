@@ -58,4 +58,13 @@ ROWS = (
      "return jax.tree.unflatten(structure, mixed), 0.0", FASTER),
     ("acceleration: what is not finite is solved with", "flow/spectral/acceleration.py",
      "if not (np.isfinite(gram).all() and np.isfinite(against).all()):", "if False:", FASTER),
+    ("many points: whole weights forget what came before", "flow/spectral/march.py",
+     "return name, array.astype(jnp.float64) + history[0].T @ history[1]",
+     "return name, array.astype(jnp.float64) + 0.9 * history[0].T @ history[1]",
+     ("flow/spectral/test_spectral_flow.py::test_many_points_for_the_width",)),
+    ("many points: matrices at the wrong moment", "flow/operators/moving_weights.py",
+     "self.weights.astype(self.drift.dtype))[0]",
+     "self.weights[::-1].astype(self.drift.dtype))[0]", ("flow/operators/test_moving_weights",)),
+    ("rates: Arnoldi's failure ends the run", "flow/operators/low_rank.py",
+     "except ArpackError:", "except ZeroDivisionError:", ("flow/operators/test_low_rank",)),
 )  # fmt: skip

@@ -276,20 +276,6 @@ MUTANTS = (
         SPECTRAL,
     ),
     Mutant(
-        "a later panel's whole weights forget what came before",
-        "flow/spectral/march.py",
-        "return name, array.astype(jnp.float64) + history[0].T @ history[1]",
-        "return name, array.astype(jnp.float64) + 0.9 * history[0].T @ history[1]",
-        ("flow/spectral/test_spectral_flow.py::test_many_points_for_the_width",),
-    ),
-    Mutant(
-        "matrices of many points at the wrong moment",
-        "flow/operators/moving_weights.py",
-        "self.weights.astype(self.drift.dtype))[0]",
-        "self.weights[::-1].astype(self.drift.dtype))[0]",
-        ("flow/operators/test_moving_weights",),
-    ),
-    Mutant(
         "wrong time weight",
         "flow/spectral/collocation.py",
         "/ 2 * (self.times + self.tau)",

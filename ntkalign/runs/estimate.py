@@ -43,7 +43,7 @@ COMPILED_BYTES = 260 * 2**20
 """What is compiled for an architecture, and stays."""
 NODES = 16
 """Of a flow: twelve to twenty-four on each panel."""
-KINKED_NODES = 100
+KINKED_MOMENTS = 100
 """Where σ′ jumps: some fifty iterations on a dozen short panels of a few nodes count as this."""
 NARROW = 8
 """Units of a layer through which a flow takes two panels, fewer more."""
@@ -178,7 +178,7 @@ def cost(specification: Specification, needs: Needs) -> Cost:
     size, asked, times = _counted(specification, needs)
     seen = times * size.outputs
     kinked = bool(specification.family.activation.kinks)
-    nodes = KINKED_NODES if kinked else NODES * size.panels
+    nodes = KINKED_MOMENTS if kinked else NODES * size.panels
     moments = nodes + seen
     seconds = (
         SECONDS_OF_A_FLOW

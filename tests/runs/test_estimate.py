@@ -131,7 +131,7 @@ def test_networks_whose_units_cross_kinks_take_more():
         network = sweep_of(settings).networks()[-1]
         found.append(cost(network.specification, network.needs))
     smooth, kinked = found
-    assert kinked.seconds > 4 * smooth.seconds  # about eight times as many were measured
+    assert kinked.seconds > 4 * smooth.seconds
     assert kinked.bytes > smooth.bytes
 
 

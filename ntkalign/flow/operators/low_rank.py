@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import ArpackError, eigs, eigsh
 
 LARGE = 256
-"""Of larger matrices only the largest eigenvalue is found, by Lanczos' method."""
+"""Of larger matrices only the largest eigenvalue is found, by Lanczos' or Arnoldi's method."""
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,18 @@ def operator_norm(matrix: Float[np.ndarray, "p q"]) -> float:
     return float(np.sqrt(spectral_radius(gram)))
 
 
-def spectral_radius(symmetric: Float[np.ndarray, "k k"]) -> float:
-    """The largest absolute eigenvalue of a symmetric matrix, to rounding."""
-    if len(symmetric) <= LARGE:
-        return float(np.abs(np.linalg.eigvalsh(symmetric)).max())
-    if not symmetric.any() or not np.isfinite(symmetric).all():
-        return float(np.abs(symmetric).max())
-    begin = np.random.default_rng(0).standard_normal(len(symmetric))
-    return float(abs(eigsh(symmetric, 1, which="LM", v0=begin, return_eigenvectors=False)[0]))
+def spectral_radius(matrix: Float[np.ndarray, "k k"], *, symmetric: bool = True) -> float:
+    """The largest absolute eigenvalue, to rounding."""
+    every, leading = (np.linalg.eigvalsh, eigsh) if symmetric else (np.linalg.eigvals, eigs)
+    if len(matrix) <= LARGE:
+        return float(np.abs(every(matrix)).max())
+    if not matrix.any() or not np.isfinite(matrix).all():
+        return float(np.abs(matrix).max())
+    begin = np.random.default_rng(0).standard_normal(len(matrix))
+    try:
+        return float(abs(leading(matrix, 1, which="LM", v0=begin, return_eigenvectors=False)[0]))
+    except ArpackError:  # several that are about as large: all of them are found then
+        return float(np.abs(every(matrix)).max())
 
 
 def triangle(factor: Float[np.ndarray, "p k"]) -> Float[np.ndarray, "r k"]:

@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.flow.operators.cached_products import is_small
+from ntkalign.flow.operators.low_rank import spectral_radius
 from ntkalign.flow.operators.moving_weights import History
 from ntkalign.flow.spectral.collocation import SCALE, Panel, size_of_last
-from ntkalign.flow.spectral.modes import Modes, largest_rate, time_modes
+from ntkalign.flow.spectral.modes import Modes, time_modes
 from ntkalign.flow.spectral.panels import (
     LATER,
     NODES,
@@ -61,7 +62,7 @@ def solve_panels(
         The panels as far as they went, and how it ended.
     """
     final = float(times[-1])
-    rate = largest_rate(relaxation.first.kernel) * relaxation.share
+    rate = spectral_radius(relaxation.first.kernel, symmetric=False) * relaxation.share
     tau = SCALE / max(rate, 1.0 / final)
     if guess is not None:
         tau = guess.panels[0].panel.tau

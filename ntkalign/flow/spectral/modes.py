@@ -7,10 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.sparse.linalg import eigs
-
-LARGE = 256
-"""Of larger matrices only the largest eigenvalue is found where no more is needed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +45,6 @@ class Modes:
             return np.real(self.vectors @ solved).T.reshape(r.shape)
 
         return apply
-
-
-def largest_rate(matrix: Float[np.ndarray, "N N"]) -> float:
-    """The largest absolute eigenvalue; of a large matrix by Arnoldi's method."""
-    if len(matrix) <= LARGE or not np.isfinite(matrix).all():
-        return float(np.abs(np.linalg.eigvals(matrix)).max())
-    begin = np.ones(len(matrix))
-    found = eigs(matrix, 1, which="LM", v0=begin, return_eigenvectors=False)
-    return float(np.abs(found[0]))
 
 
 def time_modes(

@@ -295,8 +295,8 @@ class Relaxation:
             if crossings is None:
                 ahead, beyond = acceleration.next(ahead, (new, used, e))
             else:  # what jumps is not to be extrapolated
-                half_way = new if convergence.halves(change) else _between(new, g)
-                ahead, beyond = (half_way, used, e), 0.0
+                onward = new if convergence.halves(change) else _between(new, g)
+                ahead, beyond = (onward, used, e), 0.0
             signals, z = new, new_z
             del g, h, now, seen, moving, new, new_z  # large: not to be kept beside the next ones
             convergence.add(change, beyond)

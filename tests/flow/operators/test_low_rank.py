@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse.linalg import ArpackError
 
+import ntkalign.flow.operators.low_rank as low_rank
 from ntkalign.flow.operators.low_rank import compress, compress_sum, operator_norm, spectral_radius
 
 SIZES = st.integers(1, 90)
@@ -61,6 +64,25 @@ def test_norms_of_large_matrices(rows, columns, seed, gap):
     np.testing.assert_allclose(spectral_radius(both), radius, rtol=1e-12)
     assert operator_norm(0 * matrix) == 0
     assert np.isnan(operator_norm(np.nan * matrix))
+
+
+@pytest.mark.parametrize("size", [40, 300])
+def test_the_largest_rate_of_a_matrix_that_is_not_symmetric(size):
+    rng = np.random.default_rng(size)
+    whole = rng.standard_normal((size, size)) + np.diag(np.linspace(0.0, 60.0, size))
+    radius = np.abs(np.linalg.eigvals(whole)).max()
+    np.testing.assert_allclose(spectral_radius(whole, symmetric=False), radius, rtol=1e-10)
+    assert spectral_radius(0 * whole, symmetric=False) == 0
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_where_an_iteration_fails_all_eigenvalues_are_found(symmetric, monkeypatch):
+    def fails(*given, **options):
+        raise ArpackError(-9999)
+
+    monkeypatch.setattr(low_rank, "eigsh" if symmetric else "eigs", fails)
+    whole = np.diag(np.linspace(-7.0, 2.0, 300))
+    np.testing.assert_allclose(spectral_radius(whole, symmetric=symmetric), 7.0, rtol=1e-12)
 
 
 @given(
