@@ -8,6 +8,7 @@ on what is left out, so every number computed from it carries a rigorous error b
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,9 @@ from scipy.sparse.linalg import ArpackError, eigs, eigsh
 
 LARGE = 256
 """Of larger matrices only the largest eigenvalue is found, by Lanczos' or Arnoldi's method."""
+
+SEEN = 1e-8
+"""A residual that is a difference of squares is not seen below this share of the norm."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +69,22 @@ def compress(
 
 
 def compress_sum(
-    left: Float[np.ndarray, "k p"], right: Float[np.ndarray, "k q"], target: float
+    left: Float[np.ndarray, "k p"],
+    right: Float[np.ndarray, "k q"],
+    *,
+    relative: float = 0.0,
+    absolute: float = 0.0,
 ) -> LowRank:
-    """Factor A = leftᵀ right ≈ Q (QᵀA) without forming it, with ‖A − Q QᵀA‖_F ≤ target, measured.
+    """Factor A = leftᵀ right ≈ Q (QᵀA) without forming it, with a residual that is measured.
 
     As :func:`compress`; the residual is ‖A‖_F² − ‖QᵀA‖_F², with the norm from inner products of
-    rows, so that it is not seen below 1e-8 of the norm.
+    rows, so that it is not seen below SEEN of the norm.
 
     Args:
         left: k rows.
         right: as many.
-        target: bound on the residual.
+        relative: bound on the residual as a share of ‖A‖_F.
+        absolute: bound on the residual itself; the larger one counts.
 
     Returns:
         Q and (QᵀA)ᵀ with the measured residual; A itself, exactly, if it has no more columns or
@@ -85,9 +94,10 @@ def compress_sum(
     if terms == 0:
         return LowRank(np.zeros((rows, 0)), np.zeros((columns, 0)))
     if terms >= min(rows, columns):
-        return compress(left.T @ right, relative=0.0, absolute=target)
+        return compress(left.T @ right, relative=relative, absolute=absolute)
     whole = float(np.sum((left @ left.T) * (right @ right.T)))
-    floor = 1e-8 * np.sqrt(max(whole, 0.0))
+    size = math.sqrt(max(whole, 0.0))
+    target, floor = max(relative * size, absolute), SEEN * size
     rng = np.random.default_rng(0)
     rank = 16
     while rank < terms // 2:

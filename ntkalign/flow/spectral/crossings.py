@@ -44,7 +44,7 @@ EACH = 4
 COHERENT = 0.3
 """Below this κ the signals of the layer below count as not coming through the weights."""
 SIZES = (16, 64, 256, 1024, 4096)
-"""So many units, or all that there are, are followed at once: few shapes are compiled."""
+"""So many units are followed at once, the last ones being some again: few shapes are compiled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,11 @@ class Cells:
     def at_edges(self) -> Array:
         """Values at the nodes → values at the edges, (c + 1, n)."""
         return jnp.asarray(self.panel.interpolation(self.edges))
+
+    @cached_property
+    def weights(self) -> Array:
+        """Values at the nodes → integrals up to the nodes, (n, n)."""
+        return jnp.asarray(self.panel.weights)
 
     @cached_property
     def at_middles(self) -> Array:
@@ -200,39 +205,67 @@ class Crossings:
         means, end = _undisturbed(sigma, cells.at_middles, z, len(answer))
         if met is None:
             return z, means, end
-        units = near_kinks(sigma.kinks, *map(np.asarray, (z, met, answer)))
-        if len(units):
-            size = next(size for size in SIZES if size >= min(len(units), SIZES[-1]))
-            padded = np.resize(units, max(size, len(units)))
-            found = paths(
-                sigma, cells.at_edges, jnp.asarray(cells.panel.weights),
-                *(jnp.asarray(np.asarray(a)[..., padded]) for a in (z, signal, answer, met, start)),
-            )  # fmt: skip
-            z, means, end = (
-                _replaced(every, units, some)
-                for every, some in zip((z, means, end), found, strict=True)
-            )
-        return z, means, end
+        near = np.asarray(near_kinks(sigma.kinks, z, met, answer))
+        if not near.any():
+            return z, means, end
+        units = np.flatnonzero(near)
+        size = next((size for size in SIZES if size >= len(units)), len(units))
+        place = np.cumsum(near) - 1  # of a unit among those that are followed
+        return _follow(
+            sigma, (cells.at_edges, cells.weights), np.resize(units, size), (near, place),
+            (z, means, end), (signal, answer, met, start),
+        )  # fmt: skip
 
 
-def near_kinks(
-    kinks: tuple[float, ...],
-    z: Float[np.ndarray, "nB m"],
-    met: Float[np.ndarray, "c B m"],
-    answer: Float[np.ndarray, "B B m"],
-) -> np.ndarray:
-    """Units that may reach a kink: within their range once more and what they answer to it."""
+@partial(jax.jit, static_argnums=0)
+def near_kinks(kinks: tuple[float, ...], z: Array, met: Array, answer: Array) -> Array:
+    """Units that may reach a kink: within their range once more and what they answer to it.
+
+    Args:
+        kinks: where.
+        z: preactivations at the nodes, (n·B, m).
+        met: ∫ b over each cell, (c, B, m).
+        answer: Θ, (B, B, m).
+
+    Returns:
+        Whether a unit may, (m,).
+    """
     by_node = z.reshape(-1, *met.shape[1:])
     low, high = by_node.min(axis=0), by_node.max(axis=0)
-    room = high - low + np.einsum("ppm,pm->pm", np.abs(answer), np.abs(met).sum(axis=0))
+    own = jnp.abs(jnp.einsum("ppm->pm", answer))
+    room = high - low + own * jnp.abs(met).sum(axis=0)
     reached = [(low - room <= kink) & (kink <= high + room) for kink in kinks]
-    return np.flatnonzero(np.any(reached, axis=(0, 1)))
+    return jnp.any(jnp.stack(reached), axis=(0, 1))
 
 
-def _replaced(every: Array, units: np.ndarray, some: Array) -> Array:
-    new = np.array(every)
-    new[..., units] = np.asarray(some)[..., : len(units)]
-    return jnp.asarray(new)
+@partial(jax.jit, static_argnums=0)
+def _follow(
+    activation: Activation,
+    panel: tuple[Array, Array],
+    units: Array,
+    found: tuple[Array, Array],
+    every: tuple[Array, Array, Array],
+    given: tuple[Array, Array, Array, Array],
+) -> tuple[Array, Array, Array]:
+    """What is known of every unit, with that of some replaced by what their paths give.
+
+    Args:
+        activation: σ.
+        panel: what :func:`paths` is given of it.
+        units: that are followed; some may stand there twice.
+        found: which they are, and where among ``units``, each (m,).
+        every: preactivations at the nodes, mean slopes and slopes at the end.
+        given: the signal, the answer, what is met and where paths begin.
+
+    Returns:
+        ``every`` with the paths.
+    """
+    near, place = found
+    some = paths(activation, *panel, *(a[..., units] for a in (every[0], *given)))
+    z, means, end = (
+        jnp.where(near, new[..., place], old) for old, new in zip(every, some, strict=True)
+    )
+    return z, means, end
 
 
 @partial(jax.jit, static_argnums=(0, 3))

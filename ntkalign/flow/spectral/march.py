@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkalign.flow.operators.cached_products import is_small
-from ntkalign.flow.operators.low_rank import spectral_radius
+from ntkalign.flow.operators.low_rank import SEEN, compress_sum, spectral_radius
 from ntkalign.flow.operators.moving_weights import History
 from ntkalign.flow.spectral.collocation import SCALE, Panel, size_of_last
 from ntkalign.flow.spectral.modes import Modes, time_modes
@@ -42,8 +42,12 @@ SHORTEST = 0.02
 MAX_PANELS = 200
 LONGEST = 0.25
 """Where units cross kinks, a panel is no longer than this (in s): fewer cross on a short one."""
-KINKED_NODES = ((1e-2, 3), (1e-3, 4), (3e-5, 6), (1e-6, 10), (3e-8, 17))
+KINKED_NODES = ((1e-2, 4), (1e-3, 10), (1e-4, 16))
 """And it has so many nodes from this tolerance on."""
+FORGOTTEN = 1e-2
+"""What is left out of the weights' change on earlier panels, as a share of it and of the goal."""
+KEPT = 0.1
+"""Of the activities' change in time less is left out, as they are larger than what changes."""
 _LATER = itertools.count()  # of names: no two flows share a matrix of a later time
 
 
@@ -168,7 +172,7 @@ def _next(relaxation: Relaxation, solved: SolvedPanel) -> PanelStart:
         for b, g in zip(base.biases, solved.feedback, strict=True)
     )
     history = tuple(
-        _extend(h, g, a, relaxation.share * layer.scale * end, 1e-3 * relaxation.goal)
+        _extend(h, g, a, relaxation.share * layer.scale * end, FORGOTTEN * relaxation.goal)
         for layer, h, g, a in zip(
             network.maps, base.history, solved.feedback, solved.activity, strict=True
         )
@@ -240,21 +244,31 @@ def _beside(solved: SolvedPanel) -> Signals:
 def _extend(
     history: History | None, feedback: Array, activity: Array, weights: np.ndarray, share: float
 ) -> History:
-    """The history with Σ_k weights_k G_kᵀ h_k added, compressed in time."""
+    """The history with Σ_k weights_k G_kᵀ h_k added, but for a share of it.
+
+    Returns:
+        It, compressed in whole if a residual can show such a share; else the panel alone is, in
+        time.
+    """
     n = len(weights)
     g, h = (
         np.asarray(a).reshape(-1, len(feedback) // n * a.shape[1]) for a in (feedback, activity)
     )
     if len(h) == 1:
         left, right = weights[None] @ g, h
+    elif share > SEEN:
+        left, right = weights[:, None] * g, h
     else:
-        basis = time_modes(h, share)[0]
+        basis = time_modes(h, KEPT * share)[0]
         left, right = (weights[:, None] * basis).T @ g, basis.T @ h
     new = left.reshape(-1, feedback.shape[1]), right.reshape(-1, activity.shape[1])
     if history is not None:
         new = np.concatenate([history[0], new[0]]), np.concatenate([history[1], new[1]])
     units, fan_in = new[0].shape[1], new[1].shape[1]
-    if len(new[0]) >= min(units, fan_in):  # full rank: cheaper as one matrix
+    if share > SEEN:
+        whole = compress_sum(*new, relative=share)
+        new = whole.left.T, whole.right.T
+    elif len(new[0]) >= min(units, fan_in):  # full rank: cheaper as one matrix
         if units < fan_in:
             new = np.eye(units), new[0].T @ new[1]
         else:

@@ -60,6 +60,8 @@ from ntkalign.rules import Rule
 
 SINGLE = 1e-7
 """From this tolerance on, deviations from the start are multiplied in float32."""
+JUMPING = 0.01
+"""Where σ′ jumps, a product is taken to be known if less than this share of the goal is new."""
 MAX_ITERATIONS = 40
 MEASURED = (0, -1)
 """Acceleration looks at G_1, which sees all layers, and at e."""
@@ -99,7 +101,8 @@ class Relaxation:
         if self.kinked is None:
             self.cache = ProductCache(known, self.precision, max(self.goal / 3, eps))
         else:  # a unit that just reaches its kink magnifies what a product leaves out
-            self.cache = ProductCache(known, self.precision, eps, cutoff=0.0)
+            floor = max(JUMPING * self.goal, eps)
+            self.cache = ProductCache(known, self.precision, floor, cutoff=0.0)
         self.iterations = 0
 
     # --- the rule, on q moments × P points -------------------------------------------------------

@@ -256,7 +256,7 @@ class SpectralFlow(Flow):
         left, right = (
             np.concatenate(rows) for rows in zip(*(p.pairs(v) for p, v in seen), strict=True)
         )
-        second = compress_sum(left, right, SECOND * self.relaxation.tolerance * size)
+        second = compress_sum(left, right, absolute=SECOND * self.relaxation.tolerance * size)
         f, j, g, s = _coordinates(frozen, jacobian, feedback, second.left.T)
         h, d, t = _coordinates(start, drift, second.right.T)
         return SplitChange(

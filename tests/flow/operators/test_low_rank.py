@@ -96,7 +96,7 @@ def test_a_compressed_sum_keeps_its_bound(terms, rows, columns, rank, share, see
     left = mixing @ rng.standard_normal((rank, rows)) + 1e-5 * rng.standard_normal((terms, rows))
     right = rng.standard_normal((terms, columns))
     whole = left.T @ right
-    small = compress_sum(left, right, share * float(np.linalg.norm(whole)))
+    small = compress_sum(left, right, absolute=share * float(np.linalg.norm(whole)))
     left_out = np.linalg.norm(whole - dense(small))
     assert left_out <= small.residual * (1 + 1e-6) + 1e-13 * np.linalg.norm(whole)
     assert small.residual <= max(share, 2e-8) * np.linalg.norm(whole) * (1 + 1e-9)

@@ -243,8 +243,8 @@ def errors(flow, expected):
 def test_a_flow_is_what_small_steps_give(activation, depth, rule):
     flow, expected = solved(activation, depth, rule, 3e-5)
     share, delta = errors(flow, expected)
-    assert share < 1e-2
-    assert delta < 2e-4
+    assert share < 4e-3
+    assert delta < 1e-4
 
 
 @pytest.mark.parametrize(("activation", "depth", "rule"), CASES)
@@ -278,12 +278,12 @@ def test_jacobians_have_the_slopes_of_sliding_units_at_every_saved_time():
 
 def test_a_tighter_flow_is_nearer_and_a_looser_one_tells_how_near():
     shares, flows = [], []
-    for tolerance in (1e-3, 3e-5, 1e-6):
+    for tolerance in (1e-2, 1e-3, 1e-4):
         flow, expected = solved("relu", 4, "normal", tolerance)
         shares.append(errors(flow, expected)[0])
         flows.append(flow)
-    assert shares[2] < 2e-3  # the small steps themselves are off by half of that
-    assert shares[2] < shares[1] < shares[0]
+    assert max(shares[1:]) < 2e-3  # the small steps themselves are off by most of that
+    assert max(shares[1:]) < shares[0] / 5
     for layer in range(1, 5):
         loose, fine, best = (flow.weight_change(layer) for flow in flows)
         assert np.linalg.norm(loose - fine) > 0.5 * np.linalg.norm(fine - best)
