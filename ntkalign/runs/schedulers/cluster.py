@@ -31,8 +31,6 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from ntkalign.devices import use
 from ntkalign.errors import InputError
 from ntkalign.runs.fingerprint import DECIDING
@@ -315,7 +313,8 @@ class Cluster(Scheduler):
     def _ask(self, worker: Worker) -> None:
         """Ask a worker what computes there."""
         key = f"ntkalign-check-{secrets.token_hex(8)}"
-        switches = Switches.here() if self._cluster is not None else None
+        ours = self._cluster
+        switches = None if ours is None else Switches.here(max(1, len(ours.workers)))
         worker.check = self._submit(partial(_told, self._deciding, switches), key, worker)
 
     def _hear(self) -> None:
@@ -351,7 +350,6 @@ def _told(deciding: Sequence[str] | None, switches: Switches | None) -> dict[str
     """What a worker is asked before it gets any job; one that was started here is set up first."""
     if switches is not None:
         switches.apply()
-        threadpool_limits(1, user_api="blas")  # for good: it would wait for other workers' threads
     return computed_here(deciding)
 
 

@@ -19,8 +19,6 @@ from queue import SimpleQueue
 from threading import Lock, Semaphore, Thread
 from typing import Any, TypeVar
 
-from threadpoolctl import threadpool_limits
-
 from ntkalign.machine import peak_memory
 from ntkalign.runs.schedulers.base import Cost, Done, Job, Lost, Scheduler, SchedulerLostError
 from ntkalign.runs.schedulers.parcel import Parcel
@@ -150,7 +148,7 @@ class InProcesses(Scheduler):
             if idle is not None:
                 self._busy.add(idle)
                 return idle
-        worker = _Worker()
+        worker = _Worker(Switches.here(self.workers))
         with self._lock:
             if self._closed:
                 worker.kill()
@@ -166,12 +164,12 @@ class InProcesses(Scheduler):
 class _Worker:
     """One process, and the connection to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, switches: Switches) -> None:
         self.peak = 0  # bytes of memory, as it said last
         self._ready = False
         self._connection, theirs = get_context("spawn").Pipe()
         self._process = get_context("spawn").Process(
-            target=_serve, args=(theirs, Switches.here()), daemon=True
+            target=_serve, args=(theirs, switches), daemon=True
         )
         # what is typed at the terminal is for the process that commands: it ends its workers
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -236,13 +234,12 @@ def _serve(connection: Connection, switches: Switches) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     switches.apply()
     connection.send_bytes(_READY)
-    with threadpool_limits(1, user_api="blas"):
-        while True:
-            try:
-                parcel = connection.recv_bytes()
-            except EOFError:
-                return
-            connection.send_bytes(_answer(parcel))
+    while True:
+        try:
+            parcel = connection.recv_bytes()
+        except EOFError:
+            return
+        connection.send_bytes(_answer(parcel))
 
 
 def _answer(parcel: bytes) -> bytes:

@@ -15,6 +15,7 @@ import jax
 import pytest
 
 from ntkalign import InputError, Rule, current_activity
+from ntkalign.machine import cores
 from ntkalign.runs.schedulers.base import Cost, Done, Job, Lost
 from ntkalign.runs.schedulers.processes import InProcesses
 from ntkalign.runs.schedulers.threads import InThreads
@@ -70,6 +71,14 @@ def test_workers_have_the_switches_of_the_process(two):
     name = "jax_numpy_rank_promotion"
     (ended,) = two.run([Job("switch", partial(work.switch, name))])
     assert ended.result == jax.config.values[name] == "raise"  # the default is another
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+@pytest.mark.parametrize("workers", [1, 2, 100])
+def test_workers_share_the_cores(workers):
+    with InProcesses(workers) as scheduler:
+        (ended,) = scheduler.run([Job("threads", work.product_threads)])
+    assert ended.result == max(1, cores() // workers)
 
 
 @pytest.mark.parametrize("make", [InThreads, None])
