@@ -8,6 +8,7 @@ from __future__ import annotations
 KINKS = ("flow/spectral/test_crossings",)
 NODES = ("flow/spectral/test_collocation",)
 FASTER = ("flow/spectral/test_acceleration",)
+PAST = ("flow/spectral/test_march",)
 FOUND = ("networks/test_kinks",)
 ENDS = ("flow/spectral/test_convergence",)
 
@@ -31,6 +32,12 @@ ROWS = (
     ("kinks: jumps at a node instead of where they are", "flow/spectral/crossings.py",
      "np.arange(EACH * (nodes - 1)) < EACH * np.arange(nodes)[:, None]",
      "np.arange(EACH * (nodes - 1)) <= EACH * np.arange(nodes)[:, None]", KINKS),
+    ("kinks: units get the paths of others", "flow/spectral/crossings.py",
+     "jnp.where(near, new[..., place], old)", "jnp.where(near, new[..., place - 1], old)", KINKS),
+    ("kinks: a unit's own answer does not bring it near", "flow/spectral/crossings.py",
+     "room = high - low + own *", "room = high - low + 0 * own *", KINKS),
+    ("kinks: earlier panels are forgotten", "flow/spectral/march.py",
+     "compress_sum(*new, relative=share)", "compress_sum(*new, relative=30 * share)", PAST),
     ("kinks: slopes at the end are those of one side", "flow/spectral/spectral_flow.py",
      "solved.panel.ends_at(times[0])", "times[0] == solved.panel.times[-1]", KINKS),
     ("kinks: an early saved time ends the flow", "flow/spectral/march.py",

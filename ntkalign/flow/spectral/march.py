@@ -172,7 +172,7 @@ def _next(relaxation: Relaxation, solved: SolvedPanel) -> PanelStart:
         for b, g in zip(base.biases, solved.feedback, strict=True)
     )
     history = tuple(
-        _extend(h, g, a, relaxation.share * layer.scale * end, FORGOTTEN * relaxation.goal)
+        extended(h, g, a, relaxation.share * layer.scale * end, FORGOTTEN * relaxation.goal)
         for layer, h, g, a in zip(
             network.maps, base.history, solved.feedback, solved.activity, strict=True
         )
@@ -241,7 +241,7 @@ def _beside(solved: SolvedPanel) -> Signals:
     return tuple(jnp.asarray(end - own) for end, own in zip(ends, linear, strict=True))
 
 
-def _extend(
+def extended(
     history: History | None, feedback: Array, activity: Array, weights: np.ndarray, share: float
 ) -> History:
     """The history with Σ_k weights_k G_kᵀ h_k added, but for a share of it.

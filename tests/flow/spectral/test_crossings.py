@@ -18,7 +18,7 @@ from ntkalign import Outcome
 from ntkalign.flow.options import KINKED_FROM_NEED
 from ntkalign.flow.problem import Problem
 from ntkalign.flow.spectral.collocation import Panel
-from ntkalign.flow.spectral.paths import crossing
+from ntkalign.flow.spectral.paths import crossing, paths
 from ntkalign.flow.spectral.relaxation import Relaxation
 from ntkalign.networks.activations import ACTIVATIONS, lookup
 from ntkalign.rules import RULES
@@ -112,6 +112,31 @@ def test_a_jump_is_integrated_exactly_up_to_each_node(at, nodes):
     signal = crossings.CrossedSlope(cells, jnp.asarray(means)[:, None, None]) * jnp.ones((nodes, 1))
     after = np.maximum(panel.times - jump, 0)
     np.testing.assert_allclose(panel.weights @ signal[:, 0], after, rtol=1e-5, atol=1e-9)
+
+
+@given(many=st.sampled_from((5, 70)), seed=st.integers(0, 9))
+def test_followed_units_have_their_own_paths_and_the_others_nothing_new(many, seed):
+    rng, sigma = np.random.default_rng(seed), ACTIVATIONS["relu"]
+    cells, points = crossings.Cells(Panel(0.1, 0.35, 5, 1.0)), 3
+    far = rng.choice([-3.0, 0.0, 3.0], many, p=[0.4, 0.2, 0.4])  # some are near the kink
+    z = jnp.asarray(far + 0.1 * rng.standard_normal((5 * points, many)))
+    signal, start = jnp.asarray(0.1 * rng.standard_normal(z.shape)), z[:points]
+    answer = jnp.asarray(0.3 * rng.standard_normal((points, points, many)))
+    met = jnp.asarray(0.1 * rng.standard_normal((len(cells.durations), points, many)))
+    near = np.zeros(many, bool)
+    for unit in range(many):
+        for p in range(points):
+            path = np.asarray(z)[p::points, unit]
+            own = abs(float(answer[p, p, unit])) * np.abs(np.asarray(met)[:, p, unit]).sum()
+            room = path.max() - path.min() + own
+            near[unit] |= path.min() - room <= 0 <= path.max() + room
+    units = crossings.Crossings(cells, sigma, (answer,))
+    still = units._followed(z, signal, answer, None, start)
+    found = units._followed(z, signal, answer, met, start)
+    along = paths(sigma, cells.at_edges, cells.weights, z, signal, answer, met, start)
+    for new, old, path in zip(found, still, along, strict=True):
+        np.testing.assert_allclose(new, np.where(near, path, old), rtol=1e-12, atol=1e-14)
+    assert near.any() or many == 5
 
 
 # --- what a unit answers to itself -------------------------------------------------------------
