@@ -3,8 +3,8 @@
 The tolerances that flows are solved at are the rungs of a ladder, loosest first. A flow's error is
 told by its companion one rung below, so that the first numbers are those of the second rung. Every
 group of quantities climbs by itself, until all its numbers are known well enough, or the ladder
-ends, or there is no flow on the next rung: the number is then the last that was found, with the
-error that it has. So a number does not depend on what else was asked for.
+ends. A rung on which there is no flow is passed over. In the end a number is the last that was
+found, with the error that it has. So it does not depend on what else was asked for.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def climb(groups: Iterable[Group], look: Look, rungs: int) -> dict[Group, Reache
         rungs: of the ladder.
 
     Returns:
-        What was found of each; a group is missing if there was no flow on the first rung.
+        What was found of each; a group is missing if there was no flow on any rung.
     """
     found: dict[Group, Reached] = {}
     waiting = tuple(groups)
@@ -47,5 +47,5 @@ def climb(groups: Iterable[Group], look: Look, rungs: int) -> dict[Group, Reache
             break
         seen = look(waiting, rung)
         found |= {group: Reached(seen[group], rung) for group in seen}
-        waiting = tuple(g for g in waiting if g in seen and not seen[g].well_enough)
+        waiting = tuple(g for g in waiting if g not in seen or not seen[g].well_enough)
     return found

@@ -113,8 +113,8 @@ class Trial:
         return cls(specification, problem, among, trained, descent, {descent})
 
     def pair(self, rule: Rule, rung: int = FIRST) -> Pair:
-        """A rule's flow on a rung of the ladder, and its companion, from one rung below."""
-        coarse, fine = self._flow(rule, rung - 1), self._flow(rule, rung)
+        """A rule's flow on a rung of the ladder, and its companion, from a rung below."""
+        coarse, fine = self._below(rule, rung), self._flow(rule, rung)
         if fine.effort.engine != coarse.effort.engine:
             # both by one engine: the difference of two engines' errors is not an error estimate
             coarse = self._once(self._which(rule, rung - 1, instead=True), "dense", None)
@@ -151,12 +151,20 @@ class Trial:
             return found
         engine, guess = self.specification.engine, None
         if rung:
-            guess = self._flow(rule, rung - 1)
+            guess = self._below(rule, rung)
+            if rung > FIRST and guess.outcome not in (Outcome.REACHED, Outcome.NOT_CONVERGED):
+                return guess  # what diverged, or took too many steps, would do so again
             if guess.effort.engine == "dense" or rung > FIRST:
                 engine = guess.effort.engine  # no more accurate flow is worth another engine
         elif not (rule in FROM_NOTHING or rule.control or rule is self.descent):
             _, guess = self.pair(self.descent)  # they should end near it
         return self._once(which, engine, guess)
+
+    def _below(self, rule: Rule, rung: int) -> Flow:
+        """The flow of the rung below, or of one further down if the iteration stalled there."""
+        nearest = self._flow(rule, rung - 1)
+        downwards = (self._flow(rule, below) for below in range(rung - 1, -1, -1))
+        return next((f for f in downwards if f.outcome is not Outcome.NOT_CONVERGED), nearest)
 
     def _known(self, which: Which) -> Flow | None:
         """A flow that was made or kept before."""
@@ -245,7 +253,7 @@ class Climber:
             names = frozenset(record.name for group in able for record in group)
             self.expansion = expansion_over_time(self.rule, names, fine, coarse)
         self._last = fine  # the companion of the next rung: what was measured of it is known
-        for rule in (self.rule, *(RULES[name] for name in others)):
+        for rule in (self.rule, *(RULES[name] for name in others if name not in failed)):
             self.trial.leave(rule, rung)
         return found
 

@@ -116,13 +116,15 @@ def test_the_last_rung_is_the_last():
     }
 
 
-def test_where_there_is_no_flow_on_the_next_rung_what_is_known_stays():
-    ends = {("divergence", 2)}
-    found, asked = climbed({"weight-drift": 3, "divergence": 3}, ends=ends)
+def test_a_rung_without_a_flow_is_passed_over_and_what_is_known_stays():
+    both = {"weight-drift": 3, "divergence": 3}
+    found, asked = climbed(both, ends={("divergence", 2)})
+    assert found == both
+    assert asked[1:] == [(2, ["weight-drift", "divergence"]), (3, ["weight-drift", "divergence"])]
+    found, _ = climbed(both, ends={("divergence", 2), ("divergence", 3)})
     assert found == {"weight-drift": 3, "divergence": 1}
-    assert asked[-1] == (3, ["weight-drift"])
-    ends = {("divergence", 1)}
-    assert climbed({"weight-drift": 1, "divergence": 1}, ends=ends)[0] == {"weight-drift": 1}
+    never = {("divergence", rung) for rung in range(RUNGS)}
+    assert climbed(both, ends=never)[0] == {"weight-drift": 3}
 
 
 # --- flows, without training any ------------------------------------------------------------
@@ -154,9 +156,10 @@ def fakes(monkeypatch):
         dense = engine == "dense" or failed in fakes.dense
         effort = Effort("dense" if dense else "spectral", 1, 1, None)
         outcome = Outcome.NOT_FINITE if failed in fakes.failing else Outcome.REACHED
+        outcome = Outcome.NOT_CONVERGED if failed in fakes.stalling else outcome
         return Fake.made(self.problem, which, effort, outcome, guess)
 
-    fakes = SimpleNamespace(solved=solved, failing=set(), dense=set())
+    fakes = SimpleNamespace(solved=solved, failing=set(), stalling=set(), dense=set())
     monkeypatch.setattr(Trial, "solve", solve)
     return fakes
 
@@ -250,6 +253,36 @@ def test_where_a_finer_flow_fails_the_number_keeps_its_error(fakes):
     _, measured = found(NORMAL, "hard")
     assert measured[None, "hard", None][2] == f"normal {Outcome.NOT_FINITE.value}"
     assert (None, "hard-tolerance", None) not in measured
+
+
+def test_what_diverges_is_not_tried_again(fakes):
+    own("hard", lambda t: 1e4 * t)
+    fakes.failing.add(("normal", 2))
+    found(NORMAL, "hard")
+    assert [tolerance for _, tolerance, _ in fakes.solved] == list(FROM_NEED[:3])
+
+
+def test_a_rung_on_which_the_iteration_stalls_is_passed_over(fakes):
+    looked = own("hard", lambda t: 1e4 * t)
+    fakes.stalling.add(("normal", 2))
+    trial, measured = found(NORMAL, "hard")
+    assert looked == [(1e-6,), (3e-5,), (1e-9,)]
+    assert value(measured, "hard-tolerance") == 1e-9
+    # the last one that did not stall tells its error, and is what it starts from
+    assert measured[None, "hard", None][1:] == (pytest.approx(1e4 * (1e-6 - 1e-9)), "ok")
+    fine, coarse = trial.pair(NORMAL, 3)
+    assert fine.guess is coarse
+    assert coarse.tolerance == 1e-6
+    assert len(set(fakes.solved)) == len(fakes.solved) == 4
+
+
+def test_one_is_compared_with_another_that_stalls(fakes):
+    looked = own("apart", lambda t: 1e4 * t, references=("normal",))
+    fakes.stalling.add(("normal", 2))
+    _, measured = found(ALIGN_ADA, "apart")
+    assert looked == [(1e-6, 1e-6), (3e-5, 3e-5), (1e-9, 1e-9), (3e-8, 1e-6)]
+    assert measured[None, "apart", None][1] == pytest.approx(1e4 * (3e-8 - 1e-9))
+    assert len(set(fakes.solved)) == len(fakes.solved) == 8
 
 
 def test_where_a_tolerance_is_asked_for_nothing_climbs_and_no_row_is_added(fakes):

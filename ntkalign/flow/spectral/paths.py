@@ -18,8 +18,9 @@ from jaxtyping import Array
 
 from ntkalign.networks.activations import Activation
 
-SWEEPS = 100
-"""Of the points of a unit, one after the other, in a cell; two are nearly always enough."""
+SWEEPS = 8
+"""Of the points of a unit, one after the other, in a cell; two are nearly always enough, and where
+eight are not, more are not either."""
 SETTLED = 1e-8
 """Mean slopes that change less in a sweep are settled."""
 AT = 1e-13
