@@ -19,8 +19,8 @@ from jaxtyping import Array
 from ntkalign.networks.activations import Activation
 
 SWEEPS = 8
-"""Of the points of a unit, one after the other, in a cell; two are nearly always enough, and where
-eight are not, more are not either."""
+"""Of the points of a unit, one after the other, in a cell; two are nearly always enough.
+What has not settled after so many is left to the relaxation's next iteration."""
 SETTLED = 1e-8
 """Mean slopes that change less in a sweep are settled."""
 AT = 1e-13
