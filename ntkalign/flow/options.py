@@ -16,7 +16,7 @@ ENGINES = ("auto", "spectral", "dense")
 MAX_STEPS = 100_000
 FROM_NEED = (3e-5, 1e-6, 3e-8, 1e-9)
 """Tolerances that are tried in turn if none is asked for."""
-KINKED_FROM_NEED = (1e-2, 1e-3, 1e-4, 3e-5)
+KINKED_FROM_NEED = (1e-2, 1e-3, 1e-4, 3e-5, 1e-5)
 """The same where σ′ may jump: flows are rough there, and each digit costs far more."""
 COARSER = 30.0
 """The companion of a flow whose tolerance is asked for is looser by this factor."""

@@ -151,7 +151,8 @@ def crossing(
     beyond = jnp.where(rises, right, jnp.where(falls, left, still))
     moved = jnp.where(rises, up, jnp.where(falls, down, 0.0))
     bent = slope_of(activation, kink + (1 - share) * moved / 2)
-    beyond = jnp.where((rises | falls) & (share < 1) & (moved != 0), bent, beyond)
+    goes_on = (rises | falls) & (share < 1) & (moved != 0) & ~dies  # else it moves by rounding
+    beyond = jnp.where(goes_on, bent, beyond)
     mean = jnp.where(meets, share * slope + (1 - share) * beyond, slope)
     moved = (1 - share) * moved + jnp.where(dies, BEYOND * room * jnp.sign(first), 0.0)
     end = jnp.where(meets, kink + moved, here + first)

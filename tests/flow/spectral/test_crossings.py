@@ -84,6 +84,23 @@ def test_a_dead_unit_stays_dead():
     assert crossing(sigma, 0 * one, 0 * one, one)[0][0] == 1  # it is on the kink here
 
 
+@pytest.mark.parametrize("sigma", KINKED, ids=lambda a: a.name)
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+@given(
+    z=st.floats(0.05, 0.95),
+    rounding=st.sampled_from([-1e-7, -1e-16, -1e-19, 0.0, 1e-19, 1e-16, 1e-7]),
+)
+def test_what_pushes_a_unit_across_by_rounding_alone_changes_nothing(sigma, side, z, rounding):
+    """Units of the first layer that only their own feedback moves are pushed by just that."""
+    near = sigma.kinks[-1] + side * z
+    without, with_it = (
+        crossing(sigma, *(jnp.array([v]) for v in (near, push, -side)))
+        for push in (0.0, rounding)
+    )
+    for one, other in zip(without, with_it, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 # --- cells -----------------------------------------------------------------------------------
 
 
