@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int, Int64, UInt8
-from sklearn.datasets import load_digits
 
 from ntkalign.data.formats import (
     IDX_IMAGES,
@@ -208,6 +207,8 @@ def unreadable(name: str, folder: Path, why: str) -> InputError:
 
 
 def _digits(directory: Path | None) -> Images:
+    from sklearn.datasets import load_digits  # takes a second, in every worker
+
     found = load_digits()
     pixels = found.images.astype(np.uint8)[..., None]
     return Images("digits", pixels, found.target.astype(np.int64), CLASSES, white=16)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from ntkalign.experiments.comparison import Cell
 from ntkalign.experiments.quantities import QUANTITIES
@@ -100,7 +100,7 @@ def judge_trend(trend: Trend, cells: Sequence[Cell]) -> Tested:
         return Tested(trend.statement, TOO_FEW, NO_PAIR)
     clear = [
         pair for pair in pairs
-        if pair.ahead < -student.isf(CHANCE / len(pairs), pair.freedom) * pair.error
+        if pair.ahead < stdtrit(pair.freedom, CHANCE / len(pairs)) * pair.error
     ]  # fmt: skip
     behind = [pair for pair in pairs if pair.ahead < 0]
     reason = f"in {len(pairs) - len(behind)} of {len(pairs)} pairs" + _named(behind)
@@ -110,7 +110,7 @@ def judge_trend(trend: Trend, cells: Sequence[Cell]) -> Tested:
     if clear:
         return Tested(trend.statement, DOES_NOT, reason)
     error, freedom = _combined(pairs)
-    if behind or sum(pair.ahead for pair in pairs) < student.isf(CHANCE, freedom) * error:
+    if behind or sum(pair.ahead for pair in pairs) < -stdtrit(freedom, CHANCE) * error:
         return Tested(trend.statement, TOO_FEW, f"{reason}, no more than chance would make")
     return Tested(trend.statement, HOLDS, reason)
 

@@ -51,7 +51,6 @@ def accuracy_curves(results: Sequence[Result], folder: Path) -> Path:
         item = results[0].item
         series = f" ({item.series.label})" * bool(item.series.label)
         figure.suptitle(item.experiment.title + series, fontsize=9)
-        figure.draw_without_rendering()  # which lays it out
         save(figure, folder / name)
     return folder / f"{name}.svg"
 

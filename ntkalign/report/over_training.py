@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ntkalign.cells.cell import OK
 from ntkalign.claims.claim import MAIN
@@ -35,6 +36,9 @@ FILE = "over-training"
 Labels = Mapping[int, str]
 """Widths, or other sizes, and what a legend says of each."""
 COLUMNS = 3
+SHORT = 200
+"""A time axis whose end is at most so many times its beginning has room for ticks between powers of
+ten."""
 
 
 def over_training(result: Verification, folder: Path) -> Path | None:
@@ -69,8 +73,6 @@ def over_training(result: Verification, folder: Path) -> Path | None:
             handles.values(), handles, loc="outside lower center", ncols=min(6, len(handles))
         )
         figure.suptitle("Over training by gradient flow", fontsize=9)
-        figure.draw_without_rendering()  # lay out once, then save in several formats as it is
-        figure.set_layout_engine("none")
         save(figure, folder / FILE)
     return folder / f"{FILE}.svg"
 
@@ -110,7 +112,6 @@ def _scores(axis: Axes, rows: pd.DataFrame, labels: Labels, title: str) -> None:
         axis.plot(times, values.mean(axis=0), "--", color=colour, linewidth=1.0)
     axis.plot([], [], "--", color="0.4", linewidth=1.0, label="weights shuffled")
     axis.axhline(1, color="k", linestyle=":", linewidth=1.2, label="infinite width")
-    axis.set_xscale("log")
     axis.set_ylim(-0.03, 1.05)
     _label(axis, title, "alignment score $S_l$")
 
@@ -121,7 +122,6 @@ def _falling(axis: Axes, rows: pd.DataFrame, labels: Labels, title: str, label: 
         values = np.where(values > 0, values, np.nan)
         axis.plot(times, values.T, color=colour, alpha=0.15, linewidth=0.6)
         axis.plot(times, _typical(values), color=colour, linewidth=1.4, label=labels[width])
-    axis.set_xscale("log")
     if (rows["value"] > 0).any():
         axis.set_yscale("log")
     _label(axis, title, label)
@@ -145,5 +145,10 @@ def _typical(values: np.ndarray) -> np.ndarray:
 
 def _label(axis: Axes, title: str, label: str) -> None:
     axis.set_title(title)
+    axis.set_xscale("log")
+    left, right = axis.get_xlim()
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if right <= SHORT * left else (1,)))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("time $t$ ($\\eta = 1$)")
     axis.set_ylabel(label)

@@ -67,7 +67,6 @@ def paper_figure(experiment: Experiment, cells: Sequence[Cell], path: Path) -> P
             axis.set_visible(False)
         figure.legend(handles=legend.handles(), loc="outside right center", handlelength=2.4)
         figure.suptitle(experiment.title, fontsize=9)
-        figure.draw_without_rendering()  # which lays it out
         save(figure, path)
     return path.with_name(f"{path.name}.svg")
 

@@ -72,8 +72,6 @@ def draw(claim: Claim, findings: Sequence[Finding]) -> Figure:
         axis.set_ylabel(symbol(claim.symbol) or plain(claim.quantity))
     name = plain(f"{claim.id} {claim.equation}".rstrip())
     figure.suptitle(f"{name}, stated: {_stated(claim)}", fontsize=9)
-    figure.draw_without_rendering()  # lay out once, then save in several formats as it is
-    figure.set_layout_engine("none")
     return figure
 
 

@@ -66,12 +66,15 @@ def scaling_axis(axis: Axes, widths: np.ndarray, size: Size = WIDTH) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """In every format, cut to what is drawn.
+    """Lay out once, and write in every format as it is then, cut to what is drawn.
 
     Args:
-        figure: drawn and laid out.
+        figure: with a layout engine.
         path: without a suffix; each format adds its own.
     """
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)  # with any other it would be drawn twice for each format
     box = figure.get_tightbbox().padded(0.1)  # once: each format would draw the figure to find it
     for suffix in FORMATS:
         metadata = {"Date": None} if suffix == "svg" else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from ntkalign.cells.cell import OK, Row
 from ntkalign.claims.claim import BOTTLENECK, MAIN
@@ -63,7 +63,6 @@ def drawn(monkeypatch, tmp_path):
     """What draws the axes of a run's figure, without writing it."""
     figures = []
     monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
-    monkeypatch.setattr(Figure, "draw_without_rendering", lambda figure: None)
 
     def draw(rows, network="mlp"):
         assert plots.over_training(verification(rows, network), tmp_path / "plots") is not None
@@ -199,6 +198,22 @@ def test_zero_has_no_logarithm_and_is_left_out(tmp_path, drawn):
         drawn_values = np.concatenate([line.get_ydata() for line in axis.lines])
         assert np.isfinite(drawn_values).sum() == (scale == "log")
     axis.figure.savefig(tmp_path / "nearly.png")
+
+
+@pytest.mark.parametrize("last", [3.0, 64.0, 190.0, 210.0, 1e4, 1e7])
+@pytest.mark.parametrize("unit", [1e-3, 0.13, 4.1, 700.0])
+def test_labels_of_times_stand_beside_each_other(last, unit, drawn):
+    """The saved times of one flow are 64 times each other at most, those of others may be more."""
+    ends = {TIMES[0]: unit, TIMES[1]: unit * last**0.7, TIMES[2]: unit * last}
+    rows = [one._replace(time=ends[one.time]) for one in measured(layers=(1,), rules=())]
+    axis, *_ = drawn(rows)
+    axis.figure.get_layout_engine().execute(axis.figure)
+    low, high = axis.get_xlim()
+    labels = [t for t in axis.get_xticklabels(which="both") if low <= t.get_position()[0] <= high]
+    boxes = [label.get_window_extent() for label in labels if label.get_text()]
+    boxes.sort(key=lambda box: box.x0)
+    assert boxes
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_a_figure_of_zeros_alone_can_be_written(tmp_path):
