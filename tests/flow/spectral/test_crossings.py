@@ -94,8 +94,7 @@ def test_what_pushes_a_unit_across_by_rounding_alone_changes_nothing(sigma, side
     """Units of the first layer that only their own feedback moves are pushed by just that."""
     near = sigma.kinks[-1] + side * z
     without, with_it = (
-        crossing(sigma, *(jnp.array([v]) for v in (near, push, -side)))
-        for push in (0.0, rounding)
+        crossing(sigma, *(jnp.array([v]) for v in (near, push, -side))) for push in (0.0, rounding)
     )
     for one, other in zip(without, with_it, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
