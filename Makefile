@@ -50,20 +50,9 @@ lint: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Speed beside diffrax and plain JAX, distance from the floor, memory; an hour on two cores.
+# Every table of benchmarks/README.md, by the command above it; two hours or so on two cores.
 bench: .venv/ready
-	$(BIN)/python benchmarks/flow.py speed --widths 1024,2048,8192
-	$(BIN)/python benchmarks/flow.py floor --widths 4096,8192
-	$(BIN)/python benchmarks/flow.py scale --widths 2048,4096,8192,16384
-	$(BIN)/python benchmarks/flow.py rules --widths 4096,16384
-	$(BIN)/python benchmarks/flow.py points --widths 2048 --points 8,16,50,100,200
-	$(BIN)/python benchmarks/noise.py
-	$(BIN)/python benchmarks/errors.py --network rnn --widths 32,100
-	$(BIN)/python benchmarks/errors.py --network cnn --widths 16,40
-	$(BIN)/python benchmarks/training.py rules --cnn 16,32,64 --rnn 64,256,1024
-	$(BIN)/python benchmarks/training.py plain --cnn 8,16,32,64 --kmnist 8,16,32,64 --rnn 64,128,256,1024
-	$(BIN)/python benchmarks/training.py convolutions --cnn 8,16,32,64
-	$(BIN)/python benchmarks/training.py scale --cnn 8,16,32,64,128 --rnn 64,128,256,512,1024,2048
+	$(BIN)/python benchmarks/record.py
 
 # Plant faults in the mathematics one at a time: the tests must catch every one.
 mutants: .venv/ready

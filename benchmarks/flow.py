@@ -52,6 +52,7 @@ from ntkalign.runs.sweep import needed, specify
 
 jax.config.update("jax_enable_x64", True)  # plain JAX, too, is timed in float64
 
+PROGRESS = Console(stderr=True)  # not among what is kept of a benchmark
 DEPTH, POINTS, OUTPUTS = 4, 16, 2
 ERROR = 1e-8
 ONCE = 4096
@@ -165,7 +166,7 @@ def speed(widths: list[int], console: Console) -> None:
                 "", name, f"{np.abs(output - truth).max():.0e}",
                 f"{cold:.2f}", "" if once else f"{warm:.2f}", f"{warm / second:.0f}",
             )  # fmt: skip
-            console.print(f"[dim]width {width}: {name} done", highlight=False)
+            PROGRESS.print(f"[dim]width {width}: {name} done", highlight=False)
         chosen = sorted(took, key=lambda name: took[name])
         large, pairs = (part / 1e9 for part in operations(flow))
         console.print(
@@ -305,7 +306,7 @@ def more_points(widths: list[int], counts: list[int], console: Console) -> None:
             f"{row['estimate']:.0e}", f"{row['peak'] / 2**30:.2f}", f"{row['operations']:.1e}",
             f"{row['seconds'] / row['floor']:.1f}",
         )  # fmt: skip
-        console.print(f"[dim]width {width}, {points} points done", highlight=False)
+        PROGRESS.print(f"[dim]width {width}, {points} points done", highlight=False)
     console.print(table)
 
 
@@ -331,7 +332,7 @@ def scale(what: str, widths: list[int], depth: int, console: Console) -> None:
             [*command, "--widths", str(width)], stdout=subprocess.PIPE, text=True, check=True
         )
         rows.append(json.loads(done.stdout))
-        console.print(f"[dim]width {width} done", highlight=False)
+        PROGRESS.print(f"[dim]width {width} done", highlight=False)
     title = "Normal" if what == "scale" else "all rules and claims"
     table = Table(title=f"{title}, depth {depth}, P = {POINTS}, C = {OUTPUTS}")
     shown = {"draw": "drawing [s]", "seconds": "seconds", "iterations": "iterations"}

@@ -51,6 +51,7 @@ from ntkalign.training.learner import Learner
 from ntkalign.training.loop import Points, Told, train_steps
 from ntkalign.training.optimisers import OPTIMISERS
 
+PROGRESS = Console(stderr=True)  # not among what is kept of a benchmark
 SERIES = {"cnn": TABLE6.series[0], "kmnist": TABLE7.series[0], "rnn": TABLE8.series[0]}
 ROUND_SECONDS = 0.5
 """A round takes as many steps as this is enough for, epoch by epoch."""
@@ -183,7 +184,7 @@ def rules(flags: Flags, console: Console) -> None:
                 f"{1e3 * statistics.median(seconds[name]):.1f}",
                 f"{ratio(seconds[name], seconds['normal']):.2f}",
             )  # fmt: skip
-        console.print(f"[dim]{kind} {width} done", highlight=False)
+        PROGRESS.print(f"[dim]{kind} {width} done", highlight=False)
     console.print(table)
 
 
@@ -286,7 +287,7 @@ def plain(flags: Flags, console: Console) -> None:
             kind, str(width), f"{epoch['ours']:.3g}", f"{epoch['plain']:.3g}",
             f"{ratio(seconds['ours'], seconds['plain']):.2f}", f"{apart:.0e}",
         )  # fmt: skip
-        console.print(f"[dim]{kind} {width} done", highlight=False)
+        PROGRESS.print(f"[dim]{kind} {width} done", highlight=False)
     console.print(table)
 
 
@@ -416,7 +417,7 @@ def convolutions(flags: Flags, console: Console) -> None:
                 once[name] = time.perf_counter() - began
                 if once[name] > VERY_SLOW_SECONDS:
                     break
-            console.print(f"[dim]{width} {name}: {1e3 * once[name]:.0f} ms", highlight=False)
+            PROGRESS.print(f"[dim]{width} {name}: {1e3 * once[name]:.0f} ms", highlight=False)
         quick = {name: work for name, work in works.items() if once[name] <= SLOW_SECONDS}
         found = in_turn(quick, flags.rounds, steps_of(SERIES["cnn"]))
         seconds[width] = once | {name: statistics.median(s) for name, s in found.items()}
@@ -480,7 +481,7 @@ def scale(flags: Flags, console: Console) -> None:
                 kind, name, str(width), f"{row['compile']:.1f}", f"{1e3 * row['seconds']:.1f}",
                 *(f"{row[part] / 2**30:.2f}" for part in ("peak", "training", "work")),
             )  # fmt: skip
-            console.print(f"[dim]{kind} {name} {width} done", highlight=False)
+            PROGRESS.print(f"[dim]{kind} {name} {width} done", highlight=False)
         if len(rows) > 1:
             logs = np.log([row["width"] for row in rows])
             slopes = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ def load(name):
 
 
 truth, coverage, training = load("truth"), load("coverage"), load("training")
+record = load("record")
 
 
 def test_configurations_are_the_same_each_time_and_two_halves():
@@ -136,3 +138,60 @@ def test_operations_are_the_products_and_little_more():
     )
     assert 3 < of_normal < 4
     assert zero / normal == pytest.approx(4 / 3, rel=0.05)
+
+
+PAGE = """Before.
+
+```console
+$ python benchmarks/one.py --widths 8
+# 2020-01-01, commit abc, 3 s
+| old |
+```
+
+Between, `python benchmarks/one.py`.
+
+```console
+$ python benchmarks/two.py
+```
+
+    $ python benchmarks/three.py
+"""
+
+
+def test_what_a_command_prints_takes_the_place_of_its_table_alone():
+    assert record.commands(PAGE) == ["python benchmarks/one.py --widths 8",
+                                     "python benchmarks/two.py"]  # fmt: skip
+    new = record.with_output(
+        PAGE, "python benchmarks/one.py --widths 8", "# now\n| \\1 new |  \n\n"
+    )
+    assert new == PAGE.replace("# 2020-01-01, commit abc, 3 s\n| old |", "# now\n| \\1 new |")
+    both = record.with_output(new, "python benchmarks/two.py", "more\n")
+    assert both == new.replace("two.py\n", "two.py\nmore\n")
+    assert record.commands(both) == record.commands(PAGE)
+
+
+def test_a_benchmark_that_fails_leaves_its_table_and_the_others_are_run(
+    tmp_path, capfd, monkeypatch
+):
+    page = tmp_path / "README.md"
+    page.write_text(PAGE, encoding="utf-8")
+    for name, text in (("one", "raise SystemExit(3)"), ("two", "print('| a |')")):
+        (tmp_path / "benchmarks").mkdir(exist_ok=True)
+        (tmp_path / "benchmarks" / f"{name}.py").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(record, "ROOT", tmp_path)
+    monkeypatch.setattr(record, "_commit", lambda: "abc")
+    assert record.main([], page) == 1
+    assert "failed with status 3; its table is as it was" in capfd.readouterr().out
+    text = page.read_text(encoding="utf-8")
+    assert "| old |" in text
+    assert re.search(r"two\.py\n# 20\d\d-\d\d-\d\d, commit abc, \d+ s\n\| a \|\n```", text)
+    assert record.main(["three"], page) == 2
+    assert "record: WORD (three) must stand in a command of README.md" in capfd.readouterr().err
+
+
+def test_every_table_of_the_page_has_a_command_that_is_there():
+    page = record.PAGE.read_text(encoding="utf-8")
+    for command in record.commands(page):
+        assert (ROOT / command.split()[1]).is_file()
+    outside = re.sub(r"(?ms)^```console\n.*?^```\n", "", page)
+    assert not [line for line in outside.splitlines() if line.startswith(("|", "$"))]
