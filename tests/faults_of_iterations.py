@@ -18,6 +18,8 @@ ROWS = (
      "still = left", KINKS),
     ("kinks: a dead unit stays on the kink", "flow/spectral/paths.py",
      "jnp.where(dies, BEYOND * room * jnp.sign(first), 0.0)", "0.0", KINKS),
+    ("kinks: rounding says which slope a dead unit has", "flow/spectral/paths.py",
+     "(share < 1) & (moved != 0) & ~dies", "(share < 1) & (moved != 0)", KINKS),
     ("kinks: the way to the kink counts for nothing", "flow/spectral/paths.py",
      "jnp.where(meets, share * slope + (1 - share) * beyond, slope)",
      "jnp.where(meets, beyond, slope)", KINKS),

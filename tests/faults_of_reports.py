@@ -7,6 +7,7 @@ from __future__ import annotations
 
 SENTENCES, PAGES = ("report/test_sentences",), ("report/test_document",)
 MATHEMATICS = ("report/test_mathematics",)
+CURVES = ("report/test_over_training",)
 
 ROWS = (
     ("sentences: a refutation of what persists read as one of decay", "report/sentences.py",
@@ -26,4 +27,8 @@ ROWS = (
      "html += formula + escape(part)", "html += formula + Markup(part)", MATHEMATICS),
     ("mathematics: norms open where they close", "report/mathematics.py",
      '"prefix" if opened else "postfix"', '"postfix" if opened else "prefix"', MATHEMATICS),
+    ("plots: times have labels between powers of ten, however many", "report/over_training.py",
+     "subs=(1, 2, 5) if right <= SHORT * left else (1,)", "subs=(1, 2, 5)", CURVES),
+    ("plots: minor ticks of times have labels", "report/over_training.py",
+     "axis.xaxis.set_minor_formatter(NullFormatter())", "pass", CURVES),
 )  # fmt: skip

@@ -43,7 +43,7 @@ COMPILED_BYTES = 260 * 2**20
 """What is compiled for an architecture, and stays."""
 NODES = 16
 """Of a flow: twelve to twenty-four on each panel."""
-KINKED_MOMENTS = 100
+KINKED_MOMENTS = 180
 """Where σ′ jumps: some fifty iterations on a dozen short panels of a few nodes count as this."""
 NARROW = 8
 """Units of a layer through which a flow takes two panels, fewer more."""
@@ -53,7 +53,7 @@ BOOKKEPT = 3
 """Rows of each flow that say what it took; of gradient descent about as many at every time."""
 
 SECONDS_OF_A_FLOW = 0.06
-SECONDS_OF_KINKS = 1.0
+SECONDS_OF_KINKS = 0.8
 SECONDS_OF_AN_ENTRY = 6e-7
 SECONDS_OF_A_PRODUCT = 3e-11
 SECONDS_OF_A_PAIR = 1e-9
@@ -182,7 +182,7 @@ def cost(specification: Specification, needs: Needs) -> Cost:
     moments = nodes + seen
     seconds = (
         SECONDS_OF_A_FLOW
-        + SECONDS_OF_KINKS * kinked
+        + SECONDS_OF_KINKS * kinked * size.panels
         + SECONDS_OF_AN_ENTRY * size.entries * nodes
         + SECONDS_OF_A_PRODUCT * size.products * moments
         + SECONDS_OF_A_PAIR * size.pairs * NODES**2 * size.panels
