@@ -63,10 +63,10 @@ SECONDS_OF_CONVOLUTIONS = 0.45
 SECONDS_OF_THEIR_JACOBIANS = 6e-8
 SECONDS_OF_A_STEP = 0.007
 SECONDS_OF_ITS_JACOBIANS = 3.1e-9
-"""Of each flow, more of one whose units cross kinks, of an entry of a row, product of one with a
-weight or with another row, of whole matrices, of kernels; more of each flow and entry of a Jacobian
-if there are convolutions; of each function that measures what proofs speak of, at each time, and of
-Jacobians there."""
+"""Of each flow, more of it (times panels) if units cross kinks, of an entry of a row, of a product
+of one with a weight or with another row, of whole matrices, of kernels; more of each flow and entry
+of a Jacobian if there are convolutions; of each function that measures what proofs speak of, at
+each time, and of Jacobians there."""
 WEIGHTS_HELD = 1.5
 ROWS_HELD = 14
 KERNELS_HELD = 8
