@@ -27,6 +27,8 @@ import resource
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import diffrax
@@ -56,7 +58,7 @@ PROGRESS = Console(stderr=True)  # not among what is kept of a benchmark
 DEPTH, POINTS, OUTPUTS = 4, 16, 2
 ERROR = 1e-8
 ONCE = 4096
-"""From this width on only the quickest of the dense methods runs, and once."""
+"""From this width on only the quickest of the dense methods runs, once, in a process of its own."""
 SOLVERS = {"Tsit5": diffrax.Tsit5(), "Dopri5": diffrax.Dopri5(), "Dopri8": diffrax.Dopri8()}
 
 
@@ -130,6 +132,12 @@ def plain_jax(
     return output, seconds[0], seconds[-1]
 
 
+def apart(setting: Setting, name: str, tolerance: float) -> tuple[np.ndarray, float, float]:
+    """One run of :func:`plain_jax` in a process of its own: it needs the memory."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(plain_jax, setting, SOLVERS[name], tolerance, 1).result()
+
+
 def loosest(setting: Setting, solver: Any, truth: np.ndarray) -> float:
     """The loosest tolerance, by powers of √10, with which a solver reaches the error."""
     for half_decades in range(14, 26):
@@ -159,8 +167,10 @@ def speed(widths: list[int], console: Console) -> None:
         table.add_row(str(width), "spectral", f"{error:.0e}", f"{first:.2f}", f"{second:.2f}", "1")
         once = width >= ONCE
         for name in chosen[:1] if once else chosen:
-            runs = 1 if once else 2
-            output, cold, warm = plain_jax(setting, SOLVERS[name], tolerances[name], runs)
+            output, cold, warm = (
+                apart(setting, name, tolerances[name]) if once
+                else plain_jax(setting, SOLVERS[name], tolerances[name])
+            )  # fmt: skip
             took[name] = warm
             table.add_row(
                 "", name, f"{np.abs(output - truth).max():.0e}",
