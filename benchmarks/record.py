@@ -10,7 +10,7 @@ is a table. Its command is run in the repository's root, and what it prints take
 stood there, below the day, the commit and the time it took. The page is written after each command,
 so that what was measured is kept; a command that fails leaves its table as it was.
 
-    python benchmarks/record.py                # all of them; two hours or so on two cores
+    python benchmarks/record.py                # all of them; takes long
     python benchmarks/record.py flow.py noise  # those whose command holds one of these
 
 Exit status: 0 all were run, 1 one failed, 2 there is no such command.

@@ -203,7 +203,7 @@ def test_zero_has_no_logarithm_and_is_left_out(tmp_path, drawn):
 @pytest.mark.parametrize("last", [3.0, 8.0, 64.0, 190.0, 210.0, 1e4, 1e7])
 @pytest.mark.parametrize("unit", [1e-3, 0.13, 4.1, 700.0])
 def test_labels_of_times_stand_beside_each_other(last, unit, drawn):
-    """The saved times of one flow are 64 times each other at most, those of others may be more."""
+    """The last saved time is 64 times the first, or far more where something relaxes fast."""
     ends = {TIMES[0]: unit, TIMES[1]: unit * last**0.7, TIMES[2]: unit * last}
     rows = [one._replace(time=ends[one.time]) for one in measured(layers=(1,), rules=())]
     axis, *_ = drawn(rows)
