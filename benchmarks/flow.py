@@ -4,7 +4,7 @@
     python benchmarks/flow.py floor --widths 4096,8192
     python benchmarks/flow.py scale --widths 2048,4096,8192,16384
     python benchmarks/flow.py rules --widths 4096,16384
-    python benchmarks/flow.py points --widths 2048 --points 8,16,50,100,200
+    python benchmarks/flow.py points --widths 2048 --points 8,16,50,100,200 --tolerance 1e-6
 
 ``speed`` runs the Normal rule at depth 4, P = 16, C = 2 beside what a JAX user would write today:
 diffrax on the parameters as a pytree, jitted, the best of Tsit5, Dopri5 and Dopri8; each, and ours,
@@ -282,13 +282,13 @@ def unavoidable(flow: SpectralFlow) -> float:
     return 2.0 * width**2 * (flow.solution.columns + known) + flow.effort.steps * motion
 
 
-def many(width: int, points: int) -> dict[str, Any]:
+def many(width: int, points: int, tolerance: float) -> dict[str, Any]:
     """Gradient descent on many points: from a cold start, as a user meets it."""
     setting = Setting(width, points=points)
     x, y, final = setting.data()
     jax.block_until_ready(setting.start(jnp.float32))
     cpu = time.process_time()
-    flow, seconds = spectral(setting, 1e-6, (x, y, final))
+    flow, seconds = spectral(setting, tolerance, (x, y, final))
     cpu = time.process_time() - cpu
     work = unavoidable(flow)
     rate = product_rate(width, jnp.float32, 1024)
@@ -300,17 +300,16 @@ def many(width: int, points: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def more_points(widths: list[int], counts: list[int], console: Console) -> None:
+def more_points(widths: list[int], counts: list[int], tolerance: float, console: Console) -> None:
     """Time and memory against the number of training points, one process each."""
-    table = Table(title=f"Normal, depth {DEPTH}, C = {OUTPUTS}, tolerance 1e-6")
+    table = Table(title=f"Normal, depth {DEPTH}, C = {OUTPUTS}, tolerance {tolerance:g}")
     for heading in ("width", "P", "T", "seconds", "CPU s", "iterations", "nodes", "stated error",
                     "peak [GiB]", "operations", "time / floor"):  # fmt: skip
         table.add_column(heading, justify="right")
     for width, points in itertools.product(widths, counts):
         command = [sys.executable, __file__, "points", "--alone", "--widths", str(width)]
-        done = subprocess.run(
-            [*command, "--points", str(points)], stdout=subprocess.PIPE, text=True, check=True
-        )
+        command += ["--points", str(points), "--tolerance", str(tolerance)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         row = json.loads(done.stdout)
         table.add_row(
             str(width), str(points), f"{row['time']:g}", f"{row['seconds']:.1f}",
@@ -322,14 +321,15 @@ def more_points(widths: list[int], counts: list[int], console: Console) -> None:
     console.print(table)
 
 
-def alone(what: str, width: int, depth: int, points: int) -> None:
-    """One width in a process of its own; prints a line of JSON."""
+def alone(flags: Flags) -> None:
+    """The first width and number of points, in this process; prints a line of JSON."""
     row: dict[str, Any]
-    if what == "points":
-        row = many(width, points)
+    width, points = int(flags.widths.split(",")[0]), int(flags.points.split(",")[0])
+    if flags.what == "points":
+        row = many(width, points, flags.tolerance)
     else:
-        row = (one if what == "scale" else rules)(width, depth)
-    weights = Setting(width, depth).network.widths
+        row = (one if flags.what == "scale" else rules)(width, flags.depth)
+    weights = Setting(width, flags.depth).network.widths
     row["weights"] = sum(a * b for a, b in itertools.pairwise(weights))
     row["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"width": width, **row}))
@@ -376,6 +376,8 @@ class Flags:
     """number of weight layers (scale, rules)"""
     points: str = str(POINTS)
     """comma-separated numbers of training points (points)"""
+    tolerance: float = 1e-6
+    """the flow's tolerance (points)"""
     alone: bool = False
     """print one width's figures as JSON, from this very process (scale, rules, points)"""
 
@@ -387,7 +389,7 @@ def main() -> None:
     counts = [int(p) for p in flags.points.split(",")]
     console = Console(width=120)
     if flags.alone:
-        return alone(flags.what, widths[0], flags.depth, counts[0])
+        return alone(flags)
     device = jax.devices()[0]
     console.print(f"{device.device_kind}, {os.cpu_count()} cores, jax {jax.__version__}")
     if flags.what == "speed":
@@ -395,7 +397,7 @@ def main() -> None:
     if flags.what == "floor":
         return floor(widths, console)
     if flags.what == "points":
-        return more_points(widths, counts, console)
+        return more_points(widths, counts, flags.tolerance, console)
     return scale(flags.what, widths, flags.depth, console)
 
 
