@@ -40,7 +40,14 @@ from ntkalign.quantities.series import ROUNDING, Series
 
 DRAWS, DEPTH, RATIO = 32, 4, 16
 """Networks for one number; layers of wide networks; width over hidden layers of deep ones."""
-HE = Activation("he-relu", lambda z: math.sqrt(2) * jax.nn.relu(z), bounded_first=True)
+
+
+def scaled_relu(z: jax.Array) -> jax.Array:
+    """√2·max(z, 0)."""
+    return math.sqrt(2) * jax.nn.relu(z)
+
+
+HE = Activation("he-relu", scaled_relu, bounded_first=True)
 
 
 @dataclass(frozen=True)

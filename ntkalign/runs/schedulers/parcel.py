@@ -48,7 +48,8 @@ class Parcel(Generic[T]):
                 "workers", "other processes", must="be able to import all parts of the run",
                 got=" ".join(str(error).split()),
                 because="a function of this program alone means nothing to another one",
-                do="put it into a file and load that by ntkalign.plugins.load, or pass no workers",
+                do="define it by def, not lambda, at the top of a file that is loaded by "
+                "ntkalign.plugins.load or --plugin, or register what holds it",
             ) from error  # fmt: skip
         return cls(tuple(loaded_from()), packed)
 
