@@ -3,7 +3,7 @@
 A folder here that holds a ``command.txt`` is a reference: the command that made it stands in that
 file, beside the report (JSON, Markdown), the table of measurements and the plots. Each command is
 run again in ``build/figures``; what it finds is compared with what is here, number by number and
-verdict by verdict, and takes its place.
+verdict by verdict, and takes its place when all are finished.
 
     python figures/make.py              # all of them; most of an hour on two cores
     python figures/make.py default      # one
@@ -98,13 +98,12 @@ def replace(folder: Path, made: Path) -> None:
     (folder / JSON).write_text(json.dumps(report, indent=1) + "\n")
 
 
-def make(folder: Path, out: Path, check: bool = False) -> tuple[int, list[str]]:
+def make(folder: Path, out: Path) -> tuple[int, list[str]]:
     """Run one command again and compare.
 
     Args:
         folder: the reference.
         out: where the command writes.
-        check: whether to leave the reference as it is.
 
     Returns:
         The command's exit status, and what changed.
@@ -117,10 +116,7 @@ def make(folder: Path, out: Path, check: bool = False) -> tuple[int, list[str]]:
     )
     if done.returncode:
         return done.returncode, []
-    found = list(changes(folder, out))
-    if not check:
-        replace(folder, out)
-    return 0, found
+    return 0, list(changes(folder, out))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,12 +130,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         print(f"figures: NAME ({unknown[0]}) must be one of {', '.join(there)}", file=sys.stderr)
         return 2
+    made: dict[str, Path] = {}
+    try:
+        return _make_all(given.names or list(there), made)
+    finally:  # not before: the code of the next one's report would count as changed
+        if not given.check:
+            for name, out in made.items():
+                replace(there[name], out)
+
+
+def _make_all(names: Sequence[str], made: dict[str, Path]) -> int:
+    """Make one after the other, and say what changed; ``made`` gets what is finished."""
     status = 0
-    for name in given.names or there:
-        code, found = make(there[name], ROOT.parent / "build" / "figures" / name, given.check)
+    for name in names:
+        out = ROOT.parent / "build" / "figures" / name
+        code, found = make(ROOT / name, out)
         if code:
-            print(f"{name}: the command failed with status {code}; nothing is replaced")
+            print(f"{name}: the command failed with status {code}; it is not replaced")
             return 3
+        made[name] = out
         print(f"{name}: {'; '.join(found) if len(found) < 2 else ''}" if found else
               f"{name}: every number and verdict is as it was")  # fmt: skip
         if len(found) > 1:

@@ -107,8 +107,8 @@ def test_a_changed_verdict_a_lost_claim_and_a_lost_plot_are_said(make, pair):
     assert found[2] == f"plot {plot.name} is gone"
 
 
-def test_a_reference_is_replaced_by_what_was_made_unless_it_is_only_checked(
-    make, pair, tmp_path, monkeypatch
+def test_references_are_replaced_when_all_are_made_unless_they_are_only_checked(
+    make, pair, tmp_path, monkeypatch, capsys
 ):
     """The program is stood in for by one that writes a report whose first value differs."""
     old, new = pair
@@ -116,17 +116,38 @@ def test_a_reference_is_replaced_by_what_was_made_unless_it_is_only_checked(
     edit_table(new, lambda t: with_value(t, 2))
     (new / "report.html").write_text("a page")
     stand_in = tmp_path / "ntkalign.py"
-    stand_in.write_text(f"import shutil, sys; shutil.copytree({str(new)!r}, sys.argv[-1])")
     monkeypatch.setattr(make, "ROOT", tmp_path / "figures")
-    before = (old / "measurements.csv").read_bytes()
-    status, found = make.make(old, tmp_path / "out", check=True)
-    assert (status, len(found)) == (0, 1)
-    assert (old / "measurements.csv").read_bytes() == before
-    assert make.make(old, tmp_path / "out") == (status, found)
-    assert (old / "measurements.csv").read_bytes() == (new / "measurements.csv").read_bytes()
-    assert not (old / "report.html").exists()
-    assert json.loads((old / "report.json").read_text())["config"]["out"] == "figures/old"
-    assert make.make(old, tmp_path / "out") == (0, [])
+    both = tmp_path / "figures" / "first", tmp_path / "figures" / "second"
+    for folder in both:
+        shutil.copytree(old, folder)
+    monkeypatch.setattr(make, "references", lambda: {folder.name: folder for folder in both})
+    first, before = both[0] / "measurements.csv", (old / "measurements.csv").read_bytes()
+    stand_in.write_text(
+        "import pathlib, shutil, sys\n"
+        f"assert pathlib.Path({str(first)!r}).read_bytes() == {before!r}\n"
+        f"shutil.copytree({str(new)!r}, sys.argv[-1])\n"
+    )
+    assert make.main(["--check"]) == 1
+    assert first.read_bytes() == before
+    assert make.main([]) == 1
+    assert capsys.readouterr().out.count("first: 1 of ") == 2
+    for folder in both:
+        assert (folder / "measurements.csv").read_bytes() == (new / "measurements.csv").read_bytes()
+        assert not (folder / "report.html").exists()
+        out = json.loads((folder / "report.json").read_text())["config"]["out"]
+        assert out == f"figures/{folder.name}"
+    stand_in.write_text(f"import shutil, sys; shutil.copytree({str(new)!r}, sys.argv[-1])")
+    assert make.main([]) == 0
+
+
+def test_what_is_finished_is_kept_if_a_later_command_fails(make, pair, tmp_path, monkeypatch):
+    old, _ = pair
+    monkeypatch.setattr(make, "references", lambda: {"old": old, "bad": old})
+    monkeypatch.setattr(make, "make", lambda folder, out: (2 * (folder.name == "bad"), []))
+    monkeypatch.setattr(make, "replace", lambda folder, out: replaced.append(out.name))
+    replaced = []
+    assert make.main(["old", "bad"]) == 3
+    assert replaced == ["old"]
 
 
 def test_a_name_that_is_none_and_a_command_that_fails_are_said(make, monkeypatch, capsys):
@@ -138,13 +159,13 @@ def test_a_name_that_is_none_and_a_command_that_fails_are_said(make, monkeypatch
     monkeypatch.setattr(make, "make", lambda *_: (2, []))
     assert make.main(["default"]) == 3
     assert (
-        "default: the command failed with status 2; nothing is replaced" in capsys.readouterr().out
+        "default: the command failed with status 2; it is not replaced" in capsys.readouterr().out
     )
 
 
 def test_the_exit_status_says_whether_anything_changed(make, monkeypatch, capsys):
     for found, status in (([], 0), (["plot a.svg is new"], 1), (["one", "two"], 1)):
         monkeypatch.setattr(make, "make", lambda *_, found=found: (0, found))
-        assert make.main(["default", "kernels"]) == status
+        assert make.main(["--check", "default", "kernels"]) == status
         out = capsys.readouterr().out
         assert all(line in out for line in found or ["every number and verdict is as it was"])
