@@ -50,7 +50,7 @@ lint: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Every table of benchmarks/README.md, by the command above it; takes long.
+# Every table of benchmarks/README.md, by the command above it; three quarters of an hour.
 bench: .venv/ready
 	$(BIN)/python benchmarks/record.py
 
