@@ -92,6 +92,16 @@ def test_a_changed_table_is_said(make, pair, change, said):
     assert re.match(said, line)
 
 
+def test_what_a_flow_took_is_not_beyond_an_error(make, pair):
+    def change(table):
+        table.loc[table["quantity"] == "estimated-error", "value"] *= 2
+        return table
+
+    edit_table(pair[1], change)
+    (line,) = make.changes(*pair)
+    assert line.endswith("; 0 by more than their stated errors")
+
+
 def test_a_changed_verdict_a_lost_claim_and_a_lost_plot_are_said(make, pair):
     def change(report):
         report["claims"][0]["verdict"] = "refuted"
