@@ -235,9 +235,8 @@ def one(width: int, depth: int) -> dict[str, float]:
     began = time.perf_counter()
     jax.block_until_ready(setting.start(jnp.float32))
     drawn = time.perf_counter() - began
+    spectral(setting, 1e-6)  # compiles
     flow, seconds = spectral(setting, 1e-6)
-    if width < 8192:  # once more, compiled
-        flow, seconds = spectral(setting, 1e-6)
     rows = sum(p.panel.nodes for p in flow.solution.panels) * POINTS
     return {
         "draw": drawn, "seconds": seconds, "iterations": flow.effort.steps,
