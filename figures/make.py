@@ -134,19 +134,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     made: dict[str, Path] = {}
     try:
-        return _make_all(given.names or list(there), made)
+        return _make_all({name: there[name] for name in given.names or there}, made)
     finally:  # not before: the code of the next one's report would count as changed
         if not given.check:
             for name, out in made.items():
                 replace(there[name], out)
 
 
-def _make_all(names: Sequence[str], made: dict[str, Path]) -> int:
+def _make_all(chosen: dict[str, Path], made: dict[str, Path]) -> int:
     """Make one after the other, and say what changed; ``made`` gets what is finished."""
     status = 0
-    for name in names:
+    for name, folder in chosen.items():
         out = ROOT.parent / "build" / "figures" / name
-        code, found = make(ROOT / name, out)
+        code, found = make(folder, out)
         if code:
             print(f"{name}: the command failed with status {code}; it is not replaced")
             return 3

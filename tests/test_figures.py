@@ -150,10 +150,9 @@ def test_references_are_replaced_when_all_are_made_unless_they_are_only_checked(
     assert make.main([]) == 0
 
 
-def test_what_is_finished_is_kept_if_a_later_command_fails(make, pair, tmp_path, monkeypatch):
-    old, _ = pair
-    monkeypatch.setattr(make, "references", lambda: {"old": old, "bad": old})
-    monkeypatch.setattr(make, "make", lambda folder, out: (2 * (folder.name == "bad"), []))
+def test_what_is_finished_is_kept_if_a_later_command_fails(make, pair, monkeypatch):
+    monkeypatch.setattr(make, "references", lambda: dict(zip(("old", "bad"), pair, strict=True)))
+    monkeypatch.setattr(make, "make", lambda folder, out: (2 * (out.name == "bad"), []))
     monkeypatch.setattr(make, "replace", lambda folder, out: replaced.append(out.name))
     replaced = []
     assert make.main(["old", "bad"]) == 3

@@ -42,5 +42,9 @@ def test_rules_activations_and_networks_of_an_example_travel(path):
 
 def test_a_function_without_a_name_is_refused_with_what_to_do():
     nameless = Activation("nameless", lambda z: z, bounded_first=True)
-    with pytest.raises(InputError, match="define it by def, not lambda, at the top of a file"):
+    with pytest.raises(InputError, match=r"import all parts of the run; got .+; because ") as told:
         Parcel.of(partial(itself, Settings(activation=nameless).family))
+    assert str(told.value).endswith(
+        "; do: define it by def, not lambda, at the top of a file that --plugin or "
+        "ntkalign.plugins.load loads, or register there what holds it, or pass no workers"
+    )

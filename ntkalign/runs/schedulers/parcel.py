@@ -48,8 +48,8 @@ class Parcel(Generic[T]):
                 "workers", "other processes", must="be able to import all parts of the run",
                 got=" ".join(str(error).split()),
                 because="a function of this program alone means nothing to another one",
-                do="define it by def, not lambda, at the top of a file that is loaded by "
-                "ntkalign.plugins.load or --plugin, or register what holds it",
+                do="define it by def, not lambda, at the top of a file that --plugin or "
+                "ntkalign.plugins.load loads, or register there what holds it, or pass no workers",
             ) from error  # fmt: skip
         return cls(tuple(loaded_from()), packed)
 
